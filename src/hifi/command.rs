@@ -1,0 +1,164 @@
+//! Every knob of the box. Each variant says precondition, effect, refusal, right.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::track::{Tags, TrackId};
+use crate::units::{Millis, Volume};
+
+/// One entry of the queue: never 0, never reused while the shelf lives. MPD's song id and OpenHome's id are this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct QueueId(pub u32);
+
+/// What an entry plays.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Playable {
+    /// A track of the shelf.
+    Shelf(TrackId),
+    /// A URL an app gave.
+    Url(Arc<str>),
+}
+
+/// An entry as a face brings it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewEntry {
+    /// What it plays.
+    pub what: Playable,
+    /// What is shown; empty for a shelf track, which brings its own.
+    #[serde(default)]
+    pub shown: Arc<Tags>,
+    /// The app's own metadata, returned verbatim.
+    #[serde(default)]
+    pub said: Option<Arc<str>>,
+}
+
+/// Where new entries go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum At {
+    /// Behind the last one.
+    #[default]
+    End,
+    /// Behind the one that plays; at the start when none does.
+    Next,
+    /// Before the entry now at this place; the end when beyond it.
+    Index(u32),
+}
+
+/// How far repeating goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeat {
+    /// The queue plays once.
+    #[default]
+    Off,
+    /// The queue starts again at its end.
+    All,
+    /// The current entry plays until something else is chosen.
+    One,
+}
+
+/// A command to the box. All are open to Room unless the variant says otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Plays this entry from its start; `None` resumes, else plays the current or first entry. `EmptyQueue`, `NoSuchEntry`.
+    Play(Option<QueueId>),
+    /// Plays the queue; on an empty one the last album heard, else the newest arrivals, else the shelf shuffled. `EmptyQueue` on an empty shelf.
+    PlaySomething,
+    /// Pauses; nothing happens when nothing plays.
+    Pause,
+    /// Pauses or plays; on an empty queue as `PlaySomething`.
+    Toggle,
+    /// Stops and forgets the position in the track. The current entry stays.
+    Stop,
+    /// Plays the entry behind the current one; at the end of the queue, stops. `EmptyQueue`.
+    Next,
+    /// Plays the current entry again when more than 3 s were heard, else the one before. `EmptyQueue`.
+    Previous,
+    /// Moves to this position in the current track. `EmptyQueue`, `OutOfRange` beyond the end, `NotSeekable`.
+    Seek(Millis),
+    /// Sets the knob. `FixedVolume` in fixed mode.
+    SetVolume(Volume),
+    /// Turns the knob by steps. `FixedVolume` in fixed mode.
+    MoveVolume(i16),
+    /// Mutes or unmutes; the knob stays. `FixedVolume` in fixed mode.
+    SetMute(bool),
+    /// Sets repeating.
+    SetRepeat(Repeat),
+    /// Shuffles what has not been played, or restores the order.
+    SetShuffle(bool),
+    /// Adds entries. `OutOfRange` above 10,000 entries in the queue, `NoSuchTrack`, `Locked`.
+    Add {
+        /// The entries in order.
+        entries: Vec<NewEntry>,
+        /// Where.
+        #[serde(default)]
+        at: At,
+        /// Starts the first of them at once.
+        #[serde(default)]
+        play: bool,
+    },
+    /// Moves entries so that the first of them stands at this index. `NoSuchEntry`.
+    Move {
+        /// Which, in the new order.
+        ids: Vec<QueueId>,
+        /// Where to, counted in the queue without them.
+        to: u32,
+    },
+    /// Removes entries; the current one stops, and the next is played if it was playing. `NoSuchEntry`.
+    Remove(Vec<QueueId>),
+    /// Empties the queue and stops.
+    Clear,
+    /// All or nothing, in order: the first refusal undoes the ones before it.
+    Batch(Vec<Command>),
+    /// Closes the sound device and stops; any play ends it.
+    Standby,
+}
+
+/// What the box says no to, in its own words. A value, not an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// There is nothing to play.
+    EmptyQueue,
+    /// No entry has that id.
+    NoSuchEntry,
+    /// No track has that id.
+    NoSuchTrack,
+    /// The track is protected or in a format without a decoder.
+    Locked,
+    /// This source has no positions.
+    NotSeekable,
+    /// Outside the limits of the knob, track or queue.
+    OutOfRange,
+    /// There is no sound device.
+    NoDevice,
+    /// The volume is fixed: the knob is on the amplifier.
+    FixedVolume,
+    /// Something else is under way.
+    Busy,
+    /// The caller has not the right.
+    NotAllowed,
+}
+
+impl Refused {
+    /// Returns the words for a person.
+    pub fn words(self) -> &'static str {
+        match self {
+            Refused::EmptyQueue => "there is nothing to play",
+            Refused::NoSuchEntry => "no such entry in the queue",
+            Refused::NoSuchTrack => "no such track on the shelf",
+            Refused::Locked => "this track cannot be played: it is protected or has no decoder here",
+            Refused::NotSeekable => "this source cannot be moved in",
+            Refused::OutOfRange => "outside what is possible here",
+            Refused::NoDevice => "there is no sound device",
+            Refused::FixedVolume => "the volume is fixed: turn the knob on the amplifier",
+            Refused::Busy => "something else is under way",
+            Refused::NotAllowed => "this needs a right you do not have",
+        }
+    }
+}

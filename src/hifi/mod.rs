@@ -1,0 +1,4 @@
+//! The box: one `Command` goes in, one `State` comes out. The one API of all faces.
+
+pub mod command;
+pub mod state;

@@ -1,0 +1,251 @@
+//! The one snapshot of the box that every face reads, and what changed between two of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::hifi::command::{Playable, QueueId, Repeat};
+use crate::offer::{Caller, Right};
+use crate::track::{AudioFormat, Tags};
+use crate::units::{Gain, Millis, SampleRate, UnixTime, Volume};
+
+/// One start of sound. It fences stale answers of the motor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PlaySerial(pub u64);
+
+/// What the transport does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// Nothing sounds, no position.
+    #[default]
+    Stopped,
+    /// A file is being opened.
+    Opening,
+    /// Sound runs.
+    Playing,
+    /// Sound waits at a position.
+    Paused,
+}
+
+/// An entry of the queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number.
+    pub id: QueueId,
+    /// What it plays.
+    pub what: Playable,
+    /// What is shown.
+    pub shown: Arc<Tags>,
+    /// Its length; zero when unknown.
+    pub duration: Millis,
+    /// The app's own metadata, verbatim.
+    pub said: Option<Arc<str>>,
+}
+
+/// The queue as faces see it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct QueueView {
+    /// Grows with every change.
+    pub version: u64,
+    /// The entries in order.
+    pub entries: Vec<Entry>,
+}
+
+/// Where the sound comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Source {
+    /// The one queue.
+    Queue,
+    /// A two-slot deck that a face writes; the queue is untouched and stopped meanwhile.
+    Guest {
+        /// Which face.
+        by: crate::offer::Via,
+        /// What plays.
+        now: Arc<Entry>,
+        /// What follows without a gap.
+        next: Option<Arc<Entry>>,
+    },
+}
+
+/// A position as an anchor: exact at `at`, running on from there while sound runs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    /// Position in the track at the anchor.
+    pub anchor: Millis,
+    /// When that was so.
+    pub at: Instant,
+    /// Whether it moves.
+    pub running: bool,
+}
+
+impl Position {
+    /// Returns the position at `now`.
+    pub fn now(&self, now: Instant) -> Millis {
+        if !self.running {
+            return self.anchor;
+        }
+        self.anchor.saturating_add(now.saturating_duration_since(self.at).into())
+    }
+}
+
+/// From the file to the DAC, readable by everyone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SignalPath {
+    /// What the file holds.
+    pub source: AudioFormat,
+    /// The device's rate.
+    pub rate: SampleRate,
+    /// The device's sample format, e.g. `s24_3le`, `s32`, `f32`.
+    pub sample: String,
+    /// The device's channels.
+    pub channels: u16,
+    /// Whether every sample reaches the device unchanged.
+    pub bit_perfect: bool,
+    /// Why not, when not.
+    pub because: Option<String>,
+}
+
+/// The sound device as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Device {
+    /// Its name as `konpo outputs` prints it.
+    pub name: String,
+    /// Whether it is the paced output without hardware.
+    pub silent: bool,
+    /// Whether konpo holds it.
+    pub open: bool,
+    /// What is wrong with it, for a person.
+    pub trouble: Option<String>,
+}
+
+/// Something the box wants to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Notice {
+    /// Grows by one each.
+    pub number: u64,
+    /// When.
+    pub at: UnixTime,
+    /// For a person.
+    pub words: String,
+    /// The least right that may read it.
+    pub right: Right,
+}
+
+/// The box, whole. Cheap to clone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Grows with every publication.
+    pub rev: u64,
+    /// Where the sound comes from.
+    pub source: Source,
+    /// What the transport does.
+    pub transport: Transport,
+    /// The entry that plays, is paused, or plays next.
+    pub current: Option<QueueId>,
+    /// Grows with every start of a track.
+    pub starts: u64,
+    /// The position in the current track.
+    pub position: Position,
+    /// Length of the current track; zero when unknown.
+    pub duration: Millis,
+    /// From file to DAC, while a device is open.
+    pub signal: Option<Arc<SignalPath>>,
+    /// The knob; 100 in fixed mode.
+    pub volume: Volume,
+    /// Whether the amplifier has the knob.
+    pub fixed_volume: bool,
+    /// What is applied.
+    pub gain: Gain,
+    /// Muted.
+    pub mute: bool,
+    /// Repeating.
+    pub repeat: Repeat,
+    /// Shuffled.
+    pub shuffle: bool,
+    /// The queue.
+    pub queue: Arc<QueueView>,
+    /// Revision of the shelf.
+    pub library_rev: u64,
+    /// The last 32 notices, oldest first.
+    pub notices: Arc<Vec<Notice>>,
+    /// The sound device.
+    pub device: Arc<Device>,
+    /// Files on their way in and offers that wait.
+    pub offers: u64,
+}
+
+impl State {
+    /// Returns what this caller may see.
+    pub fn seen_by(&self, caller: &Caller) -> State {
+        let mut seen = self.clone();
+        if self.notices.iter().any(|notice| notice.right > caller.right) {
+            let may = |notice: &&Notice| notice.right <= caller.right;
+            seen.notices = Arc::new(self.notices.iter().filter(may).cloned().collect());
+        }
+        seen
+    }
+
+    /// Returns the entry that plays, is paused, or plays next.
+    pub fn entry(&self) -> Option<&Entry> {
+        let id = self.current?;
+        match &self.source {
+            Source::Guest { now, .. } if now.id == id => Some(now),
+            _ => self.queue.entries.iter().find(|entry| entry.id == id),
+        }
+    }
+}
+
+/// What changed between two snapshots: a set of bits, one per thing a face tells.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changes(u16);
+
+impl Changes {
+    /// Nothing.
+    pub const NONE: Changes = Changes(0);
+    /// Transport, current entry, starts, position anchor, length, source.
+    pub const PLAYER: Changes = Changes(1);
+    /// The queue's entries.
+    pub const QUEUE: Changes = Changes(2);
+    /// Volume, gain, mute.
+    pub const MIXER: Changes = Changes(4);
+    /// Repeat, shuffle.
+    pub const OPTIONS: Changes = Changes(8);
+    /// The shelf.
+    pub const LIBRARY: Changes = Changes(16);
+    /// The device and the signal path.
+    pub const DEVICE: Changes = Changes(32);
+    /// Notices.
+    pub const NOTICES: Changes = Changes(64);
+    /// Offers.
+    pub const OFFERS: Changes = Changes(128);
+
+    /// Returns what differs from `old` to `new`.
+    pub fn between(old: &State, new: &State) -> Changes {
+        let mut set = 0;
+        let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
+        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
+        mark(player(old) != player(new) || old.source != new.source, Changes::PLAYER);
+        mark(old.queue.version != new.queue.version, Changes::QUEUE);
+        let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);
+        mark(mixer(old) != mixer(new), Changes::MIXER);
+        mark((old.repeat, old.shuffle) != (new.repeat, new.shuffle), Changes::OPTIONS);
+        mark(old.library_rev != new.library_rev, Changes::LIBRARY);
+        mark(old.device != new.device || old.signal != new.signal, Changes::DEVICE);
+        mark(old.notices != new.notices, Changes::NOTICES);
+        mark(old.offers != new.offers, Changes::OFFERS);
+        Changes(set)
+    }
+
+    /// Returns whether all of `other` is in this set.
+    pub fn contains(self, other: Changes) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Returns whether nothing changed.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}

@@ -1,0 +1,18 @@
+//! konpo: a headless daemon that turns a small Linux box with a disk and a DAC into a hi-fi component.
+//!
+//! # The code map
+//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`].
+//! Then, in the order of a track's way through the box.
+//!
+//! # Arrows
+//! `tests/it/arrows.rs` reads `src/` and holds every `crate::name` against the table there.
+
+pub mod error;
+pub mod offer;
+pub mod query;
+pub mod track;
+pub mod units;
+
+pub mod media;
+
+pub mod hifi;

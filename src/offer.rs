@@ -1,0 +1,312 @@
+//! Who is here, what they bring, who asks, and what each may: plain data.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::track::{Protection, TrackId};
+use crate::units::{ByteCount, Millis, UnixTime};
+
+/// What a caller may. Ordered: each right includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// Anyone on the LAN: see and change what plays, browse and play the shelf.
+    Room,
+    /// A paired device: beam without asking, pull from its own phone, see its own purchases.
+    Member,
+    /// The owner: everything.
+    Owner,
+}
+
+/// A paired device or an account of a device, as numbered by the shelf.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceId(pub i64);
+
+/// By which face a caller came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// The local control socket.
+    Ctl,
+    /// The web page and API.
+    Web,
+    /// UPnP AV or OpenHome.
+    Upnp,
+    /// The MPD protocol.
+    Mpd,
+    /// The remote control.
+    Panel,
+    /// konpo itself: a rule, a timer, a resumed state.
+    Itself,
+}
+
+/// Who asks: made once per connection or request by `intake::who`; every call hangs on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Caller {
+    /// What it may.
+    pub right: Right,
+    /// Which paired device it is, when it is one.
+    pub device: Option<DeviceId>,
+    /// By which face.
+    pub via: Via,
+}
+
+impl Caller {
+    /// Returns a caller without any pairing.
+    pub fn room(via: Via) -> Caller {
+        Caller { right: Right::Room, device: None, via }
+    }
+
+    /// Returns konpo itself.
+    pub fn itself() -> Caller {
+        Caller { right: Right::Owner, device: None, via: Via::Itself }
+    }
+}
+
+/// A key by which a device is recognised; never an address alone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// The local socket's peer is uid 0, the daemon's own uid, or in group konpo.
+    LocalOwner,
+    /// BLAKE3 of a page's cookie or of a `--token`, hex.
+    Cookie(String),
+    /// UDN of a UPnP device, without `uuid:`.
+    Udn(String),
+}
+
+/// A device in the neighbourhood as the rest of konpo names it: `udn:…` or `addr:…`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NeighbourId(pub Arc<str>);
+
+impl fmt::Display for NeighbourId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What was decided about a neighbour's music.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Consent {
+    /// Nobody was asked yet: only the description is read.
+    Ask,
+    /// Everything new is pulled whenever it appears.
+    Always,
+    /// It is left alone.
+    Never,
+}
+
+/// What is going on with a neighbour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum NeighbourState {
+    /// Seen; its description is being read.
+    Reading,
+    /// Usable; nothing is going on.
+    Ready,
+    /// Its content is being counted.
+    Looking,
+    /// Counted.
+    Looked(Count),
+    /// Files are coming in.
+    Pulling {
+        /// Files done, those left out included.
+        done: u64,
+        /// Files in all as far as known.
+        total: u64,
+    },
+    /// Everything new came in.
+    Pulled(Count),
+    /// It cannot be used, and why.
+    Unusable {
+        /// Words for a person.
+        reason: String,
+    },
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// Audio items.
+    pub tracks: u64,
+    /// Those not seen before.
+    pub new: u64,
+    /// Bytes of the new ones, as far as stated.
+    pub bytes: ByteCount,
+    /// Playing time of the new ones, as far as stated.
+    pub duration: Millis,
+    /// Left on the phone by rule (ringtones, voice notes, …).
+    pub left: u64,
+}
+
+/// A phone, player or server on the LAN.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Neighbour {
+    /// Its name here.
+    pub id: NeighbourId,
+    /// What it calls itself; shown as such.
+    pub name: String,
+    /// Maker and model as it states them.
+    pub model: String,
+    /// `media_server`, later others.
+    pub kind: String,
+    /// Where its description was last read.
+    pub address: Option<SocketAddr>,
+    /// What was decided.
+    pub consent: Consent,
+    /// What is going on.
+    pub state: NeighbourState,
+    /// When it was last heard.
+    pub seen: UnixTime,
+}
+
+/// One file that a neighbour or sender has, before its first byte came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RemoteItem {
+    /// The neighbour's own number of it.
+    pub object_id: String,
+    /// Where it lies: an absolute http URL.
+    pub url: String,
+    /// Size as stated.
+    pub size: Option<ByteCount>,
+    /// MIME type as stated; a hint.
+    pub mime: String,
+    /// Title as stated; the fallback of a file without tags.
+    pub title: String,
+    /// Artist as stated.
+    pub artist: Option<String>,
+    /// Album as stated.
+    pub album: Option<String>,
+    /// Track number as stated.
+    pub track: Option<u32>,
+    /// Length as stated.
+    pub duration: Option<Millis>,
+}
+
+/// The number of one offer or one file on its way in: the journal's id, and the event id in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct OfferId(pub i64);
+
+impl fmt::Display for OfferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Where a file came from, for the ledger and for the person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// `upnp`, `inbox`, later `localsend`, `page`, …
+    pub way: String,
+    /// The neighbour's or sender's id, e.g. `udn:…`; empty for the drop folder.
+    pub device: String,
+    /// What it called itself.
+    pub device_name: String,
+    /// The name the file had there.
+    pub original_name: String,
+    /// The remote object's id or the URL, empty when there is none.
+    pub remote: String,
+}
+
+/// How far a file on its way in is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// Known, not a byte of it here.
+    Offered,
+    /// All bytes are here and synced.
+    Staged,
+    /// Sniffed.
+    Verified,
+    /// Tags and purchase facts read.
+    Tagged,
+    /// On the shelf.
+    Stored,
+    /// Put aside, with a reason.
+    Refused,
+}
+
+/// What became of a file, for the board and for the sender.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// A new track.
+    Stored {
+        /// Its name on the shelf.
+        track: TrackId,
+    },
+    /// The same payload was there; another provenance entry of that track.
+    Merged {
+        /// Its name on the shelf.
+        track: TrackId,
+    },
+    /// Stored, named, not playable.
+    Locked {
+        /// Its name on the shelf.
+        track: TrackId,
+        /// Which lock.
+        protection: Protection,
+    },
+    /// Not taken.
+    Refused {
+        /// A code for machines: `damaged`, `not_audio`, `empty`, `unsupported`, `rule`, `full`, `gone`.
+        code: String,
+        /// Words for a person.
+        reason: String,
+    },
+}
+
+/// One line of the board about a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Arrival {
+    /// The journal's number.
+    pub id: OfferId,
+    /// The name it came with.
+    pub name: String,
+    /// Who sent it.
+    pub from: String,
+    /// How far it is.
+    pub stage: Stage,
+    /// Bytes here.
+    pub received: ByteCount,
+    /// Bytes in all, when known.
+    pub size: Option<ByteCount>,
+    /// What became of it, once that is known.
+    pub verdict: Option<Verdict>,
+    /// When this line last changed.
+    pub at: UnixTime,
+}
+
+/// Who is here and what is coming in. A watch of its own, published at most twice a second.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Board {
+    /// Grows with every publication.
+    pub rev: u64,
+    /// Everybody who is here, by id.
+    pub neighbours: Vec<Neighbour>,
+    /// Files on their way in and the last 200 that ended, newest first.
+    pub arrivals: Vec<Arrival>,
+    /// Files waiting or under way.
+    pub pending: u64,
+}
+
+/// What a person asks of the ways in; served by `beam` through intake's bounded ask channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Count what is there.
+    Look(NeighbourId),
+    /// Take everything new.
+    Pull(NeighbourId),
+    /// Remember a decision; `Always` pulls at once.
+    Decide(NeighbourId, Consent),
+    /// Add a device by its address: `host`, `host:port` or a description URL.
+    Add(String),
+    /// Search the network again.
+    Search,
+}

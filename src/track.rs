@@ -1,0 +1,556 @@
+//! A track and all that is known of it: plain data, no I/O, no path.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{ByteCount, Frames, Gain, Millis, SampleRate, UnixTime};
+
+/// The name of a track on this shelf, never reused, restored by a rebuild from the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TrackId(pub i64);
+
+impl fmt::Display for TrackId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One place in one album. Immutable, shared as `Arc<Track>`, 1..n copies; the best playable one sounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// The name on the shelf.
+    pub id: TrackId,
+    /// What the tags say, normalised.
+    pub tags: Arc<Tags>,
+    /// How long it sounds; zero when nothing could tell.
+    pub duration: Millis,
+    /// The files, the one that sounds first. Never empty.
+    pub copies: Vec<Copy>,
+    /// When the first copy came to this shelf.
+    pub added: UnixTime,
+    /// What proves that it was bought, strongest first; empty for a rip.
+    pub purchases: Vec<Purchase>,
+}
+
+impl Track {
+    /// Returns the copy that sounds: the first playable one, or `None` when all are protected or unsupported.
+    pub fn playable(&self) -> Option<&Copy> {
+        self.copies.iter().find(|copy| copy.is_playable())
+    }
+}
+
+/// The number of one file on the shelf; it changes when the file is replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct CopyId(pub i64);
+
+/// One file of a track, without its path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Copy {
+    /// The file's number.
+    pub id: CopyId,
+    /// The file's size.
+    pub size: ByteCount,
+    /// SHA-256 of the whole file, known for everything that arrived.
+    pub sha256: Option<Sha256>,
+    /// Identity of the audio payload, blind to tags; `None` until computed.
+    pub fingerprint: Option<Fingerprint>,
+    /// What the bytes are.
+    pub format: AudioFormat,
+    /// Why it may not reach a decoder.
+    pub protection: Protection,
+    /// Where bytes about the buyer lie: offset and length in the file.
+    pub personal: Vec<PersonalBytes>,
+}
+
+impl Copy {
+    /// Returns whether a decoder may and can open this file.
+    pub fn is_playable(&self) -> bool {
+        !self.protection.is_locked() && self.format.codec.is_decodable()
+    }
+}
+
+/// What the tags say after normalisation. An empty string never appears; absent is `None` or an empty list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Tags {
+    /// The title.
+    pub title: Option<String>,
+    /// The credit as printed, one string.
+    pub artist: Option<String>,
+    /// Every artist by name, for the index.
+    pub artists: Vec<String>,
+    /// The album.
+    pub album: Option<String>,
+    /// The album's artist.
+    pub album_artist: Option<String>,
+    /// Part of a compilation.
+    pub compilation: bool,
+    /// Track number, 1-based.
+    pub track: Option<u32>,
+    /// Tracks on the disc.
+    pub tracks: Option<u32>,
+    /// Disc number, 1-based.
+    pub disc: Option<u32>,
+    /// Discs in the set.
+    pub discs: Option<u32>,
+    /// Date as tagged: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+    pub date: Option<String>,
+    /// Genres.
+    pub genres: Vec<String>,
+    /// Composers.
+    pub composers: Vec<String>,
+    /// Sort forms; in Japan the kana reading.
+    pub title_sort: Option<String>,
+    /// Sort form of the artist.
+    pub artist_sort: Option<String>,
+    /// Sort form of the album.
+    pub album_sort: Option<String>,
+    /// Sort form of the album artist.
+    pub album_artist_sort: Option<String>,
+    /// Comment.
+    pub comment: Option<String>,
+    /// International Standard Recording Code, 12 characters, upper case.
+    pub isrc: Option<String>,
+    /// ReplayGain of the track in 1/256 dB, as tagged.
+    pub track_gain: Option<Gain>,
+    /// ReplayGain of the album in 1/256 dB, as tagged.
+    pub album_gain: Option<Gain>,
+    /// Peak of the track, 1.0 = full scale.
+    pub track_peak: Option<f64>,
+    /// Peak of the album, 1.0 = full scale.
+    pub album_peak: Option<f64>,
+    /// The file carries a picture.
+    pub has_picture: bool,
+}
+
+impl Tags {
+    /// Returns the title, else `fallback`.
+    pub fn title_or<'a>(&'a self, fallback: &'a str) -> &'a str {
+        self.title.as_deref().unwrap_or(fallback)
+    }
+}
+
+/// The outer form of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// ISO base media (m4a, m4p, mp4, 3gp, 3g2).
+    Mp4,
+    /// Native FLAC.
+    Flac,
+    /// MPEG audio frames, with or without ID3.
+    Mpeg,
+    /// AAC frames with ADTS headers.
+    Adts,
+    /// Ogg.
+    Ogg,
+    /// RIFF or RF64 WAVE.
+    Wav,
+    /// AIFF or AIFC.
+    Aiff,
+    /// Advanced Systems Format (wma).
+    Asf,
+    /// Sony OpenMG audio (oma, aa3, omg).
+    Oma,
+    /// WavPack.
+    WavPack,
+    /// Monkey's Audio.
+    Ape,
+    /// DSD stream file.
+    Dsf,
+    /// DSD interchange file.
+    Dff,
+    /// Audible.
+    Audible,
+    /// OMA DRM message or container of a phone.
+    OmaDrm,
+    /// Nothing of the above.
+    Unknown,
+}
+
+impl Container {
+    /// Returns the extension the shelf uses, without the dot; `None` keeps the one that came.
+    pub fn extension(self, codec: Codec) -> Option<&'static str> {
+        Some(match (self, codec) {
+            (Container::Mp4, _) => return None,
+            (Container::Flac, _) => "flac",
+            (Container::Mpeg, _) => "mp3",
+            (Container::Adts, _) => "aac",
+            (Container::Ogg, Codec::Opus) => "opus",
+            (Container::Ogg, Codec::Flac) => "oga",
+            (Container::Ogg, _) => "ogg",
+            (Container::Wav, _) => "wav",
+            (Container::Aiff, _) => "aiff",
+            (Container::Asf, _) => "wma",
+            (Container::Oma, _) => "oma",
+            (Container::WavPack, _) => "wv",
+            (Container::Ape, _) => "ape",
+            (Container::Dsf, _) => "dsf",
+            (Container::Dff, _) => "dff",
+            (Container::Audible | Container::OmaDrm | Container::Unknown, _) => return None,
+        })
+    }
+}
+
+/// How the samples are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// FLAC.
+    Flac,
+    /// MPEG-1/2/2.5 layer III.
+    Mp3,
+    /// MPEG layer I or II.
+    Mp2,
+    /// AAC low complexity.
+    AacLc,
+    /// AAC with spectral band replication, with or without parametric stereo.
+    HeAac,
+    /// Apple lossless.
+    Alac,
+    /// Vorbis.
+    Vorbis,
+    /// Opus.
+    Opus,
+    /// Uncompressed integer or float.
+    Pcm,
+    /// Windows Media Audio, any version.
+    Wma,
+    /// ATRAC3.
+    Atrac3,
+    /// ATRAC3plus.
+    Atrac3Plus,
+    /// WavPack.
+    WavPack,
+    /// Monkey's Audio.
+    Ape,
+    /// One-bit audio.
+    Dsd,
+    /// Narrow-band speech of phones (AMR, EVRC, QCELP).
+    Speech,
+    /// Recognised container, unknown or other codec.
+    Other,
+}
+
+impl Codec {
+    /// Returns whether this build of konpo has a decoder.
+    pub fn is_decodable(self) -> bool {
+        matches!(self, Codec::Flac | Codec::Mp3 | Codec::AacLc | Codec::Alac | Codec::Vorbis | Codec::Pcm)
+    }
+
+    /// Returns whether decoding gives back the studio's samples.
+    pub fn is_lossless(self) -> bool {
+        matches!(self, Codec::Flac | Codec::Alac | Codec::Pcm | Codec::WavPack | Codec::Ape | Codec::Dsd)
+    }
+}
+
+/// What the bytes are. `None` means that the head of the file does not tell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioFormat {
+    /// The outer form.
+    pub container: Container,
+    /// The coding.
+    pub codec: Codec,
+    /// Frames per second.
+    pub rate: Option<SampleRate>,
+    /// Channels, 1..=8 in practice.
+    pub channels: Option<u16>,
+    /// Bits per sample of lossless material.
+    pub bits: Option<u16>,
+    /// Exact length when the file says it.
+    pub frames: Option<Frames>,
+}
+
+impl AudioFormat {
+    /// Returns the length when rate and frames are known.
+    pub fn duration(&self) -> Option<Millis> {
+        Some(self.rate?.time_of(self.frames?))
+    }
+}
+
+/// Why a file may not reach a decoder. konpo recognises and names protection and never circumvents it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Protection {
+    /// Plain.
+    None,
+    /// Apple FairPlay: `drms` or `drmi` sample entry.
+    FairPlay {
+        /// The account's number in `schi/user`.
+        user_id: Option<u32>,
+    },
+    /// MPEG common encryption: `enca` or `encv` sample entry.
+    Cenc {
+        /// The four characters of `schm`, e.g. `cenc` or `cbcs`.
+        scheme: String,
+        /// Names of the systems in `pssh` boxes.
+        systems: Vec<String>,
+    },
+    /// OMA DRM 1 (forward lock or DCF).
+    OmaDrm1,
+    /// OMA DRM 2.
+    OmaDrm2 {
+        /// URL of the rights issuer, empty when absent.
+        rights_issuer: String,
+    },
+    /// Sony OpenMG; the encryption word of the EA3 header.
+    OpenMg {
+        /// Bytes 6 and 7 of EA3, big-endian.
+        word: u16,
+    },
+    /// MP3 scrambled for one Walkman (EA3 word FFFE).
+    SonyObfuscatedMp3,
+    /// Windows Media DRM.
+    WmDrm {
+        /// The licence URL, empty when absent.
+        license_url: String,
+    },
+    /// Microsoft PlayReady in ASF.
+    PlayReady,
+    /// Audible.
+    Audible,
+    /// au/KDDI mark on a clear file: plays here, does not travel on.
+    CarrierCopyGuard,
+    /// Encrypted by something konpo cannot name.
+    UnknownEncrypted,
+}
+
+impl Protection {
+    /// Returns whether no decoder may see the file.
+    pub fn is_locked(&self) -> bool {
+        !matches!(self, Protection::None | Protection::CarrierCopyGuard)
+    }
+
+    /// Returns the reason code of reference 2.7, `None` when plain.
+    pub fn code(&self) -> Option<&'static str> {
+        Some(match self {
+            Protection::None => return None,
+            Protection::FairPlay { .. } => "drm.fairplay",
+            Protection::Cenc { .. } => "drm.cenc",
+            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => "drm.oma",
+            Protection::OpenMg { .. } => "drm.openmg",
+            Protection::SonyObfuscatedMp3 => "drm.sonymp3",
+            Protection::WmDrm { .. } | Protection::PlayReady => "drm.wm",
+            Protection::Audible => "drm.audible",
+            Protection::CarrierCopyGuard => "drm.phone",
+            Protection::UnknownEncrypted => "drm.unknown",
+        })
+    }
+
+    /// Returns what it is in one line, for a person.
+    pub fn headline(&self) -> &'static str {
+        match self {
+            Protection::None => "Not protected",
+            Protection::FairPlay { .. } => "Bought from iTunes with copy protection",
+            Protection::Cenc { .. } => "A streaming download, not a purchase",
+            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => "Locked to the phone it was bought on",
+            Protection::OpenMg { .. } => "Protected by Sony OpenMG (SonicStage, Mora, CONNECT)",
+            Protection::SonyObfuscatedMp3 => "An MP3 locked to one Walkman",
+            Protection::WmDrm { .. } | Protection::PlayReady => "Protected by Windows Media",
+            Protection::Audible => "An Audible audiobook",
+            Protection::CarrierCopyGuard => "Marked by the carrier as not to be passed on",
+            Protection::UnknownEncrypted => "Encrypted by a system konpo does not know",
+        }
+    }
+
+    /// Returns what the owner can do about it, for a person.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Protection::None => "It plays everywhere.",
+            Protection::FairPlay { .. } => {
+                "Download the protection-free version from your Apple purchases, or burn the song to an audio CD in \
+                 Music on an authorised computer and bring the disc's rip here."
+            }
+            Protection::Cenc { .. } => "It belongs to a subscription and cannot be kept.",
+            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => {
+                "Ask the carrier or the store for a download without the lock."
+            }
+            Protection::OpenMg { .. } => {
+                "The service is closed. On the PC that bought it, save it as an audio CD or convert it with Sony's own \
+                 tool; konpo keeps the title and the date."
+            }
+            Protection::SonyObfuscatedMp3 => {
+                "Copy the original MP3 from where it came; this copy plays on that player only."
+            }
+            Protection::WmDrm { .. } | Protection::PlayReady => {
+                "Burn it to an audio CD on the PC that holds the licence; the licence server may be gone."
+            }
+            Protection::Audible => "konpo plays music only.",
+            Protection::CarrierCopyGuard => "It plays here and stays here.",
+            Protection::UnknownEncrypted => "Ask the store it came from for a copy without protection.",
+        }
+    }
+}
+
+/// Bytes inside a file that name the buyer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PersonalBytes {
+    /// Offset from the start of the file.
+    pub offset: ByteCount,
+    /// Length.
+    pub length: ByteCount,
+}
+
+/// SHA-256 of a whole file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+/// A hint that two files carry the same payload: BLAKE3-128 of the payload's length, first and last 64 KiB.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QuickKey(pub [u8; 16]);
+
+/// Identity of a whole audio payload, blind to tags. An index, not unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// Version of the rule that made it; only equal versions compare.
+    pub algo: u8,
+    /// The digest.
+    pub hash: QuickKey,
+}
+
+/// How strong a proof of purchase is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PurchaseLevel {
+    /// A library or player says so.
+    Claimed,
+    /// The store wrote it into the file.
+    Embedded,
+    /// The owner holds an order mail or price.
+    Receipt,
+}
+
+/// One fact and where it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Where: `mp4:ilst/apID`, `mp4:pinf/user`, `id3:PRIV/www.amazon.com`, `vc:QBZ:TID` and so on.
+    pub place: String,
+    /// The parsed text.
+    pub text: String,
+    /// Names the buyer: shown to the owner only.
+    pub personal: bool,
+}
+
+/// What is known of one buy, from one file. Never a flag: a list of evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// The store: `itunes`, `amazon`, `bandcamp`, …
+    pub store: String,
+    /// ISO 3166 country of the storefront.
+    pub country: Option<String>,
+    /// When, as the store wrote it (zone often unstated): `YYYY-MM-DD[ HH:MM:SS]` or RFC 3339.
+    pub bought_at: Option<String>,
+    /// The store's item number.
+    pub item_id: Option<String>,
+    /// The store's album number.
+    pub album_id: Option<String>,
+    /// The store's transaction number.
+    pub transaction_id: Option<String>,
+    /// The buyer's account as written (personal).
+    pub account: Option<String>,
+    /// The strength of the proof.
+    pub level: PurchaseLevel,
+    /// Everything that was found.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Purchase {
+    /// Returns the same facts without anything that names the buyer.
+    pub fn without_personal(&self) -> Purchase {
+        let mut shown = self.clone();
+        shown.account = None;
+        shown.transaction_id = None;
+        shown.evidence.retain(|evidence| !evidence.personal);
+        shown
+    }
+}
+
+/// Free text fields by name that a stage wants to carry on; sorted, so that output is stable.
+pub type Facts = BTreeMap<String, String>;
+
+macro_rules! hex_bytes {
+    ($type:ident, $length:literal) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($type), "({})"), self)
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = String;
+            fn from_str(text: &str) -> Result<$type, String> {
+                let wrong = || format!("{text:?} is not {} hex digits", $length * 2);
+                if text.len() != $length * 2 || !text.is_ascii() {
+                    return Err(wrong());
+                }
+                let mut bytes = [0; $length];
+                for (i, byte) in bytes.iter_mut().enumerate() {
+                    *byte = u8::from_str_radix(&text[i * 2..i * 2 + 2], 16).map_err(|_| wrong())?;
+                }
+                Ok($type(bytes))
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<$type, D::Error> {
+                let text = std::borrow::Cow::<str>::deserialize(d)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_bytes!(Sha256, 32);
+hex_bytes!(QuickKey, 16);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_read_back_what_they_print() {
+        let hash = Sha256([0xa5; 32]);
+        assert_eq!(hash.to_string().parse(), Ok(hash));
+        assert!("a5".parse::<Sha256>().is_err());
+        assert!("é".repeat(32).parse::<Sha256>().is_err());
+        let json = serde_json::to_string(&QuickKey([1; 16])).expect("plain data");
+        assert_eq!(serde_json::from_str::<QuickKey>(&json).expect("as printed"), QuickKey([1; 16]));
+    }
+
+    #[test]
+    fn a_purchase_without_the_buyer_keeps_the_store() {
+        let fact = |place: &str, personal| Evidence { place: place.into(), text: "x".into(), personal };
+        let purchase = Purchase {
+            store: "itunes".into(),
+            country: Some("JP".into()),
+            bought_at: None,
+            item_id: Some("1".into()),
+            album_id: None,
+            transaction_id: Some("77".into()),
+            account: Some("user@example.com".into()),
+            level: PurchaseLevel::Embedded,
+            evidence: vec![fact("mp4:ilst/apID", true), fact("mp4:ilst/cnID", false)],
+        };
+        let shown = purchase.without_personal();
+        assert_eq!((shown.account, shown.transaction_id), (None, None));
+        assert_eq!(shown.evidence.len(), 1);
+        assert_eq!(shown.store, "itunes");
+    }
+}
