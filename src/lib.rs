@@ -10,6 +10,7 @@
 pub mod error;
 pub mod offer;
 pub mod query;
+pub mod signal;
 pub mod track;
 pub mod units;
 

@@ -109,8 +109,8 @@ impl Volume {
     pub const MAX: Volume = Volume(100);
 
     /// Returns the volume, or `None` above 100.
-    pub fn new(value: u8) -> Option<Volume> {
-        (value <= 100).then_some(Volume(value))
+    pub const fn new(value: u8) -> Option<Volume> {
+        if value <= 100 { Some(Volume(value)) } else { None }
     }
 
     /// Returns the position of the knob, 0..=100.

@@ -139,6 +139,8 @@ pub enum Refused {
     NoDevice,
     /// The volume is fixed: the knob is on the amplifier.
     FixedVolume,
+    /// konpo cannot play this kind of source.
+    Unsupported,
     /// Something else is under way.
     Busy,
     /// The caller has not the right.
@@ -157,6 +159,7 @@ impl Refused {
             Refused::OutOfRange => "outside what is possible here",
             Refused::NoDevice => "there is no sound device",
             Refused::FixedVolume => "the volume is fixed: turn the knob on the amplifier",
+            Refused::Unsupported => "konpo cannot play this kind of source",
             Refused::Busy => "something else is under way",
             Refused::NotAllowed => "this needs a right you do not have",
         }

@@ -1,0 +1,398 @@
+//! The queue: entries, ids, version, order, shuffle, repeat. Pure; who plays is `rules`' business.
+
+use std::sync::Arc;
+
+use crate::hifi::command::{At, QueueId, Refused, Repeat};
+use crate::hifi::state::{Entry, QueueView};
+
+/// The entries in the order shown, and the order played when shuffled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Queue {
+    view: Arc<QueueView>,
+    /// The last id given; ids go on from here even after a clear.
+    last_id: u32,
+    /// Play order while shuffled; holds every id once.
+    shuffled: Option<Vec<QueueId>>,
+}
+
+impl Queue {
+    /// The most entries a queue holds.
+    pub const MOST: usize = 10_000;
+
+    /// Returns a queue as it was saved. Ids of 0 and repeated ids are dropped.
+    pub fn restored(
+        version: u64,
+        entries: Vec<Entry>,
+        last_id: u32,
+        shuffled: Option<Vec<QueueId>>,
+    ) -> Queue {
+        let mut seen = std::collections::HashSet::new();
+        let entries: Vec<Entry> =
+            entries.into_iter().filter(|e| e.id.0 != 0 && seen.insert(e.id)).take(Queue::MOST).collect();
+        let highest = entries.iter().map(|e| e.id.0).max().unwrap_or(0);
+        let mut queue =
+            Queue { view: Arc::new(QueueView { version, entries }), last_id: last_id.max(highest), shuffled };
+        queue.mend_order();
+        queue
+    }
+
+    /// Returns the queue as faces see it.
+    pub fn view(&self) -> &Arc<QueueView> {
+        &self.view
+    }
+
+    /// Returns the last id given, for saving.
+    pub fn last_id(&self) -> u32 {
+        self.last_id
+    }
+
+    /// Returns the play order while shuffled, for saving.
+    pub fn shuffled(&self) -> Option<&[QueueId]> {
+        self.shuffled.as_deref()
+    }
+
+    /// Returns whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.view.entries.is_empty()
+    }
+
+    /// Returns an entry.
+    pub fn get(&self, id: QueueId) -> Option<&Entry> {
+        self.view.entries.iter().find(|entry| entry.id == id)
+    }
+
+    /// Returns the entry that plays first.
+    pub fn first(&self) -> Option<QueueId> {
+        match &self.shuffled {
+            Some(order) => order.first().copied(),
+            None => self.view.entries.first().map(|e| e.id),
+        }
+    }
+
+    /// Returns what plays by itself when `id` ends.
+    pub fn after(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
+        match repeat {
+            Repeat::One => self.get(id).map(|entry| entry.id),
+            Repeat::Off => self.neighbour(id, 1),
+            Repeat::All => self.neighbour(id, 1).or_else(|| self.first()),
+        }
+    }
+
+    /// Returns what the next key chooses: as `after`, but one track does not hold it.
+    pub fn next_of(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
+        self.after(id, if repeat == Repeat::One { Repeat::All } else { repeat })
+    }
+
+    /// Returns what stands before `id` in play order; the last one before the first when everything repeats.
+    pub fn before(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
+        self.neighbour(id, -1).or_else(|| match repeat {
+            Repeat::Off => None,
+            _ => self.order().last().copied(),
+        })
+    }
+
+    /// Adds entries, whose ids are given here, and returns the ids in order.
+    ///
+    /// # Errors
+    /// `OutOfRange` when the queue would hold more than [`Queue::MOST`].
+    pub fn add(
+        &mut self,
+        entries: Vec<Entry>,
+        at: At,
+        current: Option<QueueId>,
+        seed: u64,
+    ) -> Result<Vec<QueueId>, Refused> {
+        if self.view.entries.len() + entries.len() > Queue::MOST {
+            return Err(Refused::OutOfRange);
+        }
+        let index = match at {
+            At::End => self.view.entries.len(),
+            At::Next => current.and_then(|id| self.index(id)).map_or(0, |i| i + 1),
+            At::Index(i) => (i as usize).min(self.view.entries.len()),
+        };
+        let mut ids = Vec::with_capacity(entries.len());
+        let mut fresh = Vec::with_capacity(entries.len());
+        for mut entry in entries {
+            entry.id = self.new_id();
+            ids.push(entry.id);
+            fresh.push(entry);
+        }
+        self.edit(|list| {
+            list.splice(index..index, fresh);
+        });
+        if let Some(order) = &mut self.shuffled {
+            let here = current.and_then(|id| order.iter().position(|&o| o == id)).map_or(0, |i| i + 1);
+            if at == At::Next {
+                order.splice(here..here, ids.iter().copied());
+            } else {
+                let mut random = Random::new(seed);
+                for &id in &ids {
+                    let place = here + random.below(order.len() - here + 1);
+                    order.insert(place, id);
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Removes entries.
+    ///
+    /// # Errors
+    /// `NoSuchEntry` when one is not there; then none is removed.
+    pub fn remove(&mut self, ids: &[QueueId]) -> Result<(), Refused> {
+        self.all_there(ids)?;
+        let gone: std::collections::HashSet<QueueId> = ids.iter().copied().collect();
+        self.edit(|list| list.retain(|entry| !gone.contains(&entry.id)));
+        if let Some(order) = &mut self.shuffled {
+            order.retain(|id| !gone.contains(id));
+        }
+        Ok(())
+    }
+
+    /// Moves entries so that the first stands at `to`, counted without them.
+    ///
+    /// # Errors
+    /// `NoSuchEntry` when one is not there or named twice; then none is moved.
+    pub fn shift(&mut self, ids: &[QueueId], to: u32) -> Result<(), Refused> {
+        self.all_there(ids)?;
+        let chosen: std::collections::HashSet<QueueId> = ids.iter().copied().collect();
+        if chosen.len() != ids.len() {
+            return Err(Refused::NoSuchEntry);
+        }
+        let moved: Vec<Entry> = ids.iter().filter_map(|&id| self.get(id).cloned()).collect();
+        self.edit(|list| {
+            list.retain(|entry| !chosen.contains(&entry.id));
+            let to = (to as usize).min(list.len());
+            list.splice(to..to, moved);
+        });
+        Ok(())
+    }
+
+    /// Removes everything; ids go on.
+    pub fn clear(&mut self) {
+        if !self.is_empty() {
+            self.edit(Vec::clear);
+        }
+        if let Some(order) = &mut self.shuffled {
+            order.clear();
+        }
+    }
+
+    /// Shuffles what does not play now behind what does, or restores the order. The same seed gives the same order.
+    pub fn shuffle(&mut self, on: bool, current: Option<QueueId>, seed: u64) {
+        self.shuffled = on.then(|| {
+            let mut order: Vec<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
+            let mut random = Random::new(seed);
+            for i in (1..order.len()).rev() {
+                order.swap(i, random.below(i + 1));
+            }
+            if let Some(i) = current.and_then(|id| order.iter().position(|&o| o == id)) {
+                order.swap(0, i);
+            }
+            order
+        });
+    }
+
+    /// Replaces what entries show by calling `renew` on each; the version moves only when something differs.
+    pub fn renew(&mut self, mut renew: impl FnMut(&Entry) -> Option<Entry>) {
+        let changed: Vec<(usize, Entry)> =
+            self.view.entries.iter().enumerate().filter_map(|(i, e)| Some((i, renew(e)?))).collect();
+        if changed.is_empty() {
+            return;
+        }
+        self.edit(|list| {
+            for (i, entry) in changed {
+                let id = list[i].id;
+                list[i] = Entry { id, ..entry };
+            }
+        });
+    }
+
+    /// Returns a fresh id, for an entry of a guest deck too.
+    pub fn new_id(&mut self) -> QueueId {
+        // 4 billion entries do not fit in a lifetime; wrapping past 0 keeps the type's promise all the same.
+        self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+        QueueId(self.last_id)
+    }
+
+    fn order(&self) -> Vec<QueueId> {
+        match &self.shuffled {
+            Some(order) => order.clone(),
+            None => self.view.entries.iter().map(|e| e.id).collect(),
+        }
+    }
+
+    fn index(&self, id: QueueId) -> Option<usize> {
+        self.view.entries.iter().position(|entry| entry.id == id)
+    }
+
+    fn neighbour(&self, id: QueueId, step: isize) -> Option<QueueId> {
+        let here = |found: Option<usize>| found.and_then(|i| i.checked_add_signed(step));
+        match &self.shuffled {
+            Some(order) => order.get(here(order.iter().position(|&o| o == id))?).copied(),
+            None => self.view.entries.get(here(self.index(id))?).map(|e| e.id),
+        }
+    }
+
+    fn all_there(&self, ids: &[QueueId]) -> Result<(), Refused> {
+        let there: std::collections::HashSet<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
+        if ids.iter().all(|id| there.contains(id)) { Ok(()) } else { Err(Refused::NoSuchEntry) }
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Vec<Entry>)) {
+        let view = Arc::make_mut(&mut self.view);
+        change(&mut view.entries);
+        view.version += 1;
+    }
+
+    /// Makes the play order hold every entry once, whatever was saved.
+    fn mend_order(&mut self) {
+        let Some(order) = &mut self.shuffled else { return };
+        let mut missing: Vec<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
+        order.retain(|id| match missing.iter().position(|m| m == id) {
+            Some(i) => {
+                missing.remove(i);
+                true
+            }
+            None => false,
+        });
+        order.append(&mut missing);
+    }
+}
+
+/// SplitMix64: small, reproducible, good enough to shuffle records.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Random {
+        Random(seed)
+    }
+
+    /// Returns a number below `bound`, which is at least 1.
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hifi::command::Playable;
+    use crate::track::TrackId;
+    use proptest::prelude::*;
+
+    fn entry(track: i64) -> Entry {
+        Entry {
+            id: QueueId(0),
+            what: Playable::Shelf(TrackId(track)),
+            shown: Arc::default(),
+            duration: crate::units::Millis(1000),
+            said: None,
+        }
+    }
+
+    fn queue(count: i64) -> (Queue, Vec<QueueId>) {
+        let mut queue = Queue::default();
+        let ids = queue.add((1..=count).map(entry).collect(), At::End, None, 0).expect("small");
+        (queue, ids)
+    }
+
+    fn tracks(queue: &Queue) -> Vec<i64> {
+        let track = |e: &Entry| match e.what {
+            Playable::Shelf(TrackId(id)) => id,
+            Playable::Url(_) => 0,
+        };
+        queue.view().entries.iter().map(track).collect()
+    }
+
+    #[test]
+    fn next_goes_behind_the_one_that_plays() {
+        let (mut queue, ids) = queue(3);
+        queue.add(vec![entry(9)], At::Next, Some(ids[1]), 0).expect("small");
+        assert_eq!(tracks(&queue), [1, 2, 9, 3]);
+        queue.add(vec![entry(8)], At::Next, None, 0).expect("small");
+        assert_eq!(tracks(&queue), [8, 1, 2, 9, 3]);
+    }
+
+    #[test]
+    fn ids_are_never_given_twice() {
+        let (mut queue, ids) = queue(2);
+        queue.clear();
+        let more = queue.add(vec![entry(1)], At::End, None, 0).expect("small");
+        assert!(!ids.contains(&more[0]));
+        assert_eq!(more[0], QueueId(3));
+    }
+
+    #[test]
+    fn moving_counts_without_the_moved() {
+        let (mut queue, ids) = queue(5);
+        queue.shift(&[ids[3], ids[0]], 1).expect("both there");
+        assert_eq!(tracks(&queue), [2, 4, 1, 3, 5]);
+        assert_eq!(queue.shift(&[ids[0], ids[0]], 0), Err(Refused::NoSuchEntry));
+        assert_eq!(queue.shift(&[QueueId(77)], 0), Err(Refused::NoSuchEntry));
+        assert_eq!(tracks(&queue), [2, 4, 1, 3, 5]);
+    }
+
+    #[test]
+    fn a_full_queue_refuses_and_stays() {
+        let mut queue = Queue::default();
+        let all = (0..Queue::MOST as i64).map(entry).collect();
+        queue.add(all, At::End, None, 0).expect("as many as fit");
+        assert_eq!(queue.add(vec![entry(1)], At::End, None, 0), Err(Refused::OutOfRange));
+        assert_eq!(queue.view().entries.len(), Queue::MOST);
+    }
+
+    #[test]
+    fn repeat_one_holds_the_track_but_not_the_key() {
+        let (queue, ids) = queue(2);
+        assert_eq!(queue.after(ids[0], Repeat::One), Some(ids[0]));
+        assert_eq!(queue.next_of(ids[0], Repeat::One), Some(ids[1]));
+        assert_eq!(queue.after(ids[1], Repeat::Off), None);
+        assert_eq!(queue.after(ids[1], Repeat::All), Some(ids[0]));
+        assert_eq!(queue.before(ids[0], Repeat::Off), None);
+        assert_eq!(queue.before(ids[0], Repeat::All), Some(ids[1]));
+    }
+
+    proptest! {
+        #[test]
+        fn shuffled_plays_each_once(count in 1i64..60, seed: u64, start in 0usize..60) {
+            let (mut queue, ids) = queue(count);
+            let start = ids[start % ids.len()];
+            queue.shuffle(true, Some(start), seed);
+            let mut heard = vec![start];
+            while let Some(next) = queue.after(*heard.last().expect("one"), Repeat::Off) {
+                heard.push(next);
+            }
+            let mut sorted = heard.clone();
+            sorted.sort();
+            prop_assert_eq!(sorted, ids);
+        }
+
+        #[test]
+        fn edits_keep_the_play_order_whole(
+            edits in prop::collection::vec((0u8..5, 0u32..20), 0..40), seed: u64,
+        ) {
+            let (mut queue, _) = queue(5);
+            queue.shuffle(true, None, seed);
+            for (what, n) in edits {
+                let some = queue.view().entries.get(n as usize).map(|e| e.id);
+                match (what, some) {
+                    (0, _) => { queue.add(vec![entry(1), entry(2)], At::Index(n), some, seed).expect("small"); }
+                    (1, Some(id)) => queue.remove(&[id]).expect("there"),
+                    (2, Some(id)) => queue.shift(&[id], n / 2).expect("there"),
+                    (3, _) => { queue.add(vec![entry(3)], At::Next, some, seed).expect("small"); }
+                    _ => {}
+                }
+            }
+            let mut order = queue.shuffled().expect("on").to_vec();
+            let mut shown: Vec<QueueId> = queue.view().entries.iter().map(|e| e.id).collect();
+            order.sort();
+            shown.sort();
+            prop_assert_eq!(order, shown);
+        }
+    }
+}
