@@ -7,7 +7,9 @@
 //! # Arrows
 //! `tests/it/arrows.rs` reads `src/` and holds every `crate::name` against the table there.
 
+pub mod config;
 pub mod error;
+pub mod identity;
 pub mod offer;
 pub mod query;
 pub mod signal;

@@ -1,0 +1,219 @@
+//! TOML to one struct per module. Unknown keys are refused with file, line and key.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Error, Kind, Result};
+use crate::units::Volume;
+
+/// Everything the owner may set. `packaging/konpo.toml` documents every key with its default.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Shown on phones; `None`: "Stereo".
+    pub name: Option<String>,
+    /// The shelf.
+    pub library: Library,
+    /// The web page, the API and media.
+    pub http: Http,
+    /// The network.
+    pub lan: Lan,
+    /// The DAC.
+    pub output: Output,
+    /// The ways in.
+    pub intake: Intake,
+}
+
+/// `[library]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Library {
+    /// Music folders; the first is where new tracks go. Empty: the user's music folder.
+    pub music: Vec<PathBuf>,
+}
+
+/// `[http]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http {
+    /// An explicit port never moves; 0 takes a free one; `None`: the one that worked, else 8200 to 8209.
+    pub port: Option<u16>,
+    /// Further host names under which the page may be asked for.
+    pub names: Vec<String>,
+}
+
+/// `[lan]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lan {
+    /// Interfaces by name; empty: every usable one.
+    pub interfaces: Vec<String>,
+}
+
+/// `[output]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Output {
+    /// As `konpo outputs` prints it; `auto`; or `silent`, the paced output without hardware.
+    pub device: String,
+    /// Where the knob is.
+    pub volume: Knob,
+    /// What 100 on every face means, 1..=100.
+    pub max_volume: Volume,
+}
+
+impl Default for Output {
+    fn default() -> Output {
+        Output { device: "auto".into(), volume: Knob::Box, max_volume: Volume::MAX }
+    }
+}
+
+/// Where the volume knob is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Knob {
+    /// konpo has it.
+    Box,
+    /// The amplifier has it: full scale, bit-perfect.
+    Fixed,
+}
+
+/// `[intake]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Intake {
+    /// A phone or player that appears.
+    pub pull: Pull,
+    /// What is taken.
+    pub take: Take,
+}
+
+impl Default for Intake {
+    fn default() -> Intake {
+        Intake { pull: Pull::Ask, take: Take::Music }
+    }
+}
+
+/// What happens when a phone or player appears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pull {
+    /// Everything new is taken from everybody: for boxes without visitors.
+    Always,
+    /// Only its description is read until somebody says more.
+    Ask,
+    /// Nothing is ever taken.
+    Never,
+}
+
+/// Which files are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Take {
+    /// All music.
+    Music,
+    /// Only files that carry a store's mark.
+    Purchased,
+}
+
+impl Config {
+    /// Returns the settings in `text`; `file` is named in errors.
+    ///
+    /// # Errors
+    /// `Invalid` with file, line and key for anything that is not as documented.
+    pub fn parse(text: &str, file: &str) -> Result<Config> {
+        let config: Config = toml::from_str(text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start.min(text.len()));
+            let line = text.as_bytes()[..start].iter().filter(|&&b| b == b'\n').count() + 1;
+            Error::new(Kind::Invalid, format!("{file} line {line}: {}", error.message().trim()))
+        })?;
+        config.check().map_err(|what| Error::new(Kind::Invalid, format!("{file}: {what}")))?;
+        Ok(config)
+    }
+
+    /// Returns the settings of a file.
+    ///
+    /// # Errors
+    /// As `parse`, and those of reading the file.
+    pub fn read(path: &Path) -> Result<Config> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::io(format!("read the settings {}", path.display()), error))?;
+        Config::parse(&text, &path.display().to_string())
+    }
+
+    /// Returns the name shown on phones.
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("Stereo")
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.output.max_volume == Volume::MIN {
+            return Err("output.max_volume is 0, must be 1 to 100".into());
+        }
+        if let Some(name) = &self.name
+            && (name.trim().is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control))
+        {
+            return Err(format!("name {name:?} must have 1 to {LONGEST_NAME} bytes of plain text"));
+        }
+        if let Some(path) = self.library.music.iter().find(|path| !path.is_absolute()) {
+            return Err(format!("library.music {path:?} must be a full path that starts with /"));
+        }
+        if let Some(name) = self.http.names.iter().find(|name| !is_host_name(name)) {
+            return Err(format!("http.names {name:?} is not a host name"));
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether `name` can stand in a Host header: letters, digits, dots and hyphens, or an IPv4 address.
+fn is_host_name(name: &str) -> bool {
+    let label = |l: &str| {
+        (1..=63).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    name.parse::<Ipv4Addr>().is_ok() || (name.len() <= 253 && name.split('.').all(label))
+}
+
+/// UPnP Device Architecture 1.0, 2.1: friendlyName should be shorter than 64 characters.
+const LONGEST_NAME: usize = 63;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        Config::parse(text, "konpo.toml").expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_file_and_line() {
+        let text = "name = \"Bedroom\"\n[output]\ndevice = \"auto\"\nvolumme = \"box\"\n";
+        let said = refusal(text);
+        assert!(said.starts_with("konpo.toml line 4: unknown field `volumme`"), "{said}");
+        assert!(refusal("[outputs]\n").starts_with("konpo.toml line 1: unknown field `outputs`"));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_it_must_be() {
+        assert!(refusal("[output]\nmax_volume = 101\n").contains("must be 0 to 100"));
+        assert!(refusal("[output]\nmax_volume = 0\n").contains("must be 1 to 100"));
+        assert!(refusal("[intake]\npull = \"sometimes\"\n").contains("`always`, `ask`, `never`"));
+        assert!(refusal("[http]\nport = 70000\n").starts_with("konpo.toml line 2"));
+        assert!(refusal("name = \"\"\n").contains("1 to 63 bytes"));
+        assert!(refusal("[library]\nmusic = [\"Music\"]\n").contains("full path"));
+        assert!(refusal("[http]\nnames = [\"a b\"]\n").contains("not a host name"));
+        assert!(refusal("name = \n").starts_with("konpo.toml line 1"));
+    }
+
+    #[test]
+    fn the_defaults_suit_a_living_room() {
+        let config = Config::parse("", "konpo.toml").expect("empty is fine");
+        assert_eq!(config, Config::default());
+        assert_eq!((config.intake.pull, config.output.volume), (Pull::Ask, Knob::Box));
+        assert_eq!(config.name(), "Stereo");
+    }
+}
