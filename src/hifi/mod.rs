@@ -1,7 +1,296 @@
 //! The box: one `Command` goes in, one `State` comes out. The one API of all faces.
 
 pub mod command;
+mod memory;
 mod queue;
 mod rules;
 pub mod state;
+mod task;
 mod volume;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::error::{Error, Kind, Result};
+use crate::hifi::command::{Command, NewEntry, Playable, Refused};
+use crate::hifi::memory::Memory;
+use crate::hifi::rules::{Event, Given, Restored, Rules};
+use crate::hifi::state::State;
+use crate::hifi::task::{Inlets, Message, Task};
+use crate::hifi::volume::Knob;
+use crate::library::{Library, OpenTrack};
+use crate::offer::{Board, Caller, Right};
+use crate::player::{Player, PlayerEvent};
+use crate::query::{Item, Page, Query, Window};
+use crate::signal::Device;
+use crate::track::{Track, TrackId};
+use crate::units::Volume;
+
+/// The box. Cheap to clone.
+#[derive(Clone)]
+pub struct Hifi {
+    commands: mpsc::Sender<Message>,
+    state: watch::Receiver<Arc<State>>,
+    events: mpsc::Sender<Event>,
+    library: Library,
+}
+
+/// What the box is built on.
+pub struct Parts {
+    /// The shelf.
+    pub library: Library,
+    /// The motor.
+    pub player: Player,
+    /// Its events.
+    pub events: mpsc::Receiver<PlayerEvent>,
+    /// The device it found.
+    pub device: Device,
+    /// Who is here and what comes in.
+    pub board: watch::Receiver<Arc<Board>>,
+}
+
+/// `[output]` as far as the box obeys it.
+#[derive(Debug, Clone, Copy)]
+pub struct HifiConfig {
+    /// The amplifier has the knob: full scale, bit-perfect.
+    pub fixed_volume: bool,
+    /// What 100 on every face means.
+    pub max_volume: Volume,
+}
+
+/// The running box: its handle and its tasks, to be joined after the stop token fell.
+pub struct Running {
+    /// The handle.
+    pub hifi: Hifi,
+    /// The loop first, then the writer and the shelf's follower.
+    pub tasks: Vec<JoinHandle<()>>,
+}
+
+impl Hifi {
+    /// Starts the box as it was left.
+    ///
+    /// # Errors
+    /// Those of reading the shelf. A memory that cannot be read is put aside with a notice.
+    pub async fn start(parts: Parts, config: HifiConfig, stop: CancellationToken) -> Result<Running> {
+        let Parts { library, player, events: motor, device, board } = parts;
+        let now = Instant::now();
+        let (memory, complaint) = read_memory(&library).await?;
+        let last = memory.as_ref().and_then(Memory::volume);
+        let knob = Knob::new(config.fixed_volume, config.max_volume, last, now);
+        let restored = match memory {
+            Some(memory) => {
+                let tracks = task::tracks_by_id(&library, &memory.tracks()).await?;
+                memory.restore(&tracks)
+            }
+            None => Restored::default(),
+        };
+        let rules = Rules::new(knob, restored, device, now);
+        let (state_in, state) = watch::channel(Arc::new(rules.state(0)));
+        // Faces wait for their turn when 64 commands stand in line.
+        let (commands, commands_out) = mpsc::channel(64);
+        let (events, events_out) = mpsc::channel(64);
+        let (notes, notes_out) = mpsc::channel(64);
+        let task = Task::new(rules, player, library.clone(), state_in, notes);
+        let inlets =
+            Inlets { commands: commands_out, player: motor, events: events_out, board, stop: stop.clone() };
+        let tasks = vec![
+            tokio::spawn(task.run(inlets)),
+            tokio::spawn(task::write_notes(library.clone(), notes_out)),
+            tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop)),
+        ];
+        let hifi = Hifi { commands, state, events, library };
+        if let Some(words) = complaint {
+            hifi.say(words, Right::Room).await;
+        }
+        Ok(Running { hifi, tasks })
+    }
+
+    /// Returns the box as this caller may use it.
+    pub fn of(&self, caller: Caller) -> Session {
+        Session { hifi: self.clone(), caller }
+    }
+
+    /// Puts a notice on every face whose caller has this right.
+    pub async fn say(&self, words: String, right: Right) {
+        task::say(&self.events, words, right).await;
+    }
+
+    async fn given(&self, command: &Command) -> Result<Given> {
+        let mut ids = Vec::new();
+        let mut something = false;
+        needs(command, &mut ids, &mut something);
+        let mut given = Given { seed: seed(), ..Given::default() };
+        if !ids.is_empty() {
+            given.tracks = task::tracks_by_id(&self.library, &ids).await?;
+        }
+        if something && self.state.borrow().queue.entries.is_empty() {
+            given.something = self.something(given.seed).await?;
+        }
+        Ok(given)
+    }
+
+    /// Returns the last album heard, else the newest arrivals, else the shelf shuffled; only what can be played.
+    async fn something(&self, seed: u64) -> Result<Vec<Arc<Track>>> {
+        for way in 0..3 {
+            let ids = match way {
+                0 => self.library.last_album_heard().await?,
+                1 => self.library.newest(SOMETHING).await?,
+                _ => self.library.shuffled(SOMETHING, seed).await?,
+            };
+            let found = self.library.get(&ids).await?;
+            let playable = |track: &Arc<Track>| track.playable().is_some();
+            let tracks: Vec<Arc<Track>> = found.into_iter().flatten().filter(playable).collect();
+            if !tracks.is_empty() {
+                return Ok(tracks);
+            }
+        }
+        Ok(Vec::new())
+    }
+}
+
+/// The box as one caller may use it.
+#[derive(Clone)]
+pub struct Session {
+    hifi: Hifi,
+    caller: Caller,
+}
+
+impl Session {
+    /// Returns who asks.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    /// Sends a command. When it answers, the snapshot of the revision returned shows the effect.
+    ///
+    /// # Errors
+    /// `Stopped` when the box is stopping, else those of reading the shelf. A refusal is a value.
+    ///
+    /// # Cancel
+    /// A dropped future may still have its effect.
+    pub async fn send(&self, command: Command) -> Result<Result<u64, Refused>> {
+        let given = self.hifi.given(&command).await?;
+        let (reply, answer) = oneshot::channel();
+        let stopped = || Error::new(Kind::Stopped, "konpo is stopping");
+        let message = Message { command, given, reply };
+        self.hifi.commands.send(message).await.map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())
+    }
+
+    /// Returns the snapshots; show them through `State::seen_by`.
+    pub fn watch(&self) -> watch::Receiver<Arc<State>> {
+        self.hifi.state.clone()
+    }
+
+    /// Returns the newest snapshot as this caller may see it.
+    pub fn state(&self) -> State {
+        self.hifi.state.borrow().seen_by(&self.caller)
+    }
+
+    /// Asks the shelf.
+    ///
+    /// # Errors
+    /// Those of the shelf.
+    pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
+        let mut page = self.hifi.library.browse(query).await?;
+        if self.caller.right < Right::Owner {
+            for item in &mut page.items {
+                if let Item::Track(track) = item {
+                    *track = without_purchases(track);
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    /// Returns one track.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the shelf.
+    pub async fn track(&self, id: TrackId) -> Result<Arc<Track>> {
+        let found = self.hifi.library.get(&[id]).await?.into_iter().flatten().next();
+        let track = found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no track {id}")))?;
+        Ok(if self.caller.right < Right::Owner { without_purchases(&track) } else { track })
+    }
+
+    /// Returns the tracks that were bought, newest purchase first. Owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, and those of the shelf.
+    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
+        self.need(Right::Owner, "see purchases")?;
+        self.hifi.library.purchases(window).await
+    }
+
+    /// Moves a track to the trash. Owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, `NotFound`, `Offline`.
+    pub async fn trash(&self, id: TrackId) -> Result<()> {
+        self.need(Right::Owner, "delete a track")?;
+        self.hifi.library.trash(id).await
+    }
+
+    /// Opens the file of a track as it lies on the shelf. Owner only, for it may carry the buyer's name.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, `NotFound`, `Unsupported` for a protected track, `Offline`.
+    pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
+        self.need(Right::Owner, "read a music file")?;
+        self.hifi.library.open(id).await
+    }
+
+    fn need(&self, right: Right, what: &str) -> Result<()> {
+        if self.caller.right >= right {
+            return Ok(());
+        }
+        Err(Error::new(Kind::NotAllowed, format!("only the owner may {what}")))
+    }
+}
+
+fn without_purchases(track: &Arc<Track>) -> Arc<Track> {
+    if track.purchases.is_empty() {
+        return track.clone();
+    }
+    Arc::new(Track { purchases: Vec::new(), ..Track::clone(track) })
+}
+
+/// Returns the memory, or what to say when there is one that cannot be read.
+async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<String>)> {
+    let Some(json) = library.load_memory().await? else { return Ok((None, None)) };
+    match Memory::read(&json) {
+        Ok(memory) => Ok((Some(memory), None)),
+        Err(error) => {
+            warn!(%error, "the queue starts empty");
+            Ok((None, Some("The queue of last time could not be read; it starts empty.".into())))
+        }
+    }
+}
+
+/// Collects what a command needs of the shelf.
+fn needs(command: &Command, ids: &mut Vec<TrackId>, something: &mut bool) {
+    match command {
+        Command::Add { entries, .. } => {
+            ids.extend(entries.iter().filter_map(|entry: &NewEntry| match entry.what {
+                Playable::Shelf(id) => Some(id),
+                Playable::Url(_) => None,
+            }));
+        }
+        Command::PlaySomething | Command::Toggle => *something = true,
+        Command::Batch(commands) => commands.iter().for_each(|c| needs(c, ids, something)),
+        _ => {}
+    }
+}
+
+fn seed() -> u64 {
+    let hash: [u8; 8] = uuid::Uuid::new_v4().into_bytes()[..8].try_into().unwrap_or_default();
+    u64::from_le_bytes(hash)
+}
+
+/// How many tracks `PlaySomething` puts into an empty queue when no album was heard.
+const SOMETHING: u32 = 100;

@@ -210,8 +210,20 @@ impl Changes {
         self.0 & other.0 == other.0
     }
 
+    /// Returns whether any of `other` is in this set.
+    pub fn intersects(self, other: Changes) -> bool {
+        self.0 & other.0 != 0
+    }
+
     /// Returns whether nothing changed.
     pub fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl std::ops::BitOr for Changes {
+    type Output = Changes;
+    fn bitor(self, other: Changes) -> Changes {
+        Changes(self.0 | other.0)
     }
 }

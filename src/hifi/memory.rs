@@ -1,0 +1,173 @@
+//! What survives a power cut: the queue exactly, the position within 15 s, the knob.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::hifi::command::{Playable, QueueId, Repeat};
+use crate::hifi::queue::Queue;
+use crate::hifi::rules::{Restored, shelf_entry};
+use crate::hifi::state::{Entry, State};
+use crate::track::{Tags, Track, TrackId};
+use crate::units::{Millis, Volume};
+
+/// The box as it is written down, as JSON in owner.db.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Version of this form; a newer one is not read.
+    v: u32,
+    version: u64,
+    entries: Vec<Kept>,
+    last_id: u32,
+    shuffled: Option<Vec<QueueId>>,
+    current: Option<QueueId>,
+    position_ms: Millis,
+    repeat: Repeat,
+    /// The knob as somebody last set it; `None` in fixed mode or before anybody did.
+    volume: Option<Volume>,
+}
+
+/// One entry as it is written down.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Kept {
+    id: QueueId,
+    what: Playable,
+    /// Shown while the shelf cannot say; left out for shelf tracks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shown: Option<Arc<Tags>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Arc<str>>,
+}
+
+impl Memory {
+    /// Returns what is to be written down; `position` is that of now.
+    pub fn of(queue: &Queue, state: &State, position: Millis) -> Memory {
+        let keep = |entry: &Entry| Kept {
+            id: entry.id,
+            what: entry.what.clone(),
+            shown: matches!(entry.what, Playable::Url(_)).then(|| entry.shown.clone()),
+            said: entry.said.clone(),
+        };
+        Memory {
+            v: FORM,
+            version: state.queue.version,
+            entries: state.queue.entries.iter().map(keep).collect(),
+            last_id: queue.last_id(),
+            shuffled: queue.shuffled().map(<[QueueId]>::to_vec),
+            current: state.current,
+            position_ms: position,
+            repeat: state.repeat,
+            volume: (!state.fixed_volume).then_some(state.volume),
+        }
+    }
+
+    /// Returns what was written down.
+    ///
+    /// # Errors
+    /// `Damaged` for anything that is not of this form.
+    pub fn read(json: &str) -> Result<Memory> {
+        let memory: Memory = serde_json::from_str(json)
+            .map_err(|error| Error::with(Kind::Damaged, "read the saved queue", error))?;
+        if memory.v != FORM {
+            let what = format!("read the saved queue: its form {} is not {FORM}", memory.v);
+            return Err(Error::new(Kind::Damaged, what));
+        }
+        Ok(memory)
+    }
+
+    /// Returns the text to write down.
+    pub fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Returns the tracks whose tags the queue shows.
+    pub fn tracks(&self) -> Vec<TrackId> {
+        let track = |kept: &Kept| match kept.what {
+            Playable::Shelf(id) => Some(id),
+            Playable::Url(_) => None,
+        };
+        self.entries.iter().filter_map(track).collect()
+    }
+
+    /// Returns the knob as somebody last set it.
+    pub fn volume(&self) -> Option<Volume> {
+        self.volume
+    }
+
+    /// Returns the box to start with. A track that the shelf does not know at the moment stays in the queue.
+    pub fn restore(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Restored {
+        let entry = |kept: Kept| {
+            let known = match kept.what {
+                Playable::Shelf(id) => tracks.get(&id).map(|track| shelf_entry(track)),
+                Playable::Url(_) => None,
+            };
+            Entry {
+                id: kept.id,
+                shown: known.as_ref().map(|e| e.shown.clone()).or(kept.shown).unwrap_or_default(),
+                duration: known.map_or(Millis::ZERO, |e| e.duration),
+                what: kept.what,
+                said: kept.said,
+            }
+        };
+        let entries = self.entries.into_iter().map(entry).collect();
+        Restored {
+            queue: Queue::restored(self.version, entries, self.last_id, self.shuffled),
+            current: self.current,
+            position: self.position_ms,
+            repeat: self.repeat,
+        }
+    }
+}
+
+/// Version of the written form.
+const FORM: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hifi::command::At;
+    use crate::hifi::rules::Rules;
+    use crate::hifi::volume::Knob;
+    use crate::signal::Device;
+
+    #[test]
+    fn the_queue_comes_back_exactly() {
+        let now = std::time::Instant::now();
+        let mut queue = Queue::default();
+        let entry = |what| Entry {
+            id: QueueId(0),
+            what,
+            shown: Arc::default(),
+            duration: Millis::ZERO,
+            said: Some("<DIDL/>".into()),
+        };
+        let url = Playable::Url("http://10.0.0.2/a.flac".into());
+        let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
+        let ids = queue.add(entries, At::End, None, 0).expect("fits");
+        queue.shuffle(true, None, 3);
+        let restored =
+            Restored { queue, current: Some(ids[1]), position: Millis(777), repeat: Repeat::All };
+        let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
+        let knob = Knob::new(false, Volume::MAX, Volume::new(30), now);
+        let rules = Rules::new(knob, restored, device, now);
+        let state = rules.state(1);
+
+        let json = Memory::of(&rules.queue, &state, Millis(777)).json();
+        let memory = Memory::read(&json).expect("as written");
+        assert_eq!(memory.volume(), Volume::new(30));
+        assert_eq!(memory.tracks(), [TrackId(5)]);
+        let back = memory.restore(&HashMap::new());
+        assert_eq!(back.queue, rules.queue);
+        assert_eq!((back.current, back.position, back.repeat), (Some(ids[1]), Millis(777), Repeat::All));
+    }
+
+    #[test]
+    fn a_broken_or_newer_memory_is_refused_with_words() {
+        assert_eq!(Memory::read("{").expect_err("no JSON").kind(), Kind::Damaged);
+        let newer = r#"{"v":9,"version":0,"entries":[],"last_id":0,"shuffled":null,"current":null,
+            "position_ms":0,"repeat":"off","volume":null}"#;
+        assert!(Memory::read(newer).expect_err("newer").to_string().contains("form 9"));
+    }
+}

@@ -1,0 +1,333 @@
+//! The only loop of the box: commands, events of the motor, the shelf and timers go through the rules;
+//! their effects are carried out, the snapshot is published, then the reply is given. It never awaits I/O:
+//! the shelf is read and written by the two tasks beside it. Runs as one tokio task.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::hifi::command::{Command, Playable, Refused};
+use crate::hifi::memory::Memory;
+use crate::hifi::rules::{Effect, Event, Given, Rules};
+use crate::hifi::state::{Changes, Position, State, Transport};
+use crate::library::Library;
+use crate::offer::{Board, Right};
+use crate::player::{Load, Player, PlayerEvent};
+use crate::signal::PlaySerial;
+use crate::track::{Track, TrackId};
+use crate::units::{Gain, Millis, UnixTime};
+
+/// A command on its way to the loop.
+pub struct Message {
+    /// The command.
+    pub command: Command,
+    /// What it needs of the shelf.
+    pub given: Given,
+    /// Where the answer goes: the revision that shows the effect, or the refusal.
+    pub reply: oneshot::Sender<Result<u64, Refused>>,
+}
+
+/// What the writer writes.
+pub enum Note {
+    /// The memory, as JSON.
+    Memory(String),
+    /// A track was started.
+    Play(TrackId, UnixTime),
+}
+
+/// The loop and what it holds.
+pub struct Task {
+    rules: Rules,
+    player: Player,
+    library: Library,
+    state: watch::Sender<Arc<State>>,
+    notes: mpsc::Sender<Note>,
+    gain: Gain,
+    /// When the knob wants to be looked at again.
+    knob_at: Option<Instant>,
+    /// When something unsaved must be written down.
+    save_at: Option<Instant>,
+}
+
+/// Everything that comes in.
+pub struct Inlets {
+    /// Commands of faces.
+    pub commands: mpsc::Receiver<Message>,
+    /// The motor.
+    pub player: mpsc::Receiver<PlayerEvent>,
+    /// The shelf as the reader sees it, and notices of other parts.
+    pub events: mpsc::Receiver<Event>,
+    /// Who is here and what comes in.
+    pub board: watch::Receiver<Arc<Board>>,
+    /// The end.
+    pub stop: CancellationToken,
+}
+
+impl Task {
+    /// Returns the loop; `notes` is bounded, and a full one loses the oldest-but-one memory only.
+    pub fn new(
+        rules: Rules,
+        player: Player,
+        library: Library,
+        state: watch::Sender<Arc<State>>,
+        notes: mpsc::Sender<Note>,
+    ) -> Task {
+        let gain = rules.knob.gain();
+        player.set_gain(gain);
+        Task { rules, player, library, state, notes, gain, knob_at: None, save_at: None }
+    }
+
+    /// Runs until the stop token falls; then writes the memory down and returns.
+    pub async fn run(mut self, mut inlets: Inlets) {
+        let mut offers = 0;
+        loop {
+            let alarm = [self.knob_at, self.save_at].into_iter().flatten().min();
+            let wake = async {
+                match alarm {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = inlets.stop.cancelled() => break,
+                Some(message) = inlets.commands.recv() => self.command(message),
+                Some(event) = inlets.player.recv() => self.motor(event),
+                Some(event) = inlets.events.recv() => self.event(event),
+                Ok(()) = inlets.board.changed() => {
+                    let pending = inlets.board.borrow_and_update().pending;
+                    if pending != offers {
+                        offers = pending;
+                        self.event(Event::Offers(pending));
+                    }
+                }
+                () = wake => {
+                    self.event(Event::Tick);
+                    if self.save_at.is_some_and(|at| at <= Instant::now()) {
+                        self.save();
+                    }
+                }
+            }
+        }
+        let memory = self.memory();
+        // The writer is alive until this loop lets go of its channel.
+        if self.notes.send(Note::Memory(memory)).await.is_err() {
+            warn!("the queue could not be written down at the end");
+        }
+        self.player.close();
+    }
+
+    fn command(&mut self, message: Message) {
+        info!(command = ?Brief(&message.command), "command");
+        let result = self.rules.command(message.command, &message.given, Instant::now());
+        let result = result.map(|effects| {
+            self.carry_out(effects);
+            self.publish()
+        });
+        // Nobody waits any more when the connection is gone.
+        let _gone = message.reply.send(result);
+    }
+
+    fn motor(&mut self, event: PlayerEvent) {
+        let event = match event {
+            PlayerEvent::Opened { serial, format: _, duration, seekable: _, signal } => {
+                let duration = duration.map(|frames| signal.source.rate.unwrap_or(signal.rate).time_of(frames));
+                Event::Opened { serial, duration, signal: Arc::new(signal) }
+            }
+            PlayerEvent::Started { serial, at } => Event::Started { serial, at },
+            PlayerEvent::Position { serial, position, at, running } => at_event(serial, position, at, running),
+            PlayerEvent::Paused { serial, position } => at_event(serial, position, Instant::now(), false),
+            PlayerEvent::Resumed { serial, position } => at_event(serial, position, Instant::now(), true),
+            PlayerEvent::Finished { serial } => Event::Finished(serial),
+            PlayerEvent::Failed { serial, error } => {
+                warn!(serial = serial.0, %error, "cannot play");
+                Event::Failed { serial, why: error.to_string() }
+            }
+            PlayerEvent::Device(device) => Event::Device(device),
+            PlayerEvent::Released => Event::Released,
+            PlayerEvent::NeedNext { .. } => return,
+        };
+        self.event(event);
+    }
+
+    fn event(&mut self, event: Event) {
+        let effects = self.rules.event(event, Instant::now(), UnixTime::now());
+        self.carry_out(effects);
+        self.publish();
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            let done = match effect {
+                Effect::Load { serial, what, from } => self.player.load(self.load(serial, what, from)),
+                Effect::Prime(next) => {
+                    self.player.next(next.map(|(serial, what)| self.load(serial, what, Millis::ZERO)))
+                }
+                Effect::Pause => self.player.pause(),
+                Effect::Resume => self.player.resume(),
+                Effect::Stop => self.player.stop(),
+                Effect::Seek(serial, to) => self.player.seek(serial, to),
+                Effect::Release => self.player.release(),
+                Effect::Played(track) => {
+                    info!(track = track.0, "plays");
+                    self.note(Note::Play(track, UnixTime::now()));
+                    Ok(())
+                }
+            };
+            if let Err(error) = done {
+                warn!(%error, "the motor does not take a command");
+            }
+        }
+        self.knob_at = self.rules.knob.forward(self.rules.sounding(), Instant::now());
+        let gain = self.rules.knob.gain();
+        if gain != self.gain {
+            self.gain = gain;
+            self.player.set_gain(gain);
+        }
+    }
+
+    fn load(&self, serial: PlaySerial, what: Playable, from: Millis) -> Load {
+        let library = self.library.clone();
+        let open = Box::new(move || match what {
+            Playable::Shelf(id) => library.open_sound(id),
+            Playable::Url(url) => Err(crate::error::Error::new(
+                crate::error::Kind::Unsupported,
+                format!("play {url}: konpo cannot play from a URL"),
+            )),
+        });
+        Load { serial, open, from }
+    }
+
+    /// Publishes the snapshot when it differs from the last one, and returns its revision.
+    fn publish(&mut self) -> u64 {
+        let old = self.state.borrow().clone();
+        let fresh = self.rules.state(old.rev + 1);
+        let changes = Changes::between(&old, &fresh);
+        if changes.is_empty() {
+            return old.rev;
+        }
+        let soon = Instant::now() + QUEUE_SAVED_WITHIN;
+        let kept = Changes::QUEUE | Changes::OPTIONS | Changes::MIXER;
+        if changes.intersects(kept) || (old.current, old.transport) != (fresh.current, fresh.transport) {
+            self.save_at = Some(self.save_at.map_or(soon, |at| at.min(soon)));
+        } else if fresh.transport == Transport::Playing && self.save_at.is_none() {
+            self.save_at = Some(Instant::now() + POSITION_SAVED_EVERY);
+        }
+        let rev = fresh.rev;
+        self.state.send_replace(Arc::new(fresh));
+        rev
+    }
+
+    fn save(&mut self) {
+        let playing = self.rules.state(0).transport == Transport::Playing;
+        self.save_at = playing.then(|| Instant::now() + POSITION_SAVED_EVERY);
+        self.note(Note::Memory(self.memory()));
+    }
+
+    fn memory(&self) -> String {
+        let state = self.rules.state(0);
+        let position = state.position.now(Instant::now());
+        Memory::of(&self.rules.queue, &state, position).json()
+    }
+
+    /// Hands a note to the writer. A full channel means a disk that hangs: the next save carries the memory.
+    fn note(&self, note: Note) {
+        if self.notes.try_send(note).is_err() {
+            warn!("the disk is slow: a note of the box is written later");
+        }
+    }
+}
+
+fn at_event(serial: PlaySerial, anchor: Millis, at: Instant, running: bool) -> Event {
+    Event::At { serial, position: Position { anchor, at, running } }
+}
+
+/// Writes notes to the shelf until the loop lets go of the channel. Runs as one tokio task.
+pub async fn write_notes(library: Library, mut notes: mpsc::Receiver<Note>) {
+    while let Some(note) = notes.recv().await {
+        let written = match note {
+            Note::Memory(json) => library.save_memory(json).await,
+            Note::Play(track, at) => library.note_play(track, at).await,
+        };
+        if let Err(error) = written {
+            warn!(%error, "the box could not be written down");
+        }
+    }
+}
+
+/// Reads the queue's tracks anew whenever the shelf changes. Runs as one tokio task.
+pub async fn follow_shelf(
+    library: Library,
+    state: watch::Receiver<Arc<State>>,
+    events: mpsc::Sender<Event>,
+    stop: CancellationToken,
+) {
+    let mut revision = library.revision();
+    loop {
+        let rev = *revision.borrow_and_update();
+        let ids: Vec<TrackId> = {
+            let state = state.borrow();
+            let id = |entry: &crate::hifi::state::Entry| match entry.what {
+                Playable::Shelf(id) => Some(id),
+                Playable::Url(_) => None,
+            };
+            state.queue.entries.iter().filter_map(id).collect()
+        };
+        match tracks_by_id(&library, &ids).await {
+            Ok(tracks) => {
+                if events.send(Event::Shelf { rev, tracks }).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => warn!(%error, "the queue's tracks could not be read anew"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = revision.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Returns the tracks that are there, by id.
+///
+/// # Errors
+/// Those of the shelf.
+pub async fn tracks_by_id(
+    library: &Library,
+    ids: &[TrackId],
+) -> crate::error::Result<HashMap<TrackId, Arc<Track>>> {
+    let found = library.get(ids).await?;
+    Ok(found.into_iter().flatten().map(|track| (track.id, track)).collect())
+}
+
+/// Says something to everyone with this right, by way of the loop.
+pub async fn say(events: &mpsc::Sender<Event>, words: String, right: Right) {
+    // A closed channel means that the box is stopping.
+    let _stopping = events.send(Event::Notice(words, right)).await;
+}
+
+/// A command without the lists in it.
+struct Brief<'a>(&'a Command);
+
+impl std::fmt::Debug for Brief<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Command::Add { entries, at, play } => {
+                write!(f, "Add {{ {} entries, at: {at:?}, play: {play} }}", entries.len())
+            }
+            Command::Move { ids, to } => write!(f, "Move {{ {} entries, to: {to} }}", ids.len()),
+            Command::Remove(ids) => write!(f, "Remove({} entries)", ids.len()),
+            Command::Batch(commands) => write!(f, "Batch({} commands)", commands.len()),
+            other => write!(f, "{other:?}"),
+        }
+    }
+}
+
+/// Queue edits are written down together after this time (design: "On disk").
+const QUEUE_SAVED_WITHIN: Duration = Duration::from_secs(2);
+/// While sound runs the position is written down this often (design: "On disk").
+const POSITION_SAVED_EVERY: Duration = Duration::from_secs(15);

@@ -1,0 +1,265 @@
+//! The API's own JSON types: what goes over the wire is named here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::hifi::command::{Playable, Repeat};
+use crate::hifi::state::{Entry, Source, State, Transport};
+use crate::query::{Group, Item, Page};
+use crate::signal::{Device, SignalPath};
+use crate::track::{AudioFormat, Protection, Purchase, Track};
+
+/// A track. `GET /api/tracks/{id}` and every list of tracks.
+#[derive(Debug, Serialize)]
+pub struct TrackJson {
+    id: i64,
+    title: Option<String>,
+    artist: Option<String>,
+    album: Option<String>,
+    album_artist: Option<String>,
+    track: Option<u32>,
+    disc: Option<u32>,
+    date: Option<String>,
+    genres: Vec<String>,
+    duration_ms: u64,
+    playable: bool,
+    protection: Option<ProtectionJson>,
+    format: Option<AudioFormat>,
+    size: u64,
+    sha256: Option<String>,
+    copies: usize,
+    added: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    purchases: Vec<Purchase>,
+}
+
+/// Why a track cannot be played, and what to do.
+#[derive(Debug, Serialize)]
+pub struct ProtectionJson {
+    #[serde(flatten)]
+    kind: Protection,
+    code: &'static str,
+    headline: &'static str,
+    advice: &'static str,
+}
+
+impl TrackJson {
+    /// Returns the track as JSON.
+    pub fn of(track: &Track) -> TrackJson {
+        let shown = track.playable().or(track.copies.first());
+        let protection = shown.map(|copy| &copy.protection).and_then(|protection| {
+            let code = protection.code()?;
+            Some(ProtectionJson {
+                kind: protection.clone(),
+                code,
+                headline: protection.headline(),
+                advice: protection.advice(),
+            })
+        });
+        let tags = &track.tags;
+        TrackJson {
+            id: track.id.0,
+            title: tags.title.clone(),
+            artist: tags.artist.clone(),
+            album: tags.album.clone(),
+            album_artist: tags.album_artist.clone(),
+            track: tags.track,
+            disc: tags.disc,
+            date: tags.date.clone(),
+            genres: tags.genres.clone(),
+            duration_ms: track.duration.0,
+            playable: track.playable().is_some(),
+            protection,
+            format: shown.map(|copy| copy.format.clone()),
+            size: shown.map_or(0, |copy| copy.size.0),
+            sha256: shown.and_then(|copy| copy.sha256).map(|hash| hash.to_string()),
+            copies: track.copies.len(),
+            added: track.added.rfc3339(),
+            purchases: track.purchases.clone(),
+        }
+    }
+}
+
+/// One item of a list.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum ItemJson {
+    /// A track.
+    Track(Box<TrackJson>),
+    /// An album, an artist or a genre.
+    Group(GroupJson),
+}
+
+/// An album, an artist or a genre. `id` is its name, with its artist for an album.
+#[derive(Debug, Serialize)]
+pub struct GroupJson {
+    id: String,
+    name: String,
+    artist: Option<String>,
+    tracks: u64,
+    example: i64,
+}
+
+impl From<Item> for ItemJson {
+    fn from(item: Item) -> ItemJson {
+        match item {
+            Item::Track(track) => ItemJson::Track(Box::new(TrackJson::of(&track))),
+            Item::Group(group) => ItemJson::Group(group.into()),
+        }
+    }
+}
+
+impl From<Group> for GroupJson {
+    fn from(group: Group) -> GroupJson {
+        let id = match &group.artist {
+            Some(artist) => format!("{artist}\u{1f}{}", group.name),
+            None => group.name.clone(),
+        };
+        let Group { name, artist, tracks, example } = group;
+        GroupJson { id, name, artist, tracks, example: example.0 }
+    }
+}
+
+/// Every list of the API: how many in all, and those of this page.
+#[derive(Debug, Serialize)]
+pub struct ListJson<T> {
+    /// How many there are in all.
+    pub total: u64,
+    /// Those of this page.
+    pub items: Vec<T>,
+}
+
+impl From<Page<Item>> for ListJson<ItemJson> {
+    fn from(page: Page<Item>) -> ListJson<ItemJson> {
+        ListJson { total: page.total, items: page.items.into_iter().map(ItemJson::from).collect() }
+    }
+}
+
+impl From<Page<Arc<Track>>> for ListJson<TrackJson> {
+    fn from(page: Page<Arc<Track>>) -> ListJson<TrackJson> {
+        ListJson { total: page.total, items: page.items.iter().map(|t| TrackJson::of(t)).collect() }
+    }
+}
+
+/// The answer of a search: a list of tracks, with artists and albums beside it.
+#[derive(Debug, Serialize)]
+pub struct SearchJson {
+    /// The tracks.
+    #[serde(flatten)]
+    pub tracks: ListJson<ItemJson>,
+    /// The first artists.
+    pub artists: Vec<ItemJson>,
+    /// The first albums.
+    pub albums: Vec<ItemJson>,
+}
+
+/// The box. `GET /api/state`; as an event without the queue's entries.
+#[derive(Debug, Serialize)]
+pub struct StateJson {
+    rev: u64,
+    source: &'static str,
+    transport: Transport,
+    current: Option<u32>,
+    starts: u64,
+    position_ms: u64,
+    duration_ms: u64,
+    volume: u8,
+    fixed_volume: bool,
+    mute: bool,
+    /// Decibels applied; `null` while silent.
+    gain_db: Option<f64>,
+    repeat: Repeat,
+    shuffle: bool,
+    queue_version: u64,
+    queue_length: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Vec<EntryJson>>,
+    signal: Option<Arc<SignalPath>>,
+    device: Arc<Device>,
+    notices: Vec<NoticeJson>,
+    library_rev: u64,
+    offers: u64,
+}
+
+/// An entry of the queue.
+#[derive(Debug, Serialize)]
+pub struct EntryJson {
+    id: u32,
+    track: Option<i64>,
+    url: Option<Arc<str>>,
+    title: Option<String>,
+    artist: Option<String>,
+    album: Option<String>,
+    duration_ms: u64,
+}
+
+/// A notice.
+#[derive(Debug, Serialize)]
+pub struct NoticeJson {
+    number: u64,
+    at: String,
+    words: String,
+}
+
+impl StateJson {
+    /// Returns the snapshot as JSON at `now`, with the queue's entries.
+    pub fn whole(state: &State, now: Instant) -> StateJson {
+        let entries = state.queue.entries.iter().map(EntryJson::of).collect();
+        StateJson { queue: Some(entries), ..StateJson::brief(state, now) }
+    }
+
+    /// Returns the snapshot as JSON at `now`, without the queue's entries.
+    pub fn brief(state: &State, now: Instant) -> StateJson {
+        let notice = |notice: &crate::hifi::state::Notice| NoticeJson {
+            number: notice.number,
+            at: notice.at.rfc3339(),
+            words: notice.words.clone(),
+        };
+        StateJson {
+            rev: state.rev,
+            source: match state.source {
+                Source::Queue => "queue",
+                Source::Guest { .. } => "guest",
+            },
+            transport: state.transport,
+            current: state.current.map(|id| id.0),
+            starts: state.starts,
+            position_ms: state.position.now(now).0,
+            duration_ms: state.duration.0,
+            volume: state.volume.value(),
+            fixed_volume: state.fixed_volume,
+            mute: state.mute,
+            gain_db: Some(state.gain.db()).filter(|db| db.is_finite()),
+            repeat: state.repeat,
+            shuffle: state.shuffle,
+            queue_version: state.queue.version,
+            queue_length: state.queue.entries.len(),
+            queue: None,
+            signal: state.signal.clone(),
+            device: state.device.clone(),
+            notices: state.notices.iter().map(notice).collect(),
+            library_rev: state.library_rev,
+            offers: state.offers,
+        }
+    }
+}
+
+impl EntryJson {
+    fn of(entry: &Entry) -> EntryJson {
+        let (track, url) = match &entry.what {
+            Playable::Shelf(id) => (Some(id.0), None),
+            Playable::Url(url) => (None, Some(url.clone())),
+        };
+        EntryJson {
+            id: entry.id.0,
+            track,
+            url,
+            title: entry.shown.title.clone(),
+            artist: entry.shown.artist.clone(),
+            album: entry.shown.album.clone(),
+            duration_ms: entry.duration.0,
+        }
+    }
+}
