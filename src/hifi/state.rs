@@ -7,13 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::hifi::command::{Playable, QueueId, Repeat};
 use crate::offer::{Caller, Right};
-use crate::track::{AudioFormat, Tags};
-use crate::units::{Gain, Millis, SampleRate, UnixTime, Volume};
-
-/// One start of sound. It fences stale answers of the motor.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct PlaySerial(pub u64);
+use crate::signal::{Device, SignalPath};
+use crate::track::Tags;
+use crate::units::{Gain, Millis, UnixTime, Volume};
 
 /// What the transport does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -89,36 +85,6 @@ impl Position {
         }
         self.anchor.saturating_add(now.saturating_duration_since(self.at).into())
     }
-}
-
-/// From the file to the DAC, readable by everyone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SignalPath {
-    /// What the file holds.
-    pub source: AudioFormat,
-    /// The device's rate.
-    pub rate: SampleRate,
-    /// The device's sample format, e.g. `s24_3le`, `s32`, `f32`.
-    pub sample: String,
-    /// The device's channels.
-    pub channels: u16,
-    /// Whether every sample reaches the device unchanged.
-    pub bit_perfect: bool,
-    /// Why not, when not.
-    pub because: Option<String>,
-}
-
-/// The sound device as it is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Device {
-    /// Its name as `konpo outputs` prints it.
-    pub name: String,
-    /// Whether it is the paced output without hardware.
-    pub silent: bool,
-    /// Whether konpo holds it.
-    pub open: bool,
-    /// What is wrong with it, for a person.
-    pub trouble: Option<String>,
 }
 
 /// Something the box wants to say.
