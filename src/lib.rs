@@ -1,7 +1,7 @@
 //! konpo: a headless daemon that turns a small Linux box with a disk and a DAC into a hi-fi component.
 //!
 //! # The code map
-//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`].
+//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`].
 //! Then, in the order of a track's way through the box.
 //!
 //! # Arrows
@@ -17,5 +17,7 @@ pub mod track;
 pub mod units;
 
 pub mod media;
+
+pub mod player;
 
 pub mod hifi;

@@ -1,4 +1,4 @@
-//! What the motor and the box say to each other about sound: plain data.
+//! What the motor says about a start of sound, its way to the DAC, and the device. Plain data.
 
 use serde::Serialize;
 
