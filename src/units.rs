@@ -221,6 +221,24 @@ impl UnixTime {
     }
 }
 
+impl UnixTime {
+    /// Returns the time of what [`UnixTime::rfc3339`] prints; `None` for anything else.
+    pub fn parse(text: &str) -> Option<UnixTime> {
+        let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
+        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let (h, m, s) = (number(11..13)?, number(14..16)?, number(17..19)?);
+        let time = UnixTime(days(year, month, day).checked_mul(86_400)? + h * 3600 + m * 60 + s);
+        (time.rfc3339() == text).then_some(time)
+    }
+}
+
+/// Returns the count of days from 1970-01-01 to a Gregorian date.
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let (y, m) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
+    let (era, yoe) = (y.div_euclid(400), y.rem_euclid(400));
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + (153 * m + 2) / 5 + day - 1 - 719_468
+}
+
 /// Returns the Gregorian date of a count of days since 1970-01-01.
 fn civil(days: i64) -> (i64, i64, i64) {
     // Counted in eras of 400 years that start on 1 March, so that the leap day comes last.
@@ -263,6 +281,13 @@ mod tests {
             let rate = SampleRate::new(hz).expect("in range");
             let back = rate.time_of(rate.frames_in(Millis(ms)));
             prop_assert!(back <= Millis(ms));
+        }
+
+        #[test]
+        fn a_printed_time_reads_back(seconds in -30_000_000_000i64..30_000_000_000) {
+            prop_assume!((0..=9999).contains(&UnixTime(seconds).rfc3339()[..4].parse::<i64>().unwrap_or(-1)));
+            let text = UnixTime(seconds).rfc3339();
+            prop_assert_eq!(UnixTime::parse(&text), Some(UnixTime(seconds)), "{}", text);
         }
 
         #[test]

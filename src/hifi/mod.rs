@@ -120,6 +120,11 @@ impl Hifi {
         task::say(&self.events, words, right).await;
     }
 
+    /// Returns whether the music disk is there.
+    pub fn shelf_online(&self) -> bool {
+        self.library.root_online()
+    }
+
     async fn given(&self, command: &Command) -> Result<Given> {
         let mut ids = Vec::new();
         let mut something = false;
@@ -242,7 +247,7 @@ impl Session {
     /// `NotAllowed` below Owner, `NotFound`, `Unsupported` for a protected track, `Offline`.
     pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
         self.need(Right::Owner, "read a music file")?;
-        self.hifi.library.open(id).await
+        self.hifi.library.open_track(id).await
     }
 
     fn need(&self, right: Right, what: &str) -> Result<()> {

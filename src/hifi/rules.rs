@@ -126,6 +126,8 @@ pub struct Rules {
     /// The start that the motor works on for `current`.
     loaded: Option<PlaySerial>,
     primed: Option<(PlaySerial, QueueId)>,
+    /// What was primed before: it starts all the same when its sound was decoded already.
+    retired: Option<(PlaySerial, QueueId)>,
     /// Entries that broke in a row since something sounded.
     broken: usize,
     signal: Option<Arc<SignalPath>>,
@@ -167,6 +169,7 @@ impl Rules {
             serial: PlaySerial(0),
             loaded: None,
             primed: None,
+            retired: None,
             broken: 0,
             signal: None,
             device: Arc::new(device),
@@ -322,7 +325,7 @@ impl Rules {
         if self.loaded.take().is_some() {
             out.push(Effect::Stop);
         }
-        self.primed = None;
+        (self.primed, self.retired) = (None, None);
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
     }
@@ -427,7 +430,7 @@ impl Rules {
         let what = entry.what.clone();
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
-        self.primed = None;
+        (self.primed, self.retired) = (None, None);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
     }
@@ -447,6 +450,7 @@ impl Rules {
         }
         let entry = wanted.and_then(|id| self.queue.get(id));
         let next = entry.map(|entry| (entry.id, entry.what.clone()));
+        self.retired = self.primed.or(self.retired);
         match next {
             Some((id, what)) => {
                 self.serial = PlaySerial(self.serial.0 + 1);
@@ -509,6 +513,9 @@ impl Rules {
                 self.transport = Transport::Opening;
             }
         }
+        if let Some((_, id)) = self.retired.take_if(|(retired, _)| *retired == serial) {
+            self.overtaken(serial, id, at, out);
+        }
         if self.loaded != Some(serial) {
             return;
         }
@@ -523,6 +530,24 @@ impl Rules {
             self.current.and_then(|id| self.queue.get(id)).map(|e| e.what.clone())
         {
             out.push(Effect::Played(track));
+        }
+    }
+
+    /// The motor went on with what the queue no longer has next: it stays when it is in the queue, else the queue wins.
+    fn overtaken(&mut self, serial: PlaySerial, id: QueueId, at: Instant, out: &mut Vec<Effect>) {
+        let left = self.current;
+        if self.queue.get(id).is_some() {
+            self.loaded = Some(serial);
+            self.primed = None;
+            self.choose(id, Millis::ZERO, at);
+            if self.transport != Transport::Paused {
+                self.transport = Transport::Opening;
+            }
+            return;
+        }
+        match left.and_then(|id| self.queue.after(id, self.repeat)) {
+            Some(next) => self.start(next, Millis::ZERO, at, out),
+            None => self.stop(at, out),
         }
     }
 

@@ -77,7 +77,7 @@ impl Task {
         notes: mpsc::Sender<Note>,
     ) -> Task {
         let gain = rules.knob.gain();
-        player.set_gain(gain);
+        tell(player.set_gain(gain));
         Task { rules, player, library, state, notes, gain, knob_at: None, save_at: None }
     }
 
@@ -118,7 +118,11 @@ impl Task {
         if self.notes.send(Note::Memory(memory)).await.is_err() {
             warn!("the queue could not be written down at the end");
         }
-        self.player.close();
+        let player = self.player;
+        // Closing waits for the motor's thread.
+        if tokio::task::spawn_blocking(move || player.close()).await.is_err() {
+            warn!("the motor did not stop in order");
+        }
     }
 
     fn command(&mut self, message: Message) {
@@ -178,15 +182,13 @@ impl Task {
                     Ok(())
                 }
             };
-            if let Err(error) = done {
-                warn!(%error, "the motor does not take a command");
-            }
+            tell(done);
         }
         self.knob_at = self.rules.knob.forward(self.rules.sounding(), Instant::now());
         let gain = self.rules.knob.gain();
         if gain != self.gain {
             self.gain = gain;
-            self.player.set_gain(gain);
+            tell(self.player.set_gain(gain));
         }
     }
 
@@ -308,6 +310,13 @@ pub async fn tracks_by_id(
 pub async fn say(events: &mpsc::Sender<Event>, words: String, right: Right) {
     // A closed channel means that the box is stopping.
     let _stopping = events.send(Event::Notice(words, right)).await;
+}
+
+/// Logs a command that the motor did not take; its own events tell the box how it goes on.
+fn tell(done: crate::error::Result<()>) {
+    if let Err(error) = done {
+        warn!(%error, "the motor does not take a command");
+    }
 }
 
 /// A command without the lists in it.

@@ -1,0 +1,266 @@
+//! The command line: what can be asked for, and where things lie when nothing is said.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::Config;
+use crate::ctl;
+use crate::error::{Error, Kind, Result};
+
+/// A hi-fi component: takes in the music of the phones around it and plays it.
+#[derive(Debug, Parser)]
+#[command(name = "konpo", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Be the component
+    Serve(Serve),
+    /// Say what files are
+    Probe {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Play files, one after the other without a gap
+    Play {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// An output as `konpo outputs` prints it
+        #[arg(long, default_value = "auto")]
+        output: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the sound outputs
+    Outputs {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the phones and players on the network, and why one cannot be used
+    Neighbours {
+        /// How long to listen
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Only these interfaces
+        #[arg(long)]
+        interface: Vec<String>,
+        /// Also read a device at this address
+        #[arg(long)]
+        address: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Compare the disk with the database; the daemon must be stopped
+    Check {
+        /// Mend what can be mended
+        #[arg(long, conflicts_with = "rebuild")]
+        repair: bool,
+        /// Make the database anew from the disk and its history
+        #[arg(long)]
+        rebuild: bool,
+        /// Where things lie
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the running component
+    Ctl {
+        /// Its folder of data
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// Its control socket
+        #[arg(long, conflicts_with = "url")]
+        socket: Option<PathBuf>,
+        /// Its page
+        #[arg(long)]
+        url: Option<String>,
+        /// A token of `konpo ctl token`
+        #[arg(long, requires = "url")]
+        token: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        /// What to ask
+        #[command(subcommand)]
+        ask: ctl::Ask,
+    },
+}
+
+/// Where things lie.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// The settings
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The music folder
+    #[arg(long)]
+    pub music: Option<PathBuf>,
+    /// The folder of data
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// `konpo serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Serve {
+    /// Where things lie
+    #[command(flatten)]
+    pub place: Place,
+    /// The name shown on phones
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The port of the page; 0 takes a free one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// An output as `konpo outputs` prints it
+    #[arg(long)]
+    pub output: Option<String>,
+}
+
+/// Settings and places, all decided.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// The settings, the command line's included.
+    pub config: Config,
+    /// Music folders, the first is where new tracks go.
+    pub music: Vec<PathBuf>,
+    /// The folder of data.
+    pub data: PathBuf,
+}
+
+impl Place {
+    /// Decides where things lie: the command line, else the settings, else the system's habits.
+    ///
+    /// # Errors
+    /// `Invalid` when the settings are wrong or no folder can be found.
+    pub fn settle(&self) -> Result<Settled> {
+        let config = match self.config.clone().or_else(usual_config) {
+            Some(path) => Config::read(&path)?,
+            None => Config::default(),
+        };
+        let music = match (&self.music, config.library.music.is_empty()) {
+            (Some(music), _) => vec![full(music)?],
+            (None, false) => config.library.music.clone(),
+            (None, true) => vec![usual_music()?],
+        };
+        let data = match &self.data {
+            Some(data) => full(data)?,
+            None => usual_data()?,
+        };
+        Ok(Settled { config, music, data })
+    }
+}
+
+impl Serve {
+    /// Decides everything: as [`Place::settle`], with name, port and output of the command line.
+    ///
+    /// # Errors
+    /// As [`Place::settle`].
+    pub fn settle(&self) -> Result<Settled> {
+        let mut settled = self.place.settle()?;
+        let config = &mut settled.config;
+        config.name = self.name.clone().or(config.name.take());
+        config.http.port = self.port.or(config.http.port);
+        if let Some(output) = &self.output {
+            config.output.device.clone_from(output);
+        }
+        Ok(settled)
+    }
+}
+
+/// Returns the folder of data when nothing is said: `$STATE_DIRECTORY`, `$XDG_DATA_HOME/konpo`, `~/.local/share/konpo`.
+///
+/// # Errors
+/// `Invalid` without any of them.
+pub fn usual_data() -> Result<PathBuf> {
+    if let Some(list) = variable("STATE_DIRECTORY") {
+        return Ok(PathBuf::from(list.split(':').next().unwrap_or_default()));
+    }
+    if let Some(data) = variable("XDG_DATA_HOME") {
+        return Ok(Path::new(&data).join("konpo"));
+    }
+    Ok(home("--data")?.join(".local/share/konpo"))
+}
+
+/// The music folder when nothing is said: `/srv/music` for the service, else what xdg-user-dirs says, else `~/Music`.
+fn usual_music() -> Result<PathBuf> {
+    if variable("STATE_DIRECTORY").is_some() {
+        return Ok(PathBuf::from("/srv/music"));
+    }
+    let home = home("--music")?;
+    let config = variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+    let dirs = std::fs::read_to_string(config.join("user-dirs.dirs")).unwrap_or_default();
+    Ok(music_of_user_dirs(&dirs, &home).unwrap_or_else(|| home.join("Music")))
+}
+
+/// Reads `XDG_MUSIC_DIR="$HOME/…"` (xdg-user-dirs, user-dirs.dirs).
+fn music_of_user_dirs(text: &str, home: &Path) -> Option<PathBuf> {
+    let value = text.lines().find_map(|line| line.trim().strip_prefix("XDG_MUSIC_DIR="))?;
+    let value = value.trim().trim_matches('"');
+    let path = match value.strip_prefix("$HOME") {
+        Some(rest) => home.join(rest.trim_start_matches('/')),
+        None => PathBuf::from(value),
+    };
+    // The home folder itself means that the folder is switched off.
+    (path.is_absolute() && path != home).then_some(path)
+}
+
+fn usual_config() -> Option<PathBuf> {
+    let own = variable("XDG_CONFIG_HOME").map(PathBuf::from);
+    let own = own.or_else(|| Some(home("--config").ok()?.join(".config")));
+    let own = own.map(|config| config.join("konpo/konpo.toml"));
+    let service = variable("STATE_DIRECTORY").is_some();
+    let system = PathBuf::from("/etc/konpo/konpo.toml");
+    let places = if service { [Some(system), None] } else { [own, Some(system)] };
+    places.into_iter().flatten().find(|path| path.exists())
+}
+
+fn home(option: &str) -> Result<PathBuf> {
+    let home = variable("HOME").map(PathBuf::from);
+    home.ok_or_else(|| Error::new(Kind::Invalid, format!("HOME is not set: say where with {option}")))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn full(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| Error::io(format!("find {}", path.display()), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_users_music_folder_is_found() {
+        let home = Path::new("/home/yuki");
+        let music = |text| music_of_user_dirs(text, home);
+        assert_eq!(music("XDG_MUSIC_DIR=\"$HOME/音楽\"\n"), Some(home.join("音楽")));
+        assert_eq!(music("# x\nXDG_MUSIC_DIR=\"/mnt/m\""), Some("/mnt/m".into()));
+        assert_eq!(music("XDG_MUSIC_DIR=\"$HOME/\""), None);
+        assert_eq!(music("XDG_DESKTOP_DIR=\"$HOME/x\""), None);
+    }
+}

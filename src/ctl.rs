@@ -1,0 +1,286 @@
+//! `konpo ctl`: speaks the HTTP API over the local socket (as the owner) or over TCP, and prints the answer.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Subcommand;
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Kind, Result};
+
+/// Where the daemon is.
+#[derive(Debug, Clone)]
+pub enum Daemon {
+    /// Its local socket.
+    Socket(PathBuf),
+    /// Its page, and the token that stands for a paired device.
+    Url {
+        /// `http://host:port`.
+        url: String,
+        /// A token of `konpo ctl token`.
+        token: Option<String>,
+    },
+}
+
+/// What to ask the daemon.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Ask {
+    /// What plays
+    Status,
+    /// Play, or play this entry of the queue
+    Play {
+        /// Number of the entry
+        id: Option<u32>,
+    },
+    /// Play the queue, or something from the shelf when it is empty
+    Something,
+    /// Hold the sound
+    Pause,
+    /// Pause or play
+    Toggle,
+    /// Stop
+    Stop,
+    /// The next track
+    Next,
+    /// The track before, or this one again
+    Previous,
+    /// Move in the track
+    Seek {
+        /// Seconds from its start
+        seconds: f64,
+    },
+    /// Set the knob
+    Volume {
+        /// 0 to 100
+        volume: u8,
+    },
+    /// Silence
+    Mute,
+    /// End the silence
+    Unmute,
+    /// Add tracks of the shelf to the queue
+    Add {
+        /// Numbers of tracks
+        #[arg(required = true)]
+        ids: Vec<i64>,
+        /// Play the first of them at once
+        #[arg(long)]
+        play: bool,
+        /// Behind the one that plays
+        #[arg(long)]
+        next: bool,
+    },
+    /// Empty the queue
+    Clear,
+    /// The queue
+    Queue,
+    /// Tracks of the shelf
+    Tracks,
+    /// Tracks that match
+    Search {
+        /// Words of title, artist or album
+        words: Vec<String>,
+    },
+    /// What was bought, locked tracks too
+    Purchases,
+    /// Phones and players on the network
+    Neighbours,
+    /// Count what a neighbour has
+    Look {
+        /// Its id
+        id: String,
+    },
+    /// Take everything new from a neighbour
+    Pull {
+        /// Its id
+        id: String,
+    },
+    /// Take everything new whenever a neighbour appears
+    Always {
+        /// Its id
+        id: String,
+    },
+    /// Leave a neighbour alone
+    Never {
+        /// Its id
+        id: String,
+    },
+    /// Add a device by its address
+    AddDevice {
+        /// Host, host:port or the URL of its description
+        address: String,
+    },
+    /// Files on their way in, and what became of the last ones
+    Arrivals,
+    /// Make a token with the owner's right, for `--url` and scripts
+    Token,
+}
+
+impl Ask {
+    /// Returns method, path and body of the request.
+    fn request(&self) -> Result<(Method, String, Option<Value>)> {
+        let command = |body: Value| Ok((Method::POST, "/api/command".to_owned(), Some(body)));
+        let read = |path: &str| Ok((Method::GET, path.to_owned(), None));
+        let neighbour = |id: &str, what: &str| {
+            Ok((Method::POST, format!("/api/neighbours/{}/{what}", percent(id)), None))
+        };
+        match self {
+            Ask::Status | Ask::Queue => read("/api/state"),
+            Ask::Play { id } => command(json!({ "play": id })),
+            Ask::Something => command(json!("play_something")),
+            Ask::Pause => command(json!("pause")),
+            Ask::Toggle => command(json!("toggle")),
+            Ask::Stop => command(json!("stop")),
+            Ask::Next => command(json!("next")),
+            Ask::Previous => command(json!("previous")),
+            Ask::Seek { seconds } if !(0.0..1e9).contains(seconds) => {
+                Err(Error::new(Kind::Invalid, format!("seek to {seconds}: must be 0 or more seconds")))
+            }
+            Ask::Seek { seconds } => command(json!({ "seek": (seconds * 1000.0).round() as u64 })),
+            Ask::Volume { volume } => command(json!({ "set_volume": volume })),
+            Ask::Mute => command(json!({ "set_mute": true })),
+            Ask::Unmute => command(json!({ "set_mute": false })),
+            Ask::Add { ids, play, next } => {
+                let entries: Vec<Value> = ids.iter().map(|id| json!({ "what": { "shelf": id } })).collect();
+                let at = if *next { "next" } else { "end" };
+                command(json!({ "add": { "entries": entries, "at": at, "play": play } }))
+            }
+            Ask::Clear => command(json!("clear")),
+            Ask::Tracks => read("/api/library/tracks?limit=1000"),
+            Ask::Search { words } => read(&format!("/api/library/search?q={}", percent(&words.join(" ")))),
+            Ask::Purchases => read("/api/purchases?limit=1000"),
+            Ask::Neighbours => read("/api/neighbours"),
+            Ask::Look { id } => neighbour(id, "look"),
+            Ask::Pull { id } => neighbour(id, "pull"),
+            Ask::Always { id } => neighbour(id, "always"),
+            Ask::Never { id } => neighbour(id, "never"),
+            Ask::AddDevice { address } => {
+                Ok((Method::POST, "/api/neighbours".into(), Some(json!({ "address": address }))))
+            }
+            Ask::Arrivals => read("/api/offers"),
+            Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),
+        }
+    }
+}
+
+/// Asks the daemon and returns what to print: its JSON, or lines for a person.
+///
+/// # Errors
+/// `Unreachable` when there is no daemon, else what the daemon says.
+pub async fn run(daemon: &Daemon, ask: &Ask, as_json: bool) -> Result<String> {
+    let (method, path, body) = ask.request()?;
+    let answer = tokio::time::timeout(PATIENCE, send(daemon, method, &path, body)).await;
+    let value = answer.map_err(|_| Error::new(Kind::Unreachable, "the daemon does not answer"))??;
+    if as_json {
+        return Ok(value.to_string());
+    }
+    Ok(crate::ctl_text::show(ask, &value))
+}
+
+async fn send(daemon: &Daemon, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
+    let bytes = body.as_ref().map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+    let mut request = Request::builder().method(method).uri(path);
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    match daemon {
+        Daemon::Socket(socket) => {
+            let what = || format!("reach the daemon at {}", socket.display());
+            let stream = tokio::net::UnixStream::connect(socket)
+                .await
+                .map_err(|error| Error::with(Kind::Unreachable, what(), error))?;
+            exchange(TokioIo::new(stream), request.header(header::HOST, "localhost"), bytes).await
+        }
+        Daemon::Url { url, token } => {
+            let wrong = || Error::new(Kind::Invalid, format!("{url:?} is not like http://host:port"));
+            let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+            let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
+            let port = uri.port_u16().unwrap_or(80);
+            let stream = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port))
+                .await
+                .map_err(|error| Error::with(Kind::Unreachable, format!("reach the daemon at {url}"), error))?;
+            let mut request = request.header(header::HOST, format!("{host}:{port}"));
+            if let Some(token) = token {
+                request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+            }
+            exchange(TokioIo::new(stream), request, bytes).await
+        }
+    }
+}
+
+async fn exchange<I>(io: I, request: http::request::Builder, body: Bytes) -> Result<Value>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
+    let broke = |error: hyper::Error| Error::with(Kind::Unreachable, "talk to the daemon", error);
+    let request = request
+        .body(Full::new(body))
+        .map_err(|error| Error::with(Kind::Invalid, "write the request", error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.map_err(broke)?;
+    let driver = tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(broke)?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MOST_ANSWER).collect().await;
+    let body = body.map_err(|error| Error::with(Kind::Unreachable, "read the daemon's answer", error))?;
+    driver.abort();
+    let bytes = body.to_bytes();
+    let value = if bytes.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&bytes) };
+    let value = value.map_err(|error| Error::with(Kind::Internal, "read the daemon's answer", error))?;
+    if status.is_success() {
+        return Ok(value);
+    }
+    let detail = value["detail"].as_str().or(value["title"].as_str()).unwrap_or("no reason given");
+    Err(Error::new(Kind::Invalid, format!("the daemon refuses ({}): {detail}", status.as_u16())))
+}
+
+/// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
+fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// How long a person waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The largest answer: a queue of 10,000 entries is about 3 MB.
+const MOST_ANSWER: usize = 64 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_those_of_the_api() {
+        let request = |ask: Ask| ask.request().expect("fine");
+        let (method, path, body) = request(Ask::Add { ids: vec![7], play: true, next: false });
+        assert_eq!((method, path.as_str()), (Method::POST, "/api/command"));
+        let command: crate::hifi::command::Command =
+            serde_json::from_value(body.expect("a body")).expect("a command");
+        assert!(matches!(command, crate::hifi::command::Command::Add { play: true, .. }));
+        let (_, path, _) = request(Ask::Look { id: "udn:a/b ?".into() });
+        assert_eq!(path, "/api/neighbours/udn%3Aa%2Fb%20%3F/look");
+        assert!(Ask::Seek { seconds: f64::NAN }.request().is_err());
+        for (ask, want) in [
+            (Ask::Play { id: None }, "Play(None)"),
+            (Ask::Play { id: Some(3) }, "Play(Some(QueueId(3)))"),
+            (Ask::Something, "PlaySomething"),
+            (Ask::Seek { seconds: 1.5 }, "Seek(Millis(1500))"),
+            (Ask::Volume { volume: 30 }, "SetVolume(Volume(30))"),
+            (Ask::Unmute, "SetMute(false)"),
+        ] {
+            let (_, _, body) = request(ask);
+            let command: crate::hifi::command::Command =
+                serde_json::from_value(body.expect("a body")).expect("a command");
+            assert_eq!(format!("{command:?}"), want);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What `konpo ctl` prints for a person.
+
+use serde_json::Value;
+
+use crate::ctl::Ask;
+use crate::units::{ByteCount, Millis};
+
+/// Returns the answer to `ask` as lines.
+pub fn show(ask: &Ask, value: &Value) -> String {
+    match ask {
+        Ask::Status => status(value),
+        Ask::Queue => rows(&value["queue"], entry),
+        Ask::Tracks | Ask::Search { .. } | Ask::Purchases => {
+            format!("{}{} tracks", rows(&value["items"], track), value["total"])
+        }
+        Ask::Neighbours => rows(&value["items"], neighbour),
+        Ask::Arrivals => rows(&value["items"], arrival),
+        Ask::Token => text(&value["token"]).to_owned(),
+        _ => "done".to_owned(),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or("-")
+}
+
+fn rows(list: &Value, row: impl Fn(&Value) -> String) -> String {
+    list.as_array().into_iter().flatten().map(|item| row(item) + "\n").collect()
+}
+
+fn time(value: &Value) -> Millis {
+    Millis(value.as_u64().unwrap_or(0))
+}
+
+fn status(state: &Value) -> String {
+    let current = &state["current"];
+    let entries = state["queue"].as_array();
+    let here = entries.into_iter().flatten().find(|entry| !current.is_null() && entry["id"] == *current);
+    let what = here.map_or("nothing chosen".to_owned(), |e| {
+        format!("{} – {}", text(&e["artist"]), text(&e["title"]))
+    });
+    let knob = match (state["fixed_volume"].as_bool(), state["mute"].as_bool()) {
+        (Some(true), _) => "fixed".to_owned(),
+        (_, Some(true)) => format!("{} (muted)", state["volume"]),
+        _ => state["volume"].to_string(),
+    };
+    let device = &state["device"];
+    let mut out = format!(
+        "{}: {what}\n{} of {}, volume {knob}, {} in the queue\noutput: {}",
+        text(&state["transport"]),
+        time(&state["position_ms"]),
+        time(&state["duration_ms"]),
+        state["queue_length"],
+        text(&device["name"]),
+    );
+    if let Some(trouble) = device["trouble"].as_str() {
+        out.push_str(&format!(" ({trouble})"));
+    }
+    let signal = &state["signal"];
+    if signal.is_object() {
+        let perfect = match (signal["bit_perfect"].as_bool(), signal["because"].as_str()) {
+            (Some(true), _) => "bit-perfect".to_owned(),
+            (_, because) => format!("not bit-perfect: {}", because.unwrap_or("unknown")),
+        };
+        out.push_str(&format!("\nsignal: {} Hz {}, {perfect}", signal["rate"], text(&signal["sample"])));
+    }
+    for notice in state["notices"].as_array().into_iter().flatten() {
+        out.push_str(&format!("\n{}  {}", text(&notice["at"]), text(&notice["words"])));
+    }
+    out
+}
+
+fn entry(entry: &Value) -> String {
+    let length = time(&entry["duration_ms"]);
+    format!("{:>6}  {} – {}  {length}", entry["id"], text(&entry["artist"]), text(&entry["title"]))
+}
+
+fn track(track: &Value) -> String {
+    let mut row = format!(
+        "{:>6}  {} – {} – {}  {}",
+        track["id"],
+        text(&track["artist"]),
+        text(&track["album"]),
+        text(&track["title"]),
+        time(&track["duration_ms"]),
+    );
+    if let Some(headline) = track["protection"]["headline"].as_str() {
+        row.push_str(&format!("\n        {headline}. {}", text(&track["protection"]["advice"])));
+    }
+    for purchase in track["purchases"].as_array().into_iter().flatten() {
+        row.push_str(&format!("\n        bought at {}, {}", text(&purchase["store"]), text(&purchase["bought_at"])));
+    }
+    row
+}
+
+fn neighbour(neighbour: &Value) -> String {
+    let state = &neighbour["state"];
+    let number = |key: &str| state[key].as_u64().unwrap_or(0);
+    let doing = match text(&state["state"]) {
+        "unusable" => format!("cannot be used: {}", text(&state["reason"])),
+        "pulling" => format!("coming in: {} of {}", number("done"), number("total")),
+        name @ ("looked" | "pulled") => format!(
+            "{name}: {} tracks, {} new, {}, {}; {} left on the phone",
+            number("tracks"),
+            number("new"),
+            ByteCount(number("bytes")),
+            Millis(number("duration")),
+            number("left"),
+        ),
+        other => other.to_owned(),
+    };
+    format!(
+        "{}  {} ({})  {}\n        {doing}",
+        text(&neighbour["id"]),
+        text(&neighbour["name"]),
+        text(&neighbour["model"]),
+        text(&neighbour["consent"]),
+    )
+}
+
+fn arrival(arrival: &Value) -> String {
+    let verdict = &arrival["verdict"];
+    let end = match verdict["verdict"].as_str() {
+        Some("refused") => format!("not taken: {}", text(&verdict["reason"])),
+        Some("locked") => format!("on the shelf, locked, track {}", verdict["track"]),
+        Some(name) => format!("{name}, track {}", verdict["track"]),
+        None => format!("{} so far", ByteCount(arrival["received"].as_u64().unwrap_or(0))),
+    };
+    format!("{:>6}  {}  {}  {end}", arrival["id"], text(&arrival["from"]), text(&arrival["name"]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_locked_track_says_what_to_do() {
+        let page = json!({ "total": 1, "items": [{
+            "id": 3, "title": "Song", "artist": "Singer", "album": null, "duration_ms": 61_000,
+            "protection": { "headline": "Bought from iTunes with copy protection", "advice": "Download it again." },
+            "purchases": [{ "store": "itunes", "bought_at": "2006-01-02" }],
+        }]});
+        let shown = show(&Ask::Purchases, &page);
+        assert!(shown.contains("Bought from iTunes with copy protection. Download it again."), "{shown}");
+        assert!(shown.contains("Singer – - – Song  1:01") && shown.contains("bought at itunes, 2006-01-02"));
+    }
+
+    #[test]
+    fn an_answer_of_any_shape_is_shown_without_a_panic() {
+        for value in [Value::Null, json!([]), json!({ "queue": 3, "items": "x" }), json!({ "items": [1] })] {
+            for ask in [Ask::Status, Ask::Queue, Ask::Tracks, Ask::Neighbours, Ask::Arrivals, Ask::Token] {
+                assert!(show(&ask, &value).len() < 1000);
+            }
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! Stage 5 of a track's way, "stored": place reserved, history line synced, file moved, folder synced, then the row.
+//! Whatever step a power cut hits, the next start finds one track, no half file, and nothing twice.
+//! Runs on the writer's thread of the store, so two files never arrive at once.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tracing::{info, warn};
+
+use crate::error::{Error, Kind, Result};
+use crate::library::ledger::{Line, What};
+use crate::library::place::{component, extension, file_name, folder_key, place};
+use crate::library::root::{make_folder, move_new, sync_folder};
+use crate::library::store::tracks;
+use crate::library::{Added, CopyRow, Disk, Inner, NewCopy, Reserved, read};
+use crate::track::TrackId;
+use crate::units::UnixTime;
+
+/// A step that is about to be taken; tests cut the power there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Before the place is reserved.
+    Reserve,
+    /// Before the line is written.
+    Ledger,
+    /// Before the file is moved.
+    Move,
+    /// Before the row is written.
+    Commit,
+    /// Before the file that is replaced goes to the trash.
+    Retire,
+}
+
+/// Puts a file on the shelf.
+pub fn add(
+    inner: &Inner,
+    connection: &mut Connection,
+    new: NewCopy,
+    cut: &mut dyn FnMut(Step) -> Result<()>,
+) -> Result<Added> {
+    let disk = inner.disk()?;
+    if let Some(track) = tracks::of_event(connection, new.event)? {
+        // It was stored before the power cut; what is left in staging is a leftover.
+        discard(disk, &new)?;
+        return Ok(Added { track, merged: false, replaced: false });
+    }
+    let added = match tracks::reserved(connection, new.event)? {
+        Some(reserved) => put(disk, connection, reserved, cut)?,
+        None => decide(disk, connection, &new, cut)?,
+    };
+    inner.changed(connection)?;
+    Ok(added)
+}
+
+fn decide(
+    disk: &Disk,
+    connection: &mut Connection,
+    new: &NewCopy,
+    cut: &mut dyn FnMut(Step) -> Result<()>,
+) -> Result<Added> {
+    if let Some(same) = tracks::by_sha256(connection, new.sha256)? {
+        return merge(disk, connection, new, &same, cut);
+    }
+    let same = match new.fingerprint {
+        Some(fingerprint) if !new.protection.is_locked() => tracks::by_fingerprint(connection, fingerprint)?,
+        _ => None,
+    };
+    match same {
+        Some(same) if tracks::strength(new) <= same.strength => merge(disk, connection, new, &same, cut),
+        same => {
+            cut(Step::Reserve)?;
+            let reserved = reserve(disk, connection, new, same.map(|same| same.track))?;
+            put(disk, connection, reserved, cut)
+        }
+    }
+}
+
+/// Moves a reserved file to its place and makes its row; a stronger file then retires the weaker one of the same music.
+fn put(
+    disk: &Disk,
+    connection: &mut Connection,
+    mut reserved: Reserved,
+    cut: &mut dyn FnMut(Step) -> Result<()>,
+) -> Result<Added> {
+    loop {
+        cut(Step::Ledger)?;
+        let line = line(&reserved.new, What::Arrived, reserved.track, &reserved.path, None);
+        disk.ledger().append(&line)?;
+        cut(Step::Move)?;
+        if arrive(disk, &reserved)? {
+            break;
+        }
+        // A file that konpo does not know took the name meanwhile; the last line of an event counts.
+        reserved = reserve(disk, connection, &reserved.new, Some(reserved.track))?;
+    }
+    cut(Step::Commit)?;
+    let older = tracks::copies_of(connection, reserved.track)?;
+    tracks::commit(connection, &reserved)?;
+    cut(Step::Retire)?;
+    let same = |copy: &&CopyRow| copy.playable == !reserved.new.protection.is_locked();
+    let replaced: Vec<CopyRow> = older.iter().filter(same).cloned().collect();
+    for copy in &replaced {
+        retire(disk, connection, copy)?;
+    }
+    info!(track = reserved.track.0, path = %reserved.path.display(), "on the shelf");
+    let merged = !replaced.is_empty();
+    Ok(Added { track: reserved.track, merged, replaced: merged })
+}
+
+/// Moves the staged file to its reserved place. Returns false when something konpo does not know lies there.
+fn arrive(disk: &Disk, reserved: &Reserved) -> Result<bool> {
+    let target = disk.root.path.join(&reserved.path);
+    let staged = &reserved.new.staged;
+    if !staged.exists() && is_ours(&target, &reserved.new) {
+        return Ok(true);
+    }
+    if let Some(folder) = target.parent() {
+        make_folder(folder, 0o775)?;
+    }
+    let moved = move_new(staged, &target)?;
+    if moved {
+        let mode = fs::Permissions::from_mode(MUSIC_MODE);
+        fs::set_permissions(&target, mode).map_err(|e| Error::io("set the mode of a track", e))?;
+    }
+    Ok(moved)
+}
+
+fn is_ours(path: &Path, new: &NewCopy) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.len() == new.size.0)
+}
+
+/// The same music was there: its history grows, this file goes to the trash unless its bytes are there already.
+fn merge(
+    disk: &Disk,
+    connection: &mut Connection,
+    new: &NewCopy,
+    same: &CopyRow,
+    cut: &mut dyn FnMut(Step) -> Result<()>,
+) -> Result<Added> {
+    cut(Step::Ledger)?;
+    let trashed = (same.sha256 != Some(new.sha256)).then(|| trash_name(new.event.0, &new.original_name));
+    disk.ledger().append(&line(new, What::Merged, same.track, &same.path, trashed))?;
+    cut(Step::Commit)?;
+    tracks::merge(connection, same.track, new)?;
+    cut(Step::Retire)?;
+    if same.sha256 == Some(new.sha256) {
+        remove(&new.staged)?;
+    } else {
+        discard(disk, new)?;
+    }
+    info!(track = same.track.0, name = new.original_name, "the same music was there");
+    Ok(Added { track: same.track, merged: true, replaced: false })
+}
+
+/// Moves what is left in staging to the trash.
+fn discard(disk: &Disk, new: &NewCopy) -> Result<()> {
+    if new.staged.exists() {
+        let target = disk.root.trash().join(trash_name(new.event.0, &new.original_name));
+        if !move_new(&new.staged, &target)? {
+            remove(&new.staged)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Marks a copy as trashed, then moves it; a power cut between the two is mended at the next start.
+fn retire(disk: &Disk, connection: &mut Connection, copy: &CopyRow) -> Result<()> {
+    let name = copy.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let trashed = trash_name(copy.event.0, &name);
+    tracks::trash(connection, copy.id, &trashed)?;
+    move_to_trash(disk, &copy.path, &trashed)
+}
+
+fn move_to_trash(disk: &Disk, path: &Path, name: &str) -> Result<()> {
+    let from = disk.root.path.join(path);
+    if from.exists() && !move_new(&from, &disk.root.trash().join(name))? {
+        warn!(path = %from.display(), "a file of this name is in the trash already; this one stays");
+    }
+    Ok(())
+}
+
+/// Moves every copy of a track to the trash.
+pub fn trash_track(inner: &Inner, connection: &mut Connection, id: TrackId) -> Result<()> {
+    let disk = inner.disk()?;
+    let copies = tracks::copies_of(connection, id)?;
+    if copies.is_empty() {
+        return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
+    }
+    let facts = tracks::load(connection, id)?;
+    for copy in &copies {
+        let known = facts.as_ref().and_then(|track| track.copies.iter().find(|c| c.id == copy.id));
+        if let (Some(known), Some(sha256)) = (known, copy.sha256) {
+            let name = trash_name(copy.event.0, &copy.path.to_string_lossy());
+            disk.ledger().append(&trash_line(copy, known, sha256, name))?;
+        }
+        retire(disk, connection, copy)?;
+    }
+    inner.changed(connection)
+}
+
+fn trash_line(
+    copy: &CopyRow,
+    known: &crate::track::Copy,
+    sha256: crate::track::Sha256,
+    trashed: String,
+) -> Line {
+    Line {
+        v: LINE_VERSION,
+        event: copy.event.0,
+        at: UnixTime::now().rfc3339(),
+        kind: What::Trashed,
+        track: copy.track.0,
+        path: copy.path.to_string_lossy().into_owned(),
+        trashed: Some(trashed),
+        sha256,
+        size: copy.size.0,
+        quick: crate::track::QuickKey([0; 16]),
+        fingerprint: known.fingerprint,
+        protection: known.protection.clone(),
+        purchases: Vec::new(),
+        personal: Vec::new(),
+        provenance: crate::offer::Provenance {
+            way: "trash".into(),
+            device: String::new(),
+            device_name: String::new(),
+            original_name: String::new(),
+            remote: String::new(),
+        },
+        original_name: String::new(),
+        title: None,
+        artist: None,
+        album: None,
+    }
+}
+
+/// Chooses a free place for a file and holds it.
+fn reserve(
+    disk: &Disk,
+    connection: &mut Connection,
+    new: &NewCopy,
+    track: Option<TrackId>,
+) -> Result<Reserved> {
+    let (folders, stem) = place(&new.tags, &new.original_name, new.received);
+    let mut folder = PathBuf::new();
+    for name in folders {
+        let name = existing_folder(&disk.root.path.join(&folder), &component(&name));
+        folder.push(name);
+    }
+    let extension = extension(new.format.container, new.format.codec, &new.original_name);
+    for number in 1..MOST_NAMESAKES {
+        let suffix = if number == 1 { String::new() } else { format!(" ({number})") };
+        let path = folder.join(file_name(&stem, &suffix, extension.as_deref()));
+        let taken = tracks::path_taken(connection, disk.id, &path)?;
+        if !taken && fs::symlink_metadata(disk.root.path.join(&path)).is_err() {
+            return tracks::reserve(connection, new, track, disk.id, &path);
+        }
+    }
+    let what = format!("find a name for {}: {MOST_NAMESAKES} files have it", folder.join(stem).display());
+    Err(Error::new(Kind::Internal, what))
+}
+
+/// Returns the spelling of a folder that is there under NFC and case folding, else the name itself.
+fn existing_folder(parent: &Path, name: &str) -> std::ffi::OsString {
+    if !parent.join(name).is_dir() {
+        let key = folder_key(name);
+        let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+        for entry in entries {
+            let same = entry.file_name().to_str().is_some_and(|there| folder_key(there) == key);
+            if same && entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                return entry.file_name();
+            }
+        }
+    }
+    name.into()
+}
+
+fn line(new: &NewCopy, kind: What, track: TrackId, path: &Path, trashed: Option<String>) -> Line {
+    Line {
+        v: LINE_VERSION,
+        event: new.event.0,
+        at: new.received.rfc3339(),
+        kind,
+        track: track.0,
+        path: path.to_string_lossy().into_owned(),
+        trashed,
+        sha256: new.sha256,
+        size: new.size.0,
+        quick: new.quick,
+        fingerprint: new.fingerprint,
+        protection: new.protection.clone(),
+        purchases: new.purchases.clone(),
+        personal: new.personal.clone(),
+        provenance: new.provenance.clone(),
+        original_name: new.original_name.clone(),
+        title: new.tags.title.clone(),
+        artist: new.tags.artist.clone(),
+        album: new.tags.album.clone(),
+    }
+}
+
+fn trash_name(event: i64, original: &str) -> String {
+    format!("{event}-{}", component(original))
+}
+
+/// Finishes what a power cut interrupted, and shows what index.db lost.
+pub fn mend(inner: &Inner) -> Result<()> {
+    let Ok(disk) = inner.disk() else { return Ok(()) };
+    let mended = inner.store.write_now(|connection| {
+        let mut changed = false;
+        for reserved in tracks::every_reserved(connection)? {
+            let target = disk.root.path.join(&reserved.path);
+            if reserved.new.staged.exists() {
+                // Intake brings it again under the same event, and the reservation is taken up there.
+                continue;
+            }
+            if is_ours(&target, &reserved.new) {
+                put(disk, connection, reserved, &mut |_| Ok(()))?;
+                changed = true;
+            } else {
+                tracks::unreserve(connection, reserved.new.event)?;
+            }
+        }
+        let mut waiting = Vec::new();
+        tracks::every_copy(connection, |copy| {
+            waiting.extend(copy.trashed.clone().map(|name| (copy.path.clone(), copy.root, name)));
+        })?;
+        for (path, root, name) in waiting {
+            if root == disk.id && !tracks::path_taken(connection, root, &path)? {
+                move_to_trash(disk, &path, &name)?;
+            }
+        }
+        for track in tracks::not_shown(connection)? {
+            for copy in tracks::copies_of(connection, track)?.iter().take(1) {
+                let tags = read::tags(&disk.root.path.join(&copy.path)).unwrap_or_default();
+                tracks::show(connection, track, &tags)?;
+                changed = true;
+            }
+        }
+        Ok(changed)
+    })?;
+    if mended {
+        inner.store.write_now(|connection| inner.changed(connection))?;
+    }
+    sync_folder(&disk.root.path)
+}
+
+/// Form of the lines written today.
+const LINE_VERSION: u32 = 1;
+/// product.md: music files are 0664 in group konpo.
+const MUSIC_MODE: u32 = 0o664;
+/// More files of one name in one folder are a mistake somewhere.
+const MOST_NAMESAKES: u32 = 1000;

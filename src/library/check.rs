@@ -1,0 +1,287 @@
+//! `konpo check`: the disk against the database and the history; and the database made anew from the two.
+//! Needs the locks, so the daemon must be stopped.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use sha2::Digest;
+
+use crate::error::{Error, Kind, Result};
+use crate::library::ledger::{Ledger, Line, What};
+use crate::library::store::{INDEX, OWNER, journal, tracks};
+use crate::library::{CopyRow, Library, LibraryConfig, NewCopy, Reserved, read};
+use crate::offer::OfferId;
+use crate::track::{Sha256, TrackId};
+use crate::units::{ByteCount, UnixTime};
+
+/// Whether to mend what can be mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repair {
+    /// Only look.
+    No,
+    /// Remove leftovers of staging.
+    Yes,
+}
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Tracks on the shelf.
+    pub tracks: u64,
+    /// Files on the shelf.
+    pub copies: u64,
+    /// Files that are not on the shelf yet: no problem, konpo just does not know them.
+    pub unknown: Vec<PathBuf>,
+    /// Lines of the history that cannot be read: torn by a power cut.
+    pub torn_lines: usize,
+    /// What is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Where, below the music folder.
+    pub path: PathBuf,
+    /// What.
+    pub what: String,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.what)
+    }
+}
+
+/// Compares disk, database and history.
+///
+/// # Errors
+/// `Busy` while a daemon runs, `Offline`, and those of the disk.
+/// # Blocks
+/// As long as reading every file takes.
+pub fn check(config: &LibraryConfig, repair: Repair) -> Result<Report> {
+    let library = Library::open(config.clone())?;
+    let report = look(&library, repair);
+    library.close()?;
+    report
+}
+
+fn look(library: &Library, repair: Repair) -> Result<Report> {
+    let inner = &library.inner;
+    let disk = inner.disk()?;
+    let base = &disk.root.path;
+    let mut copies: Vec<CopyRow> = Vec::new();
+    let open_journal = inner.store.read_blocking(|c| {
+        tracks::every_copy(c, |copy| copies.push(copy))?;
+        journal::open(c)
+    })?;
+    let mut report = Report::default();
+    let mut known = HashSet::new();
+    let mut found_tracks = HashSet::new();
+    for copy in copies.iter().filter(|copy| copy.trashed.is_none() && copy.root == disk.id) {
+        found_tracks.insert(copy.track);
+        known.insert(copy.path.clone());
+        report.copies += 1;
+        if let Some(what) = wrong_with(&base.join(&copy.path), copy) {
+            report.problems.push(Problem { path: copy.path.clone(), what });
+        }
+    }
+    report.tracks = found_tracks.len() as u64;
+    check_history(&disk.root.ledger(), &copies, &mut report)?;
+    for path in music_files(base)? {
+        if !known.contains(&path) {
+            report.unknown.push(path);
+        }
+    }
+    let parts: HashSet<String> = open_journal.into_iter().filter_map(|row| row.part).collect();
+    for path in files_in(&disk.root.staging())? {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if parts.contains(&name) {
+            continue;
+        }
+        if repair == Repair::Yes {
+            fs::remove_file(&path).map_err(|e| Error::io(format!("remove {}", path.display()), e))?;
+        } else {
+            let path = path.strip_prefix(base).unwrap_or(&path).to_owned();
+            report.problems.push(Problem { path, what: "a leftover in staging (--repair removes it)".into() });
+        }
+    }
+    Ok(report)
+}
+
+fn wrong_with(path: &Path, copy: &CopyRow) -> Option<String> {
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) => return Some(format!("the database knows this file, the disk does not: {error}")),
+    };
+    if metadata.len() != copy.size.0 {
+        return Some(format!("{} bytes on the disk, {} in the database", metadata.len(), copy.size.0));
+    }
+    match (copy.sha256, sha256_of(path)) {
+        (_, Err(error)) => Some(format!("it cannot be read: {error}")),
+        (Some(known), Ok(now)) if known != now => Some(format!("its bytes changed: sha256 is {now}, was {known}")),
+        _ => None,
+    }
+}
+
+fn sha256_of(path: &Path) -> std::io::Result<Sha256> {
+    let mut file = fs::File::open(path)?;
+    let mut digest = sha2::Sha256::new();
+    let mut block = vec![0; BLOCK];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(Sha256(digest.finalize().into())),
+            n => digest.update(&block[..n]),
+        }
+    }
+}
+
+/// Every arrival of the history has a row, and the other way round.
+fn check_history(ledger: &Path, copies: &[CopyRow], report: &mut Report) -> Result<()> {
+    let rows: HashMap<OfferId, &CopyRow> = copies.iter().map(|copy| (copy.event, copy)).collect();
+    let mut lines: HashMap<i64, Line> = HashMap::new();
+    report.torn_lines = Ledger::read(ledger, |line| {
+        if line.kind == What::Arrived {
+            lines.insert(line.event, line);
+        }
+    })?;
+    for line in lines.values() {
+        let path = PathBuf::from(&line.path);
+        let what = match rows.get(&OfferId(line.event)) {
+            None => "the history knows this file, the database does not",
+            Some(row) if row.track.0 != line.track => "the history says another track number",
+            Some(row) if row.path != path => "the history says another path",
+            Some(_) => continue,
+        };
+        report.problems.push(Problem { path, what: what.into() });
+    }
+    for copy in copies.iter().filter(|copy| !lines.contains_key(&copy.event.0)) {
+        report.problems.push(Problem { path: copy.path.clone(), what: "the history has no line for it".into() });
+    }
+    Ok(())
+}
+
+/// Makes the database anew from the disk and its history, with the same track numbers. The old one is kept beside it.
+///
+/// # Errors
+/// `Busy` while a daemon runs, and those of the disk.
+/// # Blocks
+/// As long as reading every file takes.
+pub fn rebuild(config: &LibraryConfig) -> Result<Report> {
+    let stamp = UnixTime::now().0;
+    {
+        let _lock = super::root::lock(&config.data.join("lock"))?;
+        for name in [OWNER, INDEX] {
+            for tail in ["", "-wal", "-shm"] {
+                let from = config.data.join(format!("{name}{tail}"));
+                let to = config.data.join(format!("{name}.before-{stamp}{tail}"));
+                match fs::rename(&from, &to) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Error::io(format!("put {} aside", from.display()), e));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    let library = Library::open(config.clone())?;
+    let report = restore(&library).and_then(|()| look(&library, Repair::No));
+    library.close()?;
+    report
+}
+
+fn restore(library: &Library) -> Result<()> {
+    let inner = &library.inner;
+    let disk = inner.disk()?;
+    let mut arrived: std::collections::BTreeMap<i64, Line> = std::collections::BTreeMap::new();
+    let mut merged = Vec::new();
+    Ledger::read(&disk.root.ledger(), |line| match line.kind {
+        What::Arrived => {
+            arrived.insert(line.event, line);
+        }
+        What::Merged => merged.push(line),
+        What::Trashed => {}
+    })?;
+    inner.store.write_now(|connection| {
+        for line in arrived.into_values() {
+            let path = disk.root.path.join(&line.path);
+            if !path.exists() {
+                continue;
+            }
+            let new = arrival(&line, &path)?;
+            let reserved =
+                Reserved { track: TrackId(line.track), root: disk.id, path: PathBuf::from(&line.path), new };
+            tracks::commit(connection, &reserved)?;
+        }
+        for line in merged {
+            let there = tracks::copies_of(connection, TrackId(line.track))?;
+            if let Some(copy) = there.first() {
+                let new = arrival(&line, &disk.root.path.join(&copy.path))?;
+                tracks::merge(connection, TrackId(line.track), &new)?;
+            }
+        }
+        inner.changed(connection)
+    })
+}
+
+/// An arrival as the history tells it, with the tags of the file as it lies there.
+fn arrival(line: &Line, path: &Path) -> Result<NewCopy> {
+    let facts = read::facts(path);
+    let facts = facts.map_err(|error| Error::with(Kind::Damaged, format!("read {}", path.display()), error))?;
+    Ok(NewCopy {
+        event: OfferId(line.event),
+        staged: path.to_owned(),
+        original_name: line.original_name.clone(),
+        tags: facts.tags,
+        format: facts.format,
+        protection: line.protection.clone(),
+        personal: line.personal.clone(),
+        purchases: line.purchases.clone(),
+        sha256: line.sha256,
+        quick: line.quick,
+        fingerprint: line.fingerprint,
+        size: ByteCount(line.size),
+        duration: facts.duration,
+        provenance: line.provenance.clone(),
+        received: UnixTime::parse(&line.at).unwrap_or_default(),
+    })
+}
+
+/// Files of the shelf below a music folder, as paths below it; konpo's own folders and hidden files left out.
+fn music_files(base: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![base.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in files_and_folders(&folder)? {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let own = folder == base && matches!(name.as_str(), "Inbox" | "Playlists");
+            if own || name.starts_with('.') {
+                continue;
+            }
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            if metadata.is_dir() {
+                folders.push(path);
+            } else if metadata.is_file() {
+                found.push(path.strip_prefix(base).unwrap_or(&path).to_owned());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(files_and_folders(folder)?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+fn files_and_folders(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |error| Error::io(format!("list {}", folder.display()), error);
+    let entries = fs::read_dir(folder).map_err(failed)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect()
+}
+
+/// Bytes read at once.
+const BLOCK: usize = 256 << 10;

@@ -1,0 +1,200 @@
+//! `.konpo/ledger.jsonl`: the append-only history of the files of one root. It moves with the disk and rebuilds the database.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::offer::Provenance;
+use crate::track::{Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256};
+
+/// What a line tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum What {
+    /// A file came to lie at `path`.
+    Arrived,
+    /// The same music was there; `path` is where it lies, `trashed` where this file went.
+    Merged,
+    /// A file went to the trash.
+    Trashed,
+}
+
+/// One line. Unknown fields of newer versions are ignored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Line {
+    /// Version of the form.
+    pub v: u32,
+    /// The journal id; of several lines with one event and kind the last counts.
+    pub event: i64,
+    /// RFC 3339.
+    pub at: String,
+    /// What it tells.
+    pub kind: What,
+    /// The track's id, restored by a rebuild.
+    pub track: i64,
+    /// Path below the root; a path that is not UTF-8 is shown lossily, which konpo itself never writes.
+    pub path: String,
+    /// Its name in `.konpo/trash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trashed: Option<String>,
+    /// The whole file.
+    pub sha256: Sha256,
+    /// Bytes.
+    pub size: u64,
+    /// Hint of the payload.
+    pub quick: QuickKey,
+    /// The payload.
+    pub fingerprint: Option<Fingerprint>,
+    /// Whether it is locked, and how.
+    pub protection: Protection,
+    /// What proves a buy.
+    pub purchases: Vec<Purchase>,
+    /// Where the buyer's bytes lie.
+    pub personal: Vec<PersonalBytes>,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// The name it came with.
+    pub original_name: String,
+    /// For a person who reads the file.
+    pub title: Option<String>,
+    /// For a person who reads the file.
+    pub artist: Option<String>,
+    /// For a person who reads the file.
+    pub album: Option<String>,
+}
+
+/// The history, open for appending.
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    file: File,
+}
+
+impl Ledger {
+    /// Opens the history. A last line torn by a power cut is closed, so that the next one stands alone.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn open(path: &Path) -> Result<Ledger> {
+        let failed = |error| Error::io(format!("open the history {}", path.display()), error);
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(failed)?;
+        let end = file.seek(SeekFrom::End(0)).map_err(failed)?;
+        if end > 0 {
+            file.seek(SeekFrom::Start(end - 1)).map_err(failed)?;
+            let mut last = [0];
+            file.read_exact(&mut last).map_err(failed)?;
+            if last != *b"\n" {
+                file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(failed)?;
+            }
+        }
+        Ok(Ledger { path: path.to_owned(), file })
+    }
+
+    /// Appends a line; it is on the disk when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn append(&mut self, line: &Line) -> Result<()> {
+        let failed = |error| Error::io(format!("write the history {}", self.path.display()), error);
+        let mut text = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
+        text.push(b'\n');
+        self.file.write_all(&text).map_err(failed)?;
+        self.file.sync_data().map_err(failed)
+    }
+
+    /// Reads every line from the start; one that is torn or of another form is counted, not fatal.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn read(path: &Path, mut each: impl FnMut(Line)) -> Result<usize> {
+        let failed = |error| Error::io(format!("read the history {}", path.display()), error);
+        let file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+            opened => opened.map_err(failed)?,
+        };
+        let mut bad = 0;
+        let mut reader = BufReader::new(file);
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            if reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+                return Ok(bad);
+            }
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            match serde_json::from_slice(&bytes) {
+                Ok(line) => each(line),
+                Err(_) => bad += 1,
+            }
+        }
+    }
+
+    /// Returns whether an event has a line of this kind.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn has(&self, event: i64, kind: What) -> Result<bool> {
+        let mut found = false;
+        Ledger::read(&self.path, |line| found |= line.event == event && line.kind == kind)?;
+        Ok(found)
+    }
+}
+
+/// A line holds a file's whole purchase evidence: UITS is limited to 64 kB.
+const LONGEST_LINE: u64 = 4 << 20;
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Returns a line of an event.
+    pub fn line(event: i64) -> Line {
+        Line {
+            v: 1,
+            event,
+            at: "2026-11-21T00:00:00Z".into(),
+            kind: What::Arrived,
+            track: event,
+            path: format!("A/B/{event}.flac"),
+            trashed: None,
+            sha256: Sha256([1; 32]),
+            size: 10,
+            quick: QuickKey([2; 16]),
+            fingerprint: None,
+            protection: Protection::None,
+            purchases: Vec::new(),
+            personal: Vec::new(),
+            provenance: Provenance {
+                way: "inbox".into(),
+                device: String::new(),
+                device_name: String::new(),
+                original_name: "x.flac".into(),
+                remote: String::new(),
+            },
+            original_name: "x.flac".into(),
+            title: Some("x".into()),
+            artist: None,
+            album: None,
+        }
+    }
+
+    #[test]
+    fn a_torn_last_line_costs_only_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.jsonl");
+        Ledger::open(&path).and_then(|mut l| l.append(&line(1))).expect("written");
+        let mut torn = std::fs::read(&path).expect("there");
+        torn.extend_from_slice(br#"{"v":1,"event":2,"at":"20"#);
+        std::fs::write(&path, torn).expect("written");
+        let mut ledger = Ledger::open(&path).expect("opened");
+        ledger.append(&line(3)).expect("written");
+        let mut events = Vec::new();
+        let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
+        assert_eq!((events, bad), (vec![1, 3], 1));
+        assert!(ledger.has(3, What::Arrived).expect("read") && !ledger.has(2, What::Arrived).expect("read"));
+    }
+}

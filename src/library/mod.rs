@@ -1,0 +1,566 @@
+//! The shelf: a disk and SQLite. Knows no network, no sound, no queue.
+
+mod arrive;
+pub mod check;
+mod ledger;
+mod place;
+mod read;
+mod root;
+mod store;
+mod upgrade;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::error::{Error, Kind, Result};
+use crate::library::ledger::Ledger;
+use crate::library::root::Root;
+use crate::library::store::{Store, browse, devices, journal, keep, kept, tracks};
+use crate::media::sound::Sound;
+use crate::offer::{
+    Consent, DeviceId, Key, NeighbourId, OfferId, Provenance, RemoteItem, Right, Stage, Verdict,
+};
+use crate::query::{Item, Page, Query, Window};
+use crate::track::{
+    AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, Tags, Track, TrackId,
+};
+use crate::units::{ByteCount, Millis, UnixTime};
+
+/// Where the shelf lies.
+#[derive(Debug, Clone)]
+pub struct LibraryConfig {
+    /// Music folders, full paths; the first is where new tracks go. At least one.
+    pub music: Vec<PathBuf>,
+    /// The folder of the databases.
+    pub data: PathBuf,
+}
+
+/// A file that is ready for the shelf.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewCopy {
+    /// The journal id; the same event is never stored twice.
+    pub event: OfferId,
+    /// Where the file lies, in the staging folder of the first root, synced.
+    pub staged: PathBuf,
+    /// The name it came with.
+    pub original_name: String,
+    /// What its tags, or else the sender, say.
+    pub tags: Tags,
+    /// What its bytes are.
+    pub format: AudioFormat,
+    /// Whether it is locked.
+    pub protection: Protection,
+    /// Where the buyer's bytes lie.
+    pub personal: Vec<PersonalBytes>,
+    /// What proves a buy.
+    pub purchases: Vec<Purchase>,
+    /// The whole file.
+    pub sha256: Sha256,
+    /// Hint of the payload.
+    pub quick: QuickKey,
+    /// The payload; `None` for a locked file.
+    pub fingerprint: Option<Fingerprint>,
+    /// Bytes.
+    pub size: ByteCount,
+    /// How long it sounds; zero unknown.
+    pub duration: Millis,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// When.
+    pub received: UnixTime,
+}
+
+/// What became of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Added {
+    /// Its track.
+    pub track: TrackId,
+    /// The same music was there.
+    pub merged: bool,
+    /// It took the place of the file that was there.
+    pub replaced: bool,
+}
+
+/// A file of the shelf, opened.
+#[derive(Debug)]
+pub struct OpenTrack {
+    /// Its track.
+    pub track: Arc<Track>,
+    /// Which of its copies.
+    pub copy: CopyId,
+    /// The file, at its start.
+    pub file: File,
+    /// Its extension, without the dot.
+    pub extension: Option<String>,
+    /// Bytes.
+    pub size: ByteCount,
+    /// When it last changed.
+    pub modified: SystemTime,
+}
+
+/// A file on its way in, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRow {
+    /// Its number; 0 for a new one.
+    pub id: OfferId,
+    /// How far it is.
+    pub stage: Stage,
+    /// Where it comes from.
+    pub provenance: Provenance,
+    /// What the neighbour says of it.
+    pub item: Option<RemoteItem>,
+    /// Its file in the staging folder.
+    pub part: Option<String>,
+    /// Bytes in all, when known.
+    pub size: Option<ByteCount>,
+    /// Entity tag or date of the remote file, for If-Range.
+    pub etag: Option<String>,
+    /// What became of it, once that is known.
+    pub verdict: Option<Verdict>,
+    /// What intake wants to keep, as JSON.
+    pub facts: String,
+    /// When this last changed.
+    pub at: UnixTime,
+}
+
+/// What a neighbour was seen to have; it outlives the visit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRemote {
+    /// The neighbour.
+    pub device: String,
+    /// Its own number of the item.
+    pub object_id: String,
+    /// Bytes as stated.
+    pub size: Option<ByteCount>,
+    /// BLAKE3 of title, artist, album and length, hex.
+    pub hash: String,
+    /// `stored`, `merged`, `locked`, or the code of a refusal.
+    pub verdict: String,
+    /// The track it ended in.
+    pub track: Option<TrackId>,
+}
+
+/// A copy as the disk side of the shelf sees it.
+#[derive(Debug, Clone)]
+struct CopyRow {
+    id: CopyId,
+    track: TrackId,
+    root: i64,
+    path: PathBuf,
+    size: ByteCount,
+    sha256: Option<Sha256>,
+    playable: bool,
+    strength: i64,
+    trashed: Option<String>,
+    event: OfferId,
+}
+
+/// A place held for a file between the ledger line and the commit.
+#[derive(Debug, Clone)]
+struct Reserved {
+    track: TrackId,
+    root: i64,
+    path: PathBuf,
+    new: NewCopy,
+}
+
+/// The shelf. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Library {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    /// The first music folder; `None` while its disk is not there.
+    root: Option<Disk>,
+    /// What to say while it is not.
+    offline: String,
+    revision: watch::Sender<u64>,
+    /// Held for life: two daemons never share a database.
+    _lock: nix::fcntl::Flock<File>,
+}
+
+/// The first root and its history.
+#[derive(Debug)]
+struct Disk {
+    root: Root,
+    id: i64,
+    ledger: Mutex<Ledger>,
+}
+
+impl Library {
+    /// Opens the shelf, finishes what a power cut interrupted, and takes the locks.
+    ///
+    /// # Errors
+    /// `Busy` while another konpo holds it, `Damaged` for a broken owner.db, and those of the disk. A music disk that is not
+    /// there is no error: the shelf is offline.
+    /// # Blocks
+    /// As long as the disk takes; after an unclean stop the database is checked first.
+    pub fn open(config: LibraryConfig) -> Result<Library> {
+        let LibraryConfig { music, data } = config;
+        let first = music.first().ok_or_else(|| Error::new(Kind::Invalid, "there is no music folder"))?;
+        root::make_folder(&data, 0o700)?;
+        let lock = root::lock(&data.join("lock"))?;
+        let (store, clean) = Store::open(&data)?;
+        let known = store.read_blocking(|c| tracks::root_uuid(c, first))?;
+        let known = known.and_then(|uuid| uuid.parse().ok());
+        let (disk, offline) = match Root::open(first, known) {
+            Ok(root) => (Some(root), String::new()),
+            Err(error) if error.kind() == Kind::Offline => {
+                warn!(%error, "the shelf is offline");
+                (None, error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        let disk = disk.map(|root| Disk::open(root, &store)).transpose()?;
+        let revision = store.read_blocking(|c| kept(c, "revision"))?.and_then(|r| r.parse().ok()).unwrap_or(0);
+        let inner = Inner { store, root: disk, offline, revision: watch::Sender::new(revision), _lock: lock };
+        let library = Library { inner: Arc::new(inner) };
+        if !clean {
+            info!("the last stop was not clean: the shelf is mended");
+        }
+        arrive::mend(&library.inner)?;
+        Ok(library)
+    }
+
+    /// Marks a clean stop. Later writes are refused.
+    ///
+    /// # Errors
+    /// None at present; what cannot be closed in order is logged, and mended at the next start.
+    /// # Blocks
+    /// Until the writes in line are done.
+    pub fn close(&self) -> Result<()> {
+        self.inner.store.close();
+        Ok(())
+    }
+
+    /// Returns the revision, which grows with every change of the shelf.
+    pub fn revision(&self) -> watch::Receiver<u64> {
+        self.inner.revision.subscribe()
+    }
+
+    /// Returns whether the music disk is there.
+    pub fn root_online(&self) -> bool {
+        self.inner.root.as_ref().is_some_and(|disk| disk.root.is_online())
+    }
+
+    /// Returns the folder of part files.
+    ///
+    /// # Errors
+    /// `Offline`.
+    pub fn staging_dir(&self) -> Result<PathBuf> {
+        Ok(self.inner.disk()?.root.staging())
+    }
+
+    /// Returns the drop folder.
+    ///
+    /// # Errors
+    /// `Offline`.
+    pub fn inbox_dir(&self) -> Result<PathBuf> {
+        Ok(self.inner.disk()?.root.path.join("Inbox"))
+    }
+
+    /// Returns the room on the music disk.
+    ///
+    /// # Errors
+    /// `Offline`, and those of the disk.
+    pub fn free_space(&self) -> Result<ByteCount> {
+        self.inner.disk()?.root.free_space()
+    }
+
+    /// Returns tracks in the order asked; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn get(&self, ids: &[TrackId]) -> Result<Vec<Option<Arc<Track>>>> {
+        let ids = ids.to_vec();
+        self.inner.store.read(move |c| ids.iter().map(|&id| tracks::load(c, id)).collect()).await
+    }
+
+    /// Answers a query.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
+        let query = query.clone();
+        self.inner.store.read(move |c| browse::browse(c, &query)).await
+    }
+
+    /// Returns the tracks that were bought, newest purchase first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
+        self.inner.store.read(move |c| browse::purchases(c, window)).await
+    }
+
+    /// Opens the best copy of a track.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unsupported` when no copy can be played, `Offline` when its disk is not there.
+    pub async fn open_track(&self, id: TrackId) -> Result<OpenTrack> {
+        let library = self.clone();
+        let opened = tokio::task::spawn_blocking(move || library.open_blocking(id)).await;
+        opened.map_err(|error| Error::with(Kind::Internal, "open a track", error))?
+    }
+
+    /// Opens the best copy of a track on this thread.
+    ///
+    /// # Errors
+    /// As [`Library::open_track`].
+    /// # Blocks
+    /// As long as the disk takes to wake.
+    pub fn open_blocking(&self, id: TrackId) -> Result<OpenTrack> {
+        let found = self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
+        let (Some(track), copies) = found else {
+            return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
+        };
+        let Some(copy) = copies.into_iter().find(|copy| copy.playable) else {
+            let why = track.copies.first().map_or("", |copy| copy.protection.headline());
+            return Err(Error::new(Kind::Unsupported, format!("track {id} cannot be played: {why}")));
+        };
+        let path = self.inner.disk()?.root.path.join(&copy.path);
+        let file = File::open(&path).map_err(|error| self.inner.explain(&path, error))?;
+        let metadata = file.metadata().map_err(|error| Error::io("read the size of a track", error))?;
+        Ok(OpenTrack {
+            track,
+            copy: copy.id,
+            extension: path.extension().map(|e| e.to_string_lossy().into_owned()),
+            size: ByteCount(metadata.len()),
+            modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            file,
+        })
+    }
+
+    /// Opens the best copy of a track as sound, on this thread.
+    ///
+    /// # Errors
+    /// As [`Library::open_track`].
+    /// # Blocks
+    /// As long as the disk takes to wake.
+    pub fn open_sound(&self, id: TrackId) -> Result<Sound> {
+        let open = self.open_blocking(id)?;
+        Sound::file(open.file, open.extension.as_deref()).map_err(|error| Error::io("read a track", error))
+    }
+
+    /// Puts a staged file on the shelf: stage 5 of a track's way. The same event is never stored twice.
+    ///
+    /// # Errors
+    /// `Offline`, `Full`, and those of the disk; the file then still lies in staging or, after a crash, is found again.
+    ///
+    /// # Cancel
+    /// A dropped future leaves the work to finish.
+    pub async fn add(&self, new: NewCopy) -> Result<Added> {
+        let inner = self.inner.clone();
+        self.inner.store.write(move |c| arrive::add(&inner, c, new, &mut |_| Ok(()))).await
+    }
+
+    /// Moves every copy of a track to the trash.
+    ///
+    /// # Errors
+    /// `NotFound`, `Offline`, and those of the disk.
+    pub async fn trash(&self, id: TrackId) -> Result<()> {
+        let inner = self.inner.clone();
+        self.inner.store.write(move |c| arrive::trash_track(&inner, c, id)).await
+    }
+
+    /// Writes a row of the journal; id 0 makes a new one. Returns its id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_put(&self, row: JournalRow) -> Result<OfferId> {
+        self.inner.store.write(move |c| journal::put(c, &row)).await
+    }
+
+    /// Returns the rows that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_open(&self) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(|c| journal::open(c)).await
+    }
+
+    /// Returns the newest rows, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_recent(&self, limit: u32) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(move |c| journal::recent(c, limit)).await
+    }
+
+    /// Returns what a neighbour was seen to have.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn seen_remote(&self, device: &str) -> Result<Vec<SeenRemote>> {
+        let device = device.to_owned();
+        self.inner.store.read(move |c| journal::seen_remote(c, &device)).await
+    }
+
+    /// Remembers what a neighbour was seen to have.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn remember_remote(&self, seen: SeenRemote) -> Result<()> {
+        self.inner.store.write(move |c| journal::remember(c, &seen)).await
+    }
+
+    /// Returns what was decided about a neighbour.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn consent(&self, neighbour: &NeighbourId) -> Result<Option<Consent>> {
+        let neighbour = neighbour.0.clone();
+        self.inner.store.read(move |c| devices::consent(c, &neighbour)).await
+    }
+
+    /// Keeps what was decided about a neighbour.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_consent(&self, neighbour: &NeighbourId, consent: Consent) -> Result<()> {
+        let neighbour = neighbour.0.clone();
+        self.inner.store.write(move |c| devices::set_consent(c, &neighbour, consent)).await
+    }
+
+    /// Returns the devices added by their address.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn addresses(&self) -> Result<Vec<String>> {
+        self.inner.store.read(|c| devices::addresses(c)).await
+    }
+
+    /// Keeps a device added by its address.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn add_address(&self, address: String) -> Result<()> {
+        self.inner.store.write(move |c| devices::add_address(c, &address)).await
+    }
+
+    /// Returns the device that has a key, and its right.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn device_by_key(&self, key: Key) -> Result<Option<(DeviceId, Right)>> {
+        self.inner.store.read(move |c| devices::by_key(c, &key)).await
+    }
+
+    /// Adds a device with its first key.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn add_device(&self, key: Key, name: String, right: Right) -> Result<DeviceId> {
+        self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
+    }
+
+    /// Returns what the box wrote down about itself.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn load_memory(&self) -> Result<Option<String>> {
+        self.inner.store.read(|c| kept(c, "memory")).await
+    }
+
+    /// Writes down what the box keeps about itself.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn save_memory(&self, json: String) -> Result<()> {
+        self.inner.store.write(move |c| keep(c, "memory", &json)).await
+    }
+
+    /// Notes the start of a track.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note_play(&self, track: TrackId, at: UnixTime) -> Result<()> {
+        self.inner.store.write(move |c| devices::note_play(c, track, at)).await
+    }
+
+    /// Returns the playable tracks of the album that was heard last, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_album_heard(&self) -> Result<Vec<TrackId>> {
+        self.inner.store.read(|c| devices::last_album_heard(c)).await
+    }
+
+    /// Returns the newest playable arrivals, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn newest(&self, limit: u32) -> Result<Vec<TrackId>> {
+        self.inner.store.read(move |c| devices::newest(c, limit)).await
+    }
+
+    /// Returns playable tracks in an order that the seed decides.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn shuffled(&self, limit: u32, seed: u64) -> Result<Vec<TrackId>> {
+        self.inner.store.read(move |c| devices::shuffled(c, limit, seed)).await
+    }
+}
+
+impl Inner {
+    /// Returns the first root.
+    ///
+    /// # Errors
+    /// `Offline`; nothing may be created under it then.
+    fn disk(&self) -> Result<&Disk> {
+        match &self.root {
+            Some(disk) if disk.root.is_online() => Ok(disk),
+            Some(disk) => {
+                let what = format!("the music disk is not there: {}", disk.root.path.display());
+                Err(Error::new(Kind::Offline, what))
+            }
+            None => Err(Error::new(Kind::Offline, self.offline.clone())),
+        }
+    }
+
+    /// Tells a file that is gone from a disk that is gone.
+    fn explain(&self, path: &Path, error: std::io::Error) -> Error {
+        match self.disk() {
+            Err(offline) => offline,
+            Ok(_) => Error::io(format!("open {}", path.display()), error),
+        }
+    }
+
+    /// Counts a change of the shelf. Kept in the database, so that no revision means two things.
+    fn changed(&self, connection: &rusqlite::Connection) -> Result<()> {
+        let revision = *self.revision.borrow() + 1;
+        keep(connection, "revision", &revision.to_string())?;
+        self.revision.send_replace(revision);
+        Ok(())
+    }
+}
+
+impl Disk {
+    fn open(root: Root, store: &Store) -> Result<Disk> {
+        let ledger = Ledger::open(&root.ledger())?;
+        let (mut track, mut event) = (0, 0);
+        Ledger::read(&root.ledger(), |line| (track, event) = (line.track.max(track), line.event.max(event)))?;
+        let id = store.write_now(|c| {
+            tracks::ids_from(c, track, event)?;
+            tracks::root_id(c, &root.uuid.to_string(), &root.path)
+        })?;
+        Ok(Disk { root, id, ledger: Mutex::new(ledger) })
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! What the bytes of a file on the shelf say: the gate first, then tags, purchase facts and the payload's identity.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::media::sniff::{Sniffed, sniff, tags_of_locked};
+use crate::media::sound::Sound;
+use crate::media::{fingerprint, purchase, tags as tag_reader};
+use crate::track::{AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Tags};
+use crate::units::Millis;
+
+/// What a file is and says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileFacts {
+    /// What its bytes are.
+    pub format: AudioFormat,
+    /// Whether it is locked.
+    pub protection: Protection,
+    /// Where the buyer's bytes lie.
+    pub personal: Vec<PersonalBytes>,
+    /// What its tags say.
+    pub tags: Tags,
+    /// What proves a buy.
+    pub purchases: Vec<Purchase>,
+    /// Hint of the payload.
+    pub quick: QuickKey,
+    /// The payload; `None` for a locked file.
+    pub fingerprint: Option<Fingerprint>,
+    /// How long it sounds; zero unknown.
+    pub duration: Millis,
+}
+
+/// Returns what a file is and says. A locked file reaches neither the tag reader nor a decoder.
+///
+/// # Errors
+/// `Damaged` or `Unsupported` with words for a person, and those of the disk.
+/// # Blocks
+/// As long as reading the whole file takes, for its fingerprint.
+pub fn facts(path: &Path) -> Result<FileFacts> {
+    let mut sound = open(path)?;
+    let sniffed = sniff(&mut sound)?;
+    let (tags, raw) = read_tags(&mut sound, &sniffed)?;
+    let purchases = purchase::purchases(&sniffed, &raw);
+    let quick = fingerprint::quick_key(&mut sound, &sniffed.audio)?;
+    let locked = sniffed.protection.is_locked();
+    let fingerprint = if locked { None } else { Some(fingerprint::fingerprint(&mut sound, &sniffed)?) };
+    Ok(FileFacts {
+        duration: sniffed.format.duration().unwrap_or(Millis::ZERO),
+        format: sniffed.format,
+        protection: sniffed.protection,
+        personal: sniffed.personal,
+        tags,
+        purchases,
+        quick,
+        fingerprint,
+    })
+}
+
+/// Returns what the tags of a file say.
+///
+/// # Errors
+/// As [`facts`].
+/// # Blocks
+/// As long as reading the tags takes.
+pub fn tags(path: &Path) -> Result<Tags> {
+    let mut sound = open(path)?;
+    let sniffed = sniff(&mut sound)?;
+    Ok(read_tags(&mut sound, &sniffed)?.0)
+}
+
+fn open(path: &Path) -> Result<Sound> {
+    let what = || format!("open {}", path.display());
+    let file = File::open(path).map_err(|error| Error::io(what(), error))?;
+    let extension = path.extension().map(|e| e.to_string_lossy().into_owned());
+    Sound::file(file, extension.as_deref()).map_err(|error| Error::io(what(), error))
+}
+
+fn read_tags(sound: &mut Sound, sniffed: &Sniffed) -> Result<(Tags, Vec<crate::media::raw::RawTag>)> {
+    if sniffed.protection.is_locked() {
+        return Ok((tags_of_locked(sniffed), Vec::new()));
+    }
+    tag_reader::read(sound, sniffed)
+}

@@ -1,0 +1,231 @@
+//! A music folder: its marker, its lock, its hidden folders, and the moves that are safe against a power cut.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::error::{Error, Kind, Result};
+use crate::units::ByteCount;
+
+/// A music folder that is there.
+#[derive(Debug)]
+pub struct Root {
+    /// Its full path.
+    pub path: PathBuf,
+    /// What its marker says.
+    pub uuid: Uuid,
+    _lock: Flock<File>,
+}
+
+/// `.konpo/root.toml`.
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    uuid: Uuid,
+}
+
+impl Root {
+    /// Opens a music folder and takes its lock. `known` says whether this folder was a root before: then a missing marker
+    /// means that the disk is not there, and nothing is created.
+    ///
+    /// # Errors
+    /// `Offline` for a known folder without its marker, `Busy` while another konpo holds it, and those of the disk.
+    pub fn open(path: &Path, known: Option<Uuid>) -> Result<Root> {
+        let hidden = path.join(HIDDEN);
+        let marker = hidden.join("root.toml");
+        let found = match fs::read_to_string(&marker) {
+            Ok(text) => Some(toml::from_str::<Marker>(&text).map_err(|error| {
+                Error::with(Kind::Invalid, format!("read the marker {}", marker.display()), error)
+            })?),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::io(format!("read the marker {}", marker.display()), error)),
+        };
+        if let (Some(_), None) = (known, &found) {
+            return Err(Error::new(Kind::Offline, format!("the music disk is not there: {}", path.display())));
+        }
+        for folder in [path.to_owned(), hidden.clone()] {
+            make_folder(&folder, if folder == hidden { 0o700 } else { 0o775 })?;
+        }
+        let lock = lock(&hidden.join("lock"))?;
+        let uuid = match found {
+            Some(marker) => marker.uuid,
+            None => write_marker(&marker)?,
+        };
+        for name in ["staging", "trash"] {
+            make_folder(&hidden.join(name), 0o700)?;
+        }
+        for name in ["Inbox", "Playlists"] {
+            make_folder(&path.join(name), 0o775)?;
+        }
+        Ok(Root { path: path.to_owned(), uuid, _lock: lock })
+    }
+
+    /// Returns whether the marker is still where it was: a disk can go at any time.
+    pub fn is_online(&self) -> bool {
+        self.path.join(HIDDEN).join("root.toml").exists()
+    }
+
+    /// Returns the folder of part files.
+    pub fn staging(&self) -> PathBuf {
+        self.path.join(HIDDEN).join("staging")
+    }
+
+    /// Returns the trash.
+    pub fn trash(&self) -> PathBuf {
+        self.path.join(HIDDEN).join("trash")
+    }
+
+    /// Returns the history.
+    pub fn ledger(&self) -> PathBuf {
+        self.path.join(HIDDEN).join("ledger.jsonl")
+    }
+
+    /// Returns the room that an ordinary user has on this disk.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn free_space(&self) -> Result<ByteCount> {
+        let stat = nix::sys::statvfs::statvfs(&self.path)
+            .map_err(|error| Error::io("ask for the free space", error.into()))?;
+        Ok(ByteCount(stat.blocks_available() as u64 * stat.fragment_size() as u64))
+    }
+}
+
+/// Takes the lock of a folder for the life of the returned file.
+///
+/// # Errors
+/// `Busy` naming the process that holds it.
+pub fn lock(path: &Path) -> Result<Flock<File>> {
+    let failed = |error| Error::io(format!("lock {}", path.display()), error);
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    let mut flock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+        if errno != nix::errno::Errno::EWOULDBLOCK {
+            return failed(errno.into());
+        }
+        let holder = fs::read_to_string(path).unwrap_or_default();
+        let what = format!("another konpo (process {}) holds {}", holder.trim(), path.display());
+        Error::new(Kind::Busy, what)
+    })?;
+    flock.set_len(0).map_err(failed)?;
+    writeln!(flock, "{}", std::process::id()).map_err(failed)?;
+    Ok(flock)
+}
+
+/// Makes a folder and the ones above it, and puts new ones durably into their parents.
+///
+/// # Errors
+/// Those of the disk.
+pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let failed = |error| Error::io(format!("make the folder {}", path.display()), error);
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        make_folder(parent, 0o775)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        made => made.map_err(failed)?,
+    }
+    // The umask of a service is stricter than a shared music folder needs.
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Makes the entries of a folder durable.
+///
+/// # Errors
+/// Those of the disk.
+pub fn sync_folder(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Error::io(format!("sync the folder {}", path.display()), error))
+}
+
+/// Moves a file to a place where nothing may be yet, durably. Returns whether it moved; false: something is there.
+///
+/// # Errors
+/// Those of the disk.
+pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
+    let what = || format!("move {} to {}", from.display(), to.display());
+    let moved = match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => true,
+        Err(nix::errno::Errno::EEXIST) => return Ok(false),
+        // exFAT and some network disks do not know the flag: a link refuses an existing name as well, and where
+        // there are no links either, a look before must do.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => move_by_link(from, to)?,
+        Err(errno) => return Err(Error::io(what(), errno.into())),
+    };
+    if moved {
+        to.parent().map_or(Ok(()), sync_folder)?;
+        from.parent().map_or(Ok(()), sync_folder)?;
+    }
+    Ok(moved)
+}
+
+fn move_by_link(from: &Path, to: &Path) -> Result<bool> {
+    let failed = |error| Error::io(format!("move {} to {}", from.display(), to.display()), error);
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from).map(|()| true).map_err(failed),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(_) if to.exists() => Ok(false),
+        Err(_) => fs::rename(from, to).map(|()| true).map_err(failed),
+    }
+}
+
+fn write_marker(path: &Path) -> Result<Uuid> {
+    let failed = |error| Error::io(format!("write the marker {}", path.display()), error);
+    let uuid = Uuid::new_v4();
+    let fresh = path.with_extension("new");
+    let mut file = File::create(&fresh).map_err(failed)?;
+    writeln!(file, "# konpo knows this disk by this number. Do not remove it.\nuuid = \"{uuid}\"").map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&fresh, path).map_err(failed)?;
+    path.parent().map_or(Ok(()), sync_folder)?;
+    Ok(uuid)
+}
+
+/// konpo's own folder in a music folder.
+pub const HIDDEN: &str = ".konpo";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_folder_without_its_marker_is_offline_and_stays_empty() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let error = Root::open(folder.path(), Some(Uuid::new_v4())).expect_err("not there");
+        assert_eq!(error.kind(), Kind::Offline);
+        assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
+    }
+
+    #[test]
+    fn a_second_konpo_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = Root::open(folder.path(), None).expect("opened");
+        let error = Root::open(folder.path(), Some(first.uuid)).expect_err("locked");
+        assert_eq!(error.kind(), Kind::Busy);
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        drop(first);
+        assert!(Root::open(folder.path(), None).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_ever_moved_over_something() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        fs::write(&a, "a").expect("written");
+        fs::write(&b, "b").expect("written");
+        assert!(!move_new(&a, &b).expect("asked"));
+        assert_eq!(fs::read_to_string(&b).expect("there"), "b");
+        assert!(!move_by_link(&a, &b).expect("asked"));
+        assert!(move_new(&a, &folder.path().join("c")).expect("moved"));
+        assert!(!a.exists());
+    }
+}

@@ -1,0 +1,211 @@
+//! Builds every part, connects them, starts the faces, waits for the stop, tears down in reverse.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::beam::{Beam, BeamConfig};
+use crate::cli::Settled;
+use crate::config::{Knob, Pull, Take};
+use crate::error::{Error, Kind, Result};
+use crate::hifi::{Hifi, HifiConfig, Parts, Running};
+use crate::http::client::Client;
+use crate::http::hosts::Hosts;
+use crate::http::server;
+use crate::identity::Identity;
+use crate::intake::{Intake, IntakeConfig};
+use crate::lan::{Lan, LanConfig};
+use crate::library::{Library, LibraryConfig};
+use crate::player::{self, Player, PlayerConfig};
+use crate::signal::Device;
+use crate::units::Gain;
+use crate::web::{self, Web, routes};
+
+/// Runs the component until the stop token falls.
+///
+/// # Errors
+/// Whatever keeps it from starting: settings, locks of a second daemon, the disk, a port that is taken.
+pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
+    let Settled { config, music, data } = settled;
+    let name = config.name().to_owned();
+    info!(name, version = env!("CARGO_PKG_VERSION"), data = %data.display(), "starting");
+    std::fs::create_dir_all(&data)
+        .map_err(|error| Error::io(format!("make the folder of data {}", data.display()), error))?;
+
+    let shelf = LibraryConfig { music, data: data.clone() };
+    let library = blocking(move || Library::open(shelf)).await?;
+    let mut identity = Identity::open(&data)?;
+    let listener = listen(config.http.port, identity.http_port).await?;
+    let port = port_of(&listener)?;
+    if config.http.port.is_none() && identity.http_port != Some(port) {
+        identity.http_port = Some(port);
+        identity.save(&data)?;
+    }
+
+    let fixed = config.output.volume == Knob::Fixed;
+    let silent = config.output.device == "silent";
+    let (player, events) = Player::start(PlayerConfig {
+        device: config.output.device.clone(),
+        knob: if fixed { player::Knob::Fixed } else { player::Knob::Box },
+        gain: Gain::SILENT,
+    })?;
+    let device = Device { name: config.output.device.clone(), silent, open: false, trouble: None };
+
+    // What feeds the box stops before the box, and the box before the shelf.
+    let sources = stop.child_token();
+    let faces = stop.child_token();
+    let hifi_stop = CancellationToken::new();
+    let take = match config.intake.take {
+        Take::Music => crate::intake::Take::Music,
+        Take::Purchased => crate::intake::Take::Purchased,
+    };
+    let intake = Intake::start(IntakeConfig { take }, library.clone(), sources.clone()).await?;
+    let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
+    let knob = HifiConfig { fixed_volume: fixed, max_volume: config.output.max_volume };
+    let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
+
+    let lan = LanConfig {
+        interfaces: config.lan.interfaces.clone(),
+        http_port: port,
+        name: name.clone(),
+        own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
+    };
+    let lan = Lan::start(lan, sources.clone()).await?;
+    let pull = match config.intake.pull {
+        Pull::Always => crate::beam::Policy::Always,
+        Pull::Ask => crate::beam::Policy::Ask,
+        Pull::Never => crate::beam::Policy::Never,
+    };
+    let beam = Beam::start(BeamConfig { pull, take }, lan.clone(), Client::new(), intake.clone(), sources).await?;
+
+    let web = Web::new(hifi.clone(), intake.clone(), &name);
+    let socket = web::socket_path(&data);
+    let app = routes::router(web);
+    let hosts = Hosts::new(&config.http.names);
+    let mut served = vec![
+        tokio::spawn(server::serve(listener, app.clone(), hosts.clone(), faces.clone())),
+        tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
+        tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
+    ];
+
+    let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
+    announce(&format!("http://{address}:{port}/"));
+    notify(&[NotifyState::Ready]);
+
+    stop.cancelled().await;
+    notify(&[NotifyState::Stopping]);
+    let ended = async {
+        join("faces", &mut served).await;
+        beam.stopped().await;
+        lan.stopped().await;
+        intake.stopped().await;
+        hifi_stop.cancel();
+        join("the box", &mut { hifi_tasks }).await;
+        // The last handles go before the shelf closes.
+        drop((hifi, beam, intake));
+        blocking(move || library.close()).await
+    };
+    match tokio::time::timeout(STOPS_WITHIN, ended).await {
+        Ok(result) => result?,
+        Err(_) => warn!("not everything stopped in time; the next start mends what was left"),
+    }
+    let _removed_or_gone = std::fs::remove_file(&socket);
+    info!("stopped");
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::with(Kind::Internal, "work on the shelf", error))?
+}
+
+async fn join(what: &str, tasks: &mut Vec<JoinHandle<()>>) {
+    for task in tasks.drain(..) {
+        if let Err(error) = task.await {
+            warn!(%error, what, "a part ended badly");
+        }
+    }
+}
+
+/// An explicit port never moves; else the one that worked, then 8200 to 8209.
+async fn listen(explicit: Option<u16>, remembered: Option<u16>) -> Result<TcpListener> {
+    let bind = |port: u16| TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port));
+    if let Some(port) = explicit {
+        return bind(port).await.map_err(|error| Error::io(format!("listen on port {port}"), error));
+    }
+    let mut last = None;
+    for port in remembered.into_iter().chain(USUAL_PORTS) {
+        match bind(port).await {
+            Ok(listener) => {
+                if remembered.is_some_and(|remembered| remembered != port) {
+                    warn!(port, "the port of last time is taken: apps find the page here now");
+                }
+                return Ok(listener);
+            }
+            Err(error) => last = Some((port, error)),
+        }
+    }
+    let (port, error) = last.unwrap_or((8200, std::io::ErrorKind::AddrInUse.into()));
+    Err(Error::io(format!("listen on ports 8200 to {port}"), error))
+}
+
+fn port_of(listener: &TcpListener) -> Result<u16> {
+    let address = listener.local_addr();
+    Ok(address.map_err(|error| Error::io("read the port that was opened", error))?.port())
+}
+
+/// Opens the control socket. The lock on the shelf is held, so a socket that is there is left from a crash.
+fn control_socket(path: &Path) -> Result<UnixListener> {
+    let failed = |error| Error::io(format!("open the control socket {}", path.display()), error);
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    // Who connects is asked of the kernel; the mode only keeps other groups out.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Keeps the names under which the page may be asked for in step with the addresses of the box.
+async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
+    let mut interfaces = lan.interfaces();
+    loop {
+        let addresses = interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
+        hosts.set_addresses(addresses);
+        hosts.set_labels(vec![lan.host_label()]);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = interfaces.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Prints where the page is; on a terminal with a code for the phone's camera.
+fn announce(url: &str) {
+    println!("konpo ready {url}");
+    if !std::io::stdout().is_terminal() {
+        return;
+    }
+    if let Ok(code) = qrcode::QrCode::new(url) {
+        println!("{}", code.render::<qrcode::render::unicode::Dense1x2>().build());
+    }
+}
+
+fn notify(state: &[NotifyState]) {
+    if let Err(error) = sd_notify::notify(state) {
+        warn!(%error, "systemd could not be told");
+    }
+}
+
+/// The ports tried when none is set (design, `[http]`).
+const USUAL_PORTS: std::ops::RangeInclusive<u16> = 8200..=8209;
+/// SIGTERM and SIGINT finish within 2 s.
+const STOPS_WITHIN: Duration = Duration::from_millis(1700);

@@ -1,0 +1,184 @@
+//! One seam from the shell each: `konpo probe`, `play`, `outputs`, `neighbours`, `check`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::beam;
+use crate::cli::Settled;
+use crate::error::{Error, Kind, Result};
+use crate::http::client::Client;
+use crate::lan::{Lan, LanConfig};
+use crate::library::LibraryConfig;
+use crate::library::check::{self, Repair};
+use crate::media::sniff::sniff;
+use crate::media::sound::Sound;
+use crate::media::{purchase, tags};
+use crate::player::seam;
+
+/// Says what files are. Returns whether all of them are sound that konpo knows.
+///
+/// # Errors
+/// Those of printing; a file that cannot be read is a line of its own.
+pub fn probe(files: &[PathBuf], as_json: bool) -> Result<bool> {
+    let mut all = true;
+    for path in files {
+        match probe_one(path) {
+            Ok(facts) if as_json => println!("{facts}"),
+            Ok(facts) => print_facts(path, &facts),
+            Err(error) => {
+                all = false;
+                if as_json {
+                    println!("{}", json!({ "file": path, "error": error.to_string() }));
+                } else {
+                    println!("{}: {error}", path.display());
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn probe_one(path: &Path) -> Result<Value> {
+    let file = File::open(path).map_err(|error| Error::io("open the file", error))?;
+    let extension = path.extension().and_then(|e| e.to_str());
+    let mut sound = Sound::file(file, extension).map_err(|error| Error::io("read the file", error))?;
+    let sniffed = sniff(&mut sound)?;
+    let (tags, raw) = if sniffed.protection.is_locked() {
+        (crate::media::sniff::tags_of_locked(&sniffed), Vec::new())
+    } else {
+        tags::read(&mut sound, &sniffed)?
+    };
+    let purchases = purchase::purchases(&sniffed, &raw);
+    Ok(json!({
+        "file": path,
+        "format": sniffed.format,
+        "protection": sniffed.protection,
+        "code": sniffed.protection.code(),
+        "headline": sniffed.protection.headline(),
+        "advice": sniffed.protection.advice(),
+        "duration_ms": sniffed.format.duration(),
+        "tags": tags,
+        "purchases": purchases,
+        "personal": sniffed.personal,
+    }))
+}
+
+fn print_facts(path: &Path, facts: &Value) {
+    let format = &facts["format"];
+    println!("{}", path.display());
+    println!("  {} in {}, {} Hz, {} channels", format["codec"], format["container"], format["rate"], format["channels"]);
+    let tags = &facts["tags"];
+    println!("  {} – {} – {}", tags["artist"], tags["album"], tags["title"]);
+    if !facts["code"].is_null() {
+        println!("  {}: {}", facts["code"], facts["headline"]);
+        println!("  {}", facts["advice"]);
+    }
+    for purchase in facts["purchases"].as_array().into_iter().flatten() {
+        println!("  bought at {}, {}, {}", purchase["store"], purchase["bought_at"], purchase["level"]);
+    }
+}
+
+/// Plays files one after the other. Returns whether all of them sounded.
+///
+/// # Errors
+/// Those of the output.
+/// # Blocks
+/// As long as the files last.
+pub fn play(files: &[PathBuf], output: &str, as_json: bool) -> Result<bool> {
+    seam::play_files(files, output, as_json).map(|()| true)
+}
+
+/// Lists the sound outputs.
+///
+/// # Errors
+/// None at present: an output that cannot be asked is left out.
+pub fn outputs(as_json: bool) -> Result<()> {
+    for output in seam::list_outputs() {
+        if as_json {
+            println!("{}", json!(output));
+            continue;
+        }
+        let mark = if output.chosen { "*" } else { " " };
+        let holder = output.holder.map_or(String::new(), |holder| format!(" (held by {holder})"));
+        println!("{mark} {}\n      {}{holder}", output.name, output.description);
+    }
+    Ok(())
+}
+
+/// Lists who is on the network, without a daemon.
+///
+/// # Errors
+/// Those of the sockets.
+pub async fn neighbours(
+    listen: Duration,
+    interfaces: Vec<String>,
+    addresses: Vec<String>,
+    as_json: bool,
+) -> Result<()> {
+    let stop = CancellationToken::new();
+    let config = LanConfig { interfaces, http_port: 0, name: "konpo".into(), own_udns: Vec::new() };
+    let lan = Lan::listen(config, stop.clone()).await?;
+    let found = beam::read_neighbours(&lan, &Client::new(), &addresses, listen).await;
+    stop.cancel();
+    lan.stopped().await;
+    for neighbour in found {
+        if as_json {
+            println!("{}", json!(neighbour));
+        } else {
+            println!("{}", crate::ctl_text::neighbour(&json!(neighbour)));
+        }
+    }
+    Ok(())
+}
+
+/// What `konpo check` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// Only look.
+    Look,
+    /// Mend what can be mended.
+    Repair,
+    /// Make the database anew.
+    Rebuild,
+}
+
+impl Check {
+    /// Returns what the two switches of the command line mean.
+    pub fn of(repair: bool, rebuild: bool) -> Check {
+        match (repair, rebuild) {
+            (_, true) => Check::Rebuild,
+            (true, false) => Check::Repair,
+            (false, false) => Check::Look,
+        }
+    }
+}
+
+/// Compares the disk with the database and prints what is wrong. Returns whether nothing is.
+///
+/// # Errors
+/// `Busy` while a daemon holds the shelf, and those of the disk.
+pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
+    let config = LibraryConfig { music: settled.music.clone(), data: settled.data.clone() };
+    let report = match how {
+        Check::Look => check::check(&config, Repair::No)?,
+        Check::Repair => check::check(&config, Repair::Yes)?,
+        Check::Rebuild => check::rebuild(&config)?,
+    };
+    if as_json {
+        let text = serde_json::to_string(&report);
+        println!("{}", text.map_err(|error| Error::with(Kind::Internal, "write the report", error))?);
+    } else {
+        println!("{} tracks, {} files", report.tracks, report.copies);
+        for problem in &report.problems {
+            println!("{problem}");
+        }
+        if report.problems.is_empty() {
+            println!("nothing is wrong");
+        }
+    }
+    Ok(report.problems.is_empty())
+}

@@ -1,0 +1,201 @@
+//! The shelf over HTTP: lists, search, one track, its file, purchases.
+
+use axum::Extension;
+use axum::extract::{Path, Query as Params, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode};
+use serde::Deserialize;
+
+use crate::error::{Error, Kind};
+use crate::http::range;
+use crate::offer::Caller;
+use crate::query::{Field, Filter, Query, Sort, What, Window};
+use crate::track::TrackId;
+use crate::web::Web;
+use crate::web::answer::{Answer, Failure, ok};
+use crate::web::json::{ItemJson, ListJson, SearchJson, TrackJson};
+
+/// `offset`, `limit`, `sort`, and filters of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ListParams {
+    offset: u64,
+    limit: Option<u32>,
+    sort: Option<Sort>,
+    q: Option<String>,
+    artist: Option<String>,
+    album: Option<String>,
+    genre: Option<String>,
+}
+
+impl ListParams {
+    fn window(&self) -> Result<Window, Error> {
+        let limit = self.limit.unwrap_or(Window::FIRST.limit);
+        if !(1..=Window::MOST).contains(&limit) {
+            let what = format!("limit is {limit}, must be 1 to {}", Window::MOST);
+            return Err(Error::new(Kind::Invalid, what));
+        }
+        Ok(Window { offset: self.offset, limit })
+    }
+
+    fn filter(&self) -> Filter {
+        let is = |field, text: &Option<String>| text.clone().map(|text| Filter::Is(field, text));
+        let all = [is(Field::Artist, &self.artist), is(Field::Album, &self.album), is(Field::Genre, &self.genre)];
+        let mut all: Vec<Filter> = all.into_iter().flatten().collect();
+        if let Some(q) = self.q.clone().filter(|q| !q.trim().is_empty()) {
+            // Every word must be found somewhere.
+            all.extend(q.split_whitespace().map(|word| Filter::Contains(Field::Any, word.to_owned())));
+        }
+        if all.is_empty() { Filter::All } else { Filter::And(all) }
+    }
+}
+
+/// Parameters of a query string, or what is wrong with them.
+pub type Given = Result<Params<ListParams>, axum::extract::rejection::QueryRejection>;
+
+async fn list(web: &Web, caller: Caller, given: Given, what: What, sort: Sort) -> Answer<ListJson<ItemJson>> {
+    let params = params(given)?;
+    let query = Query {
+        what,
+        filter: params.filter(),
+        sort: params.sort.unwrap_or(sort),
+        window: params.window()?,
+    };
+    ok(web.hifi.of(caller).browse(&query).await?.into())
+}
+
+fn params(given: Given) -> Result<ListParams, Error> {
+    given.map(|Params(params)| params).map_err(|error| Error::new(Kind::Invalid, error.body_text()))
+}
+
+/// `GET /api/library/tracks`.
+pub async fn tracks(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    list(&web, caller, given, What::Tracks, Sort::Album).await
+}
+
+/// `GET /api/library/albums`.
+pub async fn albums(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    list(&web, caller, given, What::Albums, Sort::Album).await
+}
+
+/// `GET /api/library/artists`.
+pub async fn artists(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    list(&web, caller, given, What::Artists, Sort::Artist).await
+}
+
+/// `GET /api/library/genres`.
+pub async fn genres(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    list(&web, caller, given, What::Genres, Sort::Title).await
+}
+
+/// `GET /api/library/recent`.
+pub async fn recent(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    list(&web, caller, given, What::Tracks, Sort::Added).await
+}
+
+/// `GET /api/library/search?q=`.
+pub async fn search(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<SearchJson> {
+    let params = params(given)?;
+    let session = web.hifi.of(caller);
+    let ask = |what, window| Query { what, filter: params.filter(), sort: Sort::Album, window };
+    let beside = Window { offset: 0, limit: BESIDE };
+    let tracks = session.browse(&ask(What::Tracks, params.window()?)).await?.into();
+    let artists = session.browse(&ask(What::Artists, beside)).await?;
+    let albums = session.browse(&ask(What::Albums, beside)).await?;
+    let items = |page: crate::query::Page<crate::query::Item>| ListJson::from(page).items;
+    ok(SearchJson { tracks, artists: items(artists), albums: items(albums) })
+}
+
+/// `GET /api/tracks/{id}`.
+pub async fn track(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Answer<TrackJson> {
+    let track = web.hifi.of(caller).track(track_id(&id)?).await?;
+    ok(TrackJson::of(&track))
+}
+
+/// `DELETE /api/tracks/{id}`: to the trash.
+pub async fn trash(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Failure> {
+    web.hifi.of(caller).trash(track_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /api/purchases`.
+pub async fn purchases(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Given,
+) -> Answer<ListJson<TrackJson>> {
+    let window = params(given)?.window()?;
+    ok(web.hifi.of(caller).purchases(window).await?.into())
+}
+
+/// `GET` and `HEAD /api/media/{id}.{ext}`: the file as it lies on the shelf.
+pub async fn media(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(name): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    let open = web.hifi.of(caller).open_media(track_id(stem)?).await?;
+    let etag = match open.track.copies.iter().find(|copy| copy.id == open.copy).and_then(|c| c.sha256) {
+        Some(hash) => format!("\"{hash}\""),
+        None => format!("\"{}-{}\"", open.copy.0, open.size.0),
+    };
+    let mime = mime_of(open.extension.as_deref().unwrap_or(""));
+    Ok(range::file_response(&headers, &method, open.file, open.size.0, &etag, mime).into_response())
+}
+
+fn track_id(text: &str) -> Result<TrackId, Error> {
+    text.parse().map(TrackId).map_err(|_| Error::new(Kind::NotFound, format!("there is no track {text:?}")))
+}
+
+/// The type of a music file by its extension (reference upnp 6.3).
+fn mime_of(extension: &str) -> &'static str {
+    match extension.to_ascii_lowercase().as_str() {
+        "flac" => "audio/flac",
+        "mp3" => "audio/mpeg",
+        "m4a" | "mp4" | "m4b" => "audio/mp4",
+        "aac" => "audio/aac",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "wav" => "audio/wav",
+        "aiff" | "aif" => "audio/aiff",
+        "wma" => "audio/x-ms-wma",
+        _ => "application/octet-stream",
+    }
+}
+
+/// How many artists and albums stand beside the tracks of a search.
+const BESIDE: u32 = 20;

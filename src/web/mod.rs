@@ -1,0 +1,42 @@
+//! The HTTP API: translates requests to commands and snapshots to JSON. Holds no music state.
+
+mod answer;
+mod api;
+mod events;
+mod guard;
+mod json;
+mod library;
+mod neighbours;
+pub mod routes;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::hifi::Hifi;
+use crate::intake::Intake;
+
+/// What the API is built on. Cheap to clone.
+#[derive(Clone)]
+pub struct Web {
+    hifi: Hifi,
+    intake: Intake,
+    name: std::sync::Arc<str>,
+    started: Instant,
+}
+
+impl Web {
+    /// Returns the API of a box of this name.
+    pub fn new(hifi: Hifi, intake: Intake, name: &str) -> Web {
+        Web { hifi, intake, name: name.into(), started: Instant::now() }
+    }
+}
+
+/// Returns where the control socket lies: `$RUNTIME_DIRECTORY/ctl.sock`, else `<data>/ctl.sock`.
+pub fn socket_path(data: &std::path::Path) -> PathBuf {
+    // systemd gives a list when there are several; the first is ours.
+    let runtime = std::env::var("RUNTIME_DIRECTORY").ok().filter(|path| !path.is_empty());
+    match runtime {
+        Some(list) => PathBuf::from(list.split(':').next().unwrap_or_default()).join("ctl.sock"),
+        None => data.join("ctl.sock"),
+    }
+}

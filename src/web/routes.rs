@@ -1,0 +1,156 @@
+//! Every route: method, path, least right, words, handler. The router and the OpenAPI document come from this one table.
+
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, delete, get, post};
+use axum::{Json, Router, middleware};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::http::problem::Problem;
+use crate::offer::Right;
+use crate::web::{Web, api, events, guard, library, neighbours};
+
+/// One route.
+pub struct Route {
+    /// `get`, `post` or `delete`; a `get` answers HEAD too.
+    pub method: &'static str,
+    /// The path, parameters in braces.
+    pub path: &'static str,
+    /// The least right.
+    pub right: Right,
+    /// What it does.
+    pub summary: &'static str,
+    /// Names of query parameters.
+    pub query: &'static [&'static str],
+    /// The status of success and its media type, empty when there is no body.
+    pub answer: (u16, &'static str),
+    handler: MethodRouter<Web>,
+}
+
+impl Route {
+    fn new(
+        method: &'static str,
+        path: &'static str,
+        right: Right,
+        summary: &'static str,
+        handler: MethodRouter<Web>,
+    ) -> Route {
+        Route { method, path, right, summary, query: &[], answer: (200, JSON), handler }
+    }
+
+    fn list(path: &'static str, right: Right, summary: &'static str, handler: MethodRouter<Web>) -> Route {
+        let query = &["offset", "limit", "sort", "q", "artist", "album", "genre"];
+        Route { query, ..Route::new("get", path, right, summary, handler) }
+    }
+
+    fn answers(self, status: u16, media: &'static str) -> Route {
+        Route { answer: (status, media), ..self }
+    }
+}
+
+/// Returns every route of the API.
+pub fn table() -> Vec<Route> {
+    use Right::{Member, Owner, Room};
+    let all = [
+        Route::new("get", "/api/state", Room, "The box: what plays, the queue, the knob", get(api::state)),
+        Route::new("get", "/api/events", Room, "Server-sent events: state, queue, library, board", get(events::events))
+            .answers(200, "text/event-stream"),
+        Route::new("post", "/api/command", Room, "One command to the box", post(api::command)),
+        Route::list("/api/library/tracks", Room, "Tracks", get(library::tracks)),
+        Route::list("/api/library/albums", Room, "Albums", get(library::albums)),
+        Route::list("/api/library/artists", Room, "Artists", get(library::artists)),
+        Route::list("/api/library/genres", Room, "Genres", get(library::genres)),
+        Route::list("/api/library/recent", Room, "Newest arrivals", get(library::recent)),
+        Route::list("/api/library/search", Room, "Tracks that match, artists and albums beside", get(library::search)),
+        Route::new("get", "/api/tracks/{id}", Room, "One track", get(library::track)),
+        Route::new("delete", "/api/tracks/{id}", Owner, "Moves a track to the trash", delete(library::trash))
+            .answers(204, ""),
+        Route::list("/api/purchases", Owner, "Tracks that were bought, locked ones too", get(library::purchases)),
+        Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
+            .answers(200, "audio/*"),
+        Route::new("get", "/api/neighbours", Member, "Phones and players on the network", get(neighbours::list)),
+        Route::new("post", "/api/neighbours", Owner, "Adds a device by its address", post(neighbours::add))
+            .answers(202, ""),
+        Route::new("post", "/api/neighbours/{id}/{what}", Owner, "look, pull, always, ask or never", post(neighbours::ask))
+            .answers(202, ""),
+        Route::new("post", "/api/search", Owner, "Looks for devices again", post(neighbours::search)).answers(202, ""),
+        Route::new("get", "/api/offers", Member, "Files on their way in, and what became of the last ones", get(neighbours::offers)),
+        Route::new("post", "/api/tokens", Owner, "Makes a token with the owner's right", post(api::token)),
+        Route::new("get", "/api/health", Room, "Whether the box is well", get(api::health)),
+        Route::new("get", "/api/openapi.json", Room, "This document", get(document)),
+        Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics)).answers(200, "text/plain"),
+    ];
+    all.into()
+}
+
+/// Returns the API as a service; whoever serves it puts the peer into each request's extensions.
+pub fn router(web: Web) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let require = middleware::from_fn_with_state(route.right, guard::require);
+        router = router.route(route.path, route.handler.layer(require));
+    }
+    let lost = || async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response() };
+    let identify = middleware::from_fn_with_state(web.clone(), guard::identify);
+    router.fallback(lost).layer(identify).with_state(web)
+}
+
+async fn document() -> Json<Value> {
+    Json(openapi())
+}
+
+/// Returns the OpenAPI 3.1 document of the table.
+pub fn openapi() -> Value {
+    let mut paths = serde_json::Map::new();
+    for route in table() {
+        let in_path = route.path.split(['{', '}']).skip(1).step_by(2);
+        let parameter = |name: &str, place: &str| {
+            json!({ "name": name, "in": place, "required": place == "path", "schema": { "type": "string" } })
+        };
+        let parameters: Vec<Value> = in_path
+            .map(|name| parameter(name, "path"))
+            .chain(route.query.iter().map(|name| parameter(name, "query")))
+            .collect();
+        let mut success = json!({ "description": "done" });
+        if !route.answer.1.is_empty() {
+            success["content"] = json!({ route.answer.1: {} });
+        }
+        let mut operation = json!({
+            "summary": route.summary,
+            "parameters": parameters,
+            "x-right": route.right,
+            "responses": {
+                route.answer.0.to_string(): success,
+                "default": { "description": "why not", "content": { "application/problem+json": {} } },
+            },
+        });
+        if route.method == "post" && route.answer.0 == 200 {
+            operation["requestBody"] = json!({ "content": { "application/json": {} } });
+        }
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method] = operation;
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "konpo", "version": env!("CARGO_PKG_VERSION") },
+        "paths": paths,
+    })
+}
+
+const JSON: &str = "application/json";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_every_route_once() {
+        let document = openapi();
+        let paths = document["paths"].as_object().expect("an object");
+        let named: usize = paths.values().map(|path| path.as_object().expect("an object").len()).sum();
+        assert_eq!(named, table().len());
+        assert_eq!(document["paths"]["/api/tracks/{id}"]["delete"]["x-right"], "owner");
+        let parameters = &document["paths"]["/api/neighbours/{id}/{what}"]["post"]["parameters"];
+        assert_eq!(parameters.as_array().map(Vec::len), Some(2));
+    }
+}
