@@ -4,7 +4,9 @@
 //! workers) and blocks on reading. It never sees a protected file: [`Sniffed::gate`] stands in front.
 
 mod source;
+mod window;
 
+use std::io::{Seek, SeekFrom};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,6 +27,7 @@ use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
 use source::{Layout, Source};
+use window::window;
 
 /// The shape of the PCM that a decoder gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +83,14 @@ impl Default for Block {
 
 /// An opened sound that gives PCM.
 pub struct Decoder {
-    reader: Box<dyn FormatReader>,
+    /// `None` only after a panic inside [`Decoder::rewind`].
+    reader: Option<Box<dyn FormatReader>>,
     decoder: Box<dyn AudioDecoder>,
     track: u32,
+    container: Container,
     codec: Codec,
+    /// MP4 in movie fragments, whose seek table symphonia walks wrongly.
+    fragmented: bool,
     spec: Spec,
     /// Ticks of the container are frames.
     ticks_are_frames: bool,
@@ -134,7 +141,7 @@ impl Decoder {
             return Err(Error::new(Kind::Unsupported, format!("konpo has no decoder for {codec:?}")));
         }
         let layout = Layout::of(&mut sound, sniffed)?;
-        let payload = layout.payload();
+        let (payload, fragmented) = (layout.payload(), layout.fragmented());
         // Without a Xing header symphonia guesses the length of an MP3 from 16 frames and cuts what lies behind its
         // guess; an honest stream that cannot seek is not guessed at. It may seek once it is open.
         let guesses = matches!(sniffed.format.container, Container::Mpeg | Container::Adts);
@@ -143,7 +150,7 @@ impl Decoder {
         let container = sniffed.format.container;
         let reader = contained(|| reader(container, stream))?.map_err(|e| trouble("open the file", e))?;
         seekable.set(true);
-        let mut decoder = contained(|| Decoder::with(reader, sniffed))??;
+        let mut decoder = contained(|| Decoder::with(reader, sniffed, fragmented))??;
         if !decoder.decode_packet()? {
             return Err(Error::new(Kind::Damaged, "no sound could be decoded"));
         }
@@ -151,13 +158,17 @@ impl Decoder {
         Ok(decoder)
     }
 
-    fn with(mut reader: Box<dyn FormatReader>, sniffed: &Sniffed) -> Result<Decoder> {
+    fn with(mut reader: Box<dyn FormatReader>, sniffed: &Sniffed, fragmented: bool) -> Result<Decoder> {
         // Pictures and texts that the reader kept are of no use here.
         reader.metadata().skip_to_latest();
-        let track = reader
+        let mut track = reader
             .default_track(TrackType::Audio)
             .ok_or_else(|| Error::new(Kind::Damaged, "there is no audio track in the file"))?
             .clone();
+        if fragmented {
+            // What it counted is not what the fragments hold.
+            (track.num_frames, track.duration) = (None, None);
+        }
         let decoder = audio_decoder(&track)?;
         let rate = decoder.codec_params().sample_rate.and_then(SampleRate::new).unwrap_or(SampleRate::CD);
         let recip = |base: TimeBase| base.numer.get() == 1 && base.denom.get() == rate.hz();
@@ -165,10 +176,12 @@ impl Decoder {
         let mp4 = sniffed.format.container == Container::Mp4;
         let window = window(&track, sniffed, rate, mp4 && ticks_are_frames);
         Ok(Decoder {
-            reader,
+            reader: Some(reader),
             decoder,
             track: track.id,
+            container: sniffed.format.container,
             codec: sniffed.format.codec,
+            fragmented,
             spec: Spec { rate, channels: 0, bits: 0, float: false },
             ticks_are_frames,
             time_base: track.time_base,
@@ -210,7 +223,7 @@ impl Decoder {
         };
         self.spec.bits = bits;
         self.spec.float = float;
-        if self.length.is_none() && self.bad_run == 0 {
+        if self.length.is_none() && matches!(self.container, Container::Mpeg | Container::Adts) {
             self.length = self.guess_length(payload);
         }
     }
@@ -319,25 +332,30 @@ impl Decoder {
             }
             self.wanted = target;
             let skipped = self.skipped;
-            loop {
-                if !self.decode_packet()? {
-                    return Ok(Frames((self.expected.min(target) - self.first).max(0) as u64));
-                }
-                match self.pending {
-                    Some((start, frames)) if start.saturating_add(frames as i64) > target => {
-                        if start > target && from > self.earliest {
-                            break;
-                        }
-                        self.wanted = start.max(target);
-                        // The first packets after a jump may lack what they refer to; that is no damage.
-                        self.skipped = skipped;
-                        return Ok(Frames((self.wanted - self.first).max(0) as u64));
-                    }
-                    _ => self.pending = None,
-                }
+            let found = self.decode_to(target)?;
+            if found || from <= self.earliest {
+                // The first packets after a jump may lack what they refer to; that is no damage.
+                self.skipped = skipped;
+                let at = self.pending.map_or(self.expected, |(start, _)| start.max(target));
+                self.wanted = at.max(self.first);
+                return Ok(Frames((self.wanted - self.first).max(0) as u64));
             }
         }
         Err(Error::new(Kind::Damaged, "the position cannot be found in the file"))
+    }
+
+    /// Decodes and drops up to the packet that holds a position. Returns whether it was met; the stream may have ended
+    /// before, or may have begun behind.
+    fn decode_to(&mut self, target: i64) -> Result<bool> {
+        while self.decode_packet()? {
+            match self.pending {
+                Some((start, frames)) if start.saturating_add(frames as i64) > target => {
+                    return Ok(start <= target);
+                }
+                _ => self.pending = None,
+            }
+        }
+        Ok(false)
     }
 
     /// Moves the container to a packet at or before a position and forgets what was decoded. Returns `false` when the
@@ -345,23 +363,45 @@ impl Decoder {
     fn jump(&mut self, from: i64) -> Result<bool> {
         let ticks = self.ticks(from.saturating_sub(self.base));
         let to = SeekTo::Timestamp { ts: Timestamp::new(ticks), track_id: self.track };
-        let (reader, decoder) = (&mut self.reader, &mut self.decoder);
-        let reached = contained(|| {
-            let reached = reader.seek(SeekMode::Accurate, to);
-            decoder.reset();
-            reached
-        });
         self.pending = None;
+        // symphonia's FLAC parser keeps half a frame when a seek finds the next one at once (any seek to the start).
+        // Its Ogg reader counts a page's times from its end, which the first page of a short stream does not allow.
+        let near = self.container == Container::Ogg && self.base == 0 && from < NEAR;
+        let walk = self.fragmented || near;
+        if self.container == Container::Flac || walk {
+            self.rewind()?;
+        }
+        let (reader, decoder) = (self.reader.as_mut().ok_or_else(broken)?, &mut self.decoder);
+        let reached = contained(|| {
+            decoder.reset();
+            if walk { Ok(None) } else { reader.seek(SeekMode::Accurate, to).map(Some) }
+        });
         let reached = reached.inspect_err(|_| self.state = Health::Broken)?;
         let reached = match reached {
-            Ok(reached) => reached,
+            Ok(reached) => reached.map_or(0, |reached| reached.actual_ts.get()),
             Err(Trouble::SeekError(SeekErrorKind::OutOfRange)) => return Ok(false),
             Err(error) => return Err(trouble("seek", error)),
         };
-        self.expected = self.frames(reached.actual_ts.get()).saturating_add(self.base);
+        self.expected = self.frames(reached).saturating_add(self.base);
         self.state = Health::Sound;
         self.bad_run = 0;
         Ok(true)
+    }
+
+    /// Opens the container anew at its start.
+    fn rewind(&mut self) -> Result<()> {
+        let old = self.reader.take().ok_or_else(broken)?;
+        let container = self.container;
+        let fresh = contained(|| {
+            let mut stream = old.into_inner();
+            stream.seek(SeekFrom::Start(0))?;
+            reader(container, stream)
+        });
+        let fresh = fresh.inspect_err(|_| self.state = Health::Broken)?;
+        let mut fresh = fresh.map_err(|e| trouble("go back to the start", e))?;
+        fresh.metadata().skip_to_latest();
+        self.reader = Some(fresh);
+        Ok(())
     }
 
     /// Decodes up to the next packet that holds frames. Returns `false` at the end.
@@ -385,7 +425,8 @@ impl Decoder {
 
     fn decode_packet_unguarded(&mut self) -> Result<bool> {
         loop {
-            let packet = match self.reader.next_packet() {
+            let reader = self.reader.as_mut().ok_or_else(broken)?;
+            let packet = match reader.next_packet() {
                 Ok(Some(packet)) => packet,
                 Ok(None) => return Ok(self.ended()),
                 Err(Trouble::IoError(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -444,7 +485,7 @@ impl Decoder {
 
     /// Goes on with the next link of a chained Ogg stream, which brings its own codec headers.
     fn next_link(&mut self) -> Result<()> {
-        let track = self.reader.default_track(TrackType::Audio);
+        let track = self.reader.as_ref().and_then(|reader| reader.default_track(TrackType::Audio));
         let track =
             track.ok_or_else(|| Error::new(Kind::Damaged, "the stream goes on without sound"))?.clone();
         self.decoder = audio_decoder(&track)?;
@@ -507,38 +548,6 @@ impl Decoder {
             _ => ticks,
         }
     }
-}
-
-/// The stretch of a container's timeline that sounds.
-struct Window {
-    first: i64,
-    end: Option<i64>,
-    length: Option<Frames>,
-}
-
-/// Decides what to trim. symphonia trims MP3 and Vorbis by itself; MP4 says it in an edit list or iTunSMPB, and with
-/// the sum of the sample durations (ISO/IEC 14496-12, 8.6.1.2), which is exact where the edit list is in milliseconds.
-fn window(track: &Track, sniffed: &Sniffed, rate: SampleRate, exact_sum: bool) -> Window {
-    let frames = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-    let sum = track.num_frames.filter(|_| exact_sum).filter(|sum| *sum > 0).map(frames);
-    let Some(gapless) = &sniffed.gapless else {
-        let first = track.start_ts.get().max(0);
-        let length = track.num_frames.filter(|count| *count > 0).map(Frames).or(sniffed.format.frames);
-        return Window { first, end: sum, length: length.or(sum.map(|sum| Frames(sum.unsigned_abs()))) };
-    };
-    let first = i64::from(gapless.delay);
-    let stated = match gapless.frames {
-        Some(count) => Some(first.saturating_add(frames(count.0))),
-        None => sum.map(|sum| sum.saturating_sub(gapless.padding.into())),
-    };
-    let rounding = i64::from(rate.hz() / 500) + 1;
-    let end = match (stated, sum) {
-        (Some(stated), Some(sum)) if sum % AAC_FRAME != 0 && (stated - sum).abs() <= rounding => Some(sum),
-        (Some(stated), Some(sum)) => Some(stated.min(sum)),
-        (stated, sum) => stated.or(sum),
-    };
-    let length = end.map(|end| Frames(end.saturating_sub(first).max(0).unsigned_abs()));
-    Window { first, end: end.map(|end| end.max(first)), length: length.or(sniffed.format.frames) }
 }
 
 /// Opens the container's reader directly: `sniff` already knows what it is, and symphonia's own probe would scan
@@ -607,8 +616,8 @@ fn clear(out: &mut Block) {
 
 /// Bad packets in a row after which the rest is given up.
 const MOST_BAD: u32 = 50;
-/// Frames of an AAC packet.
-const AAC_FRAME: i64 = 1024;
+/// Frames from the start of an Ogg stream that are decoded through instead of sought.
+const NEAR: i64 = 1 << 16;
 
 #[cfg(test)]
 mod tests;

@@ -45,9 +45,15 @@ pub(super) struct Layout {
     end: Option<u64>,
     /// Four bytes shown in place of those at an offset of the sound.
     patches: Vec<(u64, [u8; 4])>,
+    fragmented: bool,
 }
 
 impl Layout {
+    /// Returns whether an MP4 announces movie fragments.
+    pub(super) fn fragmented(&self) -> bool {
+        self.fragmented
+    }
+
     /// Returns the count of payload bytes when known.
     pub(super) fn payload(&self) -> Option<u64> {
         Some(self.end?.saturating_sub(self.start))
@@ -63,7 +69,7 @@ impl Layout {
             Container::Flac => flac(sound, sniffed),
             Container::Wav => wav(sound),
             Container::Aiff => aiff(sound),
-            Container::Mp4 => Ok(Layout { patches: mp4_tags(sound)?, ..whole }),
+            Container::Mp4 => mp4(sound, whole),
             Container::Mpeg | Container::Adts if !sniffed.audio.is_empty() => {
                 Ok(Layout { start: sniffed.audio.start, end: Some(sniffed.audio.end), ..whole })
             }
@@ -166,7 +172,7 @@ fn flac(sound: &mut Sound, sniffed: &Sniffed) -> Result<Layout> {
             let mut head = b"fLaC\x80\x00\x00\x22".to_vec();
             head.extend_from_slice(&info);
             let end = if sniffed.audio.end > at { Some(sniffed.audio.end) } else { sound.byte_len() };
-            return Ok(Layout { head, start: at, end, patches: Vec::new() });
+            return Ok(Layout { head, start: at, end, ..Layout::default() });
         }
     }
     Err(Error::new(Kind::Damaged, "the FLAC file has no end to its metadata"))
@@ -196,7 +202,7 @@ fn wav(sound: &mut Sound) -> Result<Layout> {
                 push_chunk(&mut head, &format, u32::to_le_bytes);
                 head.extend_from_slice(b"data");
                 head.extend_from_slice(&shown.to_le_bytes());
-                return Ok(Layout { head, start: at, end, patches: Vec::new() });
+                return Ok(Layout { head, start: at, end, ..Layout::default() });
             }
             _ => {}
         }
@@ -245,12 +251,11 @@ fn aiff(sound: &mut Sound) -> Result<Layout> {
     let mut head = b"FORM".to_vec();
     head.extend_from_slice(&total.to_be_bytes());
     head.append(&mut inner);
-    Ok(Layout { head, start, end, patches: Vec::new() })
+    Ok(Layout { head, start, end, ..Layout::default() })
 }
 
-/// Returns where the boxes that hold tags have their type, so that they read as `free` (ISO/IEC 14496-12, 8.1.2).
-fn mp4_tags(sound: &mut Sound) -> Result<Vec<(u64, [u8; 4])>> {
-    let mut patches = Vec::new();
+/// Shows the boxes that hold tags as `free` (ISO/IEC 14496-12, 8.1.2).
+fn mp4(sound: &mut Sound, mut whole: Layout) -> Result<Layout> {
     let len = sound.byte_len().unwrap_or(0);
     let mut levels = vec![(0, len)];
     let mut seen = 0;
@@ -272,13 +277,14 @@ fn mp4_tags(sound: &mut Sound) -> Result<Vec<(u64, [u8; 4])>> {
             let next = at.saturating_add(size);
             match &head[4..8] {
                 b"moov" => levels.push((at + skip, next.min(end))),
-                b"udta" | b"meta" => patches.push((at + 4, *b"free")),
+                b"udta" | b"meta" => whole.patches.push((at + 4, *b"free")),
+                b"mvex" => whole.fragmented = true,
                 _ => {}
             }
             at = next;
         }
     }
-    Ok(patches)
+    Ok(whole)
 }
 
 /// Returns where the payload ends and its length as a chunk can say it; never beyond the end of the sound.

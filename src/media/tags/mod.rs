@@ -105,9 +105,8 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
     let mut fields = Fields::default();
     for frame in tag {
         match frame {
-            Frame::Text(text) if frame.id_str() == "TCON" => {
-                // lofty turns the numbers of ID3v1 into names here.
-                let _ = text;
+            // Its values may be numbers of ID3v1, which this turns into names.
+            Frame::Text(_) if frame.id_str() == "TCON" => {
                 tag.genres().into_iter().flatten().for_each(|genre| fields.push("GENRE", genre));
             }
             Frame::Text(text) => {
