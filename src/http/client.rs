@@ -1,0 +1,375 @@
+//! The one HTTP client: plain HTTP/1.1, one rule for where a URL may point, deadlines, limits.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::error::{Error, Kind, Result};
+
+/// Where a URL may point. Asked of the address itself, after names were resolved, and again at each redirect.
+#[derive(Debug, Clone)]
+pub struct Allow {
+    /// The device that gave the URL.
+    pub peer: IpAddr,
+    /// Our own networks: address and prefix length.
+    pub networks: Vec<(IpAddr, u8)>,
+}
+
+impl Allow {
+    /// Returns whether this address may be asked: the device's own, or one on a network of ours; loopback only for a device
+    /// that is itself there.
+    pub fn allows(&self, address: IpAddr) -> bool {
+        if address == self.peer {
+            return true;
+        }
+        !address.is_loopback()
+            && !address.is_unspecified()
+            && !address.is_multicast()
+            && self.networks.iter().any(|&(network, prefix)| same_network(network, address, prefix))
+    }
+}
+
+fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
+    match (a, b) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            let mask = u32::MAX.checked_shl(32u32.saturating_sub(u32::from(prefix))).unwrap_or(0);
+            u32::from(a) & mask == u32::from(b) & mask
+        }
+        _ => false,
+    }
+}
+
+/// How a file is asked for.
+#[derive(Debug, Clone)]
+pub struct GetOptions {
+    /// Start from this byte; 0 asks for the whole.
+    pub from: u64,
+    /// Only if the file is still the one with this entity tag or date.
+    pub if_range: Option<String>,
+    /// Further headers.
+    pub headers: Vec<(&'static str, &'static str)>,
+    /// Where the URL may point.
+    pub allow: Allow,
+    /// How long a connection may take.
+    pub connect: Duration,
+    /// How long no byte may come.
+    pub stall: Duration,
+}
+
+impl GetOptions {
+    /// Returns the usual deadlines of a copy from a phone: connect 5 s, stall 30 s.
+    pub fn copy(allow: Allow) -> GetOptions {
+        GetOptions {
+            from: 0,
+            if_range: None,
+            headers: vec![("transfermode.dlna.org", "Background")],
+            allow,
+            connect: Duration::from_secs(5),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The client. Holds no connections: a phone's radio sleeps better without.
+#[derive(Debug, Clone, Default)]
+pub struct Client;
+
+/// An answer whose body is still to be read.
+#[derive(Debug)]
+pub struct Reply {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Bytes of this body as announced.
+    pub length: Option<u64>,
+    /// The first byte's place in the file, and the file's size when known (`Content-Range`).
+    pub range: Option<(u64, Option<u64>)>,
+    body: Incoming,
+    stall: Duration,
+    url: String,
+    _driver: Driver,
+}
+
+/// Ends the connection's task when nobody reads any more.
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Client {
+    /// Returns a client.
+    pub fn new() -> Client {
+        Client
+    }
+
+    /// Asks for a URL and follows at most three redirects, each of which must be allowed as well.
+    ///
+    /// # Errors
+    /// `Invalid` for a URL that is none or not allowed, `Unreachable` when nobody answers in time.
+    pub async fn get(&self, url: &str, options: &GetOptions) -> Result<Reply> {
+        let mut url = url.to_owned();
+        for _ in 0..=MOST_REDIRECTS {
+            let reply = self.once(&url, options).await?;
+            if !reply.status.is_redirection() || reply.status == StatusCode::NOT_MODIFIED {
+                return Ok(reply);
+            }
+            let to = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+            let to = to.ok_or_else(|| Error::new(Kind::Damaged, format!("get {url}: a redirect to nowhere")))?;
+            url = join(&url, to)?;
+        }
+        Err(Error::new(Kind::Invalid, format!("get {url}: more than {MOST_REDIRECTS} redirects")))
+    }
+
+    async fn once(&self, url: &str, options: &GetOptions) -> Result<Reply> {
+        let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
+        let uri: Uri = url.parse().map_err(|_| wrong("this is no URL"))?;
+        if uri.scheme_str() != Some("http") {
+            return Err(wrong("only http:// can be asked"));
+        }
+        let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
+        let port = uri.port_u16().unwrap_or(80);
+        let address = resolve(host.trim_matches(['[', ']']), port, &options.allow).await;
+        let address = address.map_err(|error| Error::with(error.kind(), format!("get {url}"), error))?;
+        let slow = || Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect));
+        let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
+        let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
+        let stream = stream.map_err(broke)?;
+        let broke = |e: hyper::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
+        let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+            .max_headers(100)
+            .max_buf_size(LARGEST_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(broke)?;
+        let driver = Driver(tokio::spawn(async move {
+            // What breaks is seen by whoever reads the body.
+            let _seen_there = connection.await;
+        }));
+        let request = request(&uri, options).map_err(|_| wrong("it cannot be asked"))?;
+        let late = || Error::new(Kind::Unreachable, format!("get {url}: no answer within {:?}", options.stall));
+        let answer = timeout(options.stall, sender.send_request(request)).await.map_err(|_| late())?;
+        let (parts, body) = answer.map_err(broke)?.into_parts();
+        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let range = parts.headers.get(header::CONTENT_RANGE).and_then(|v| content_range(v.to_str().ok()?));
+        Ok(Reply {
+            status: parts.status,
+            headers: parts.headers,
+            length,
+            range,
+            body,
+            stall: options.stall,
+            url: url.to_owned(),
+            _driver: driver,
+        })
+    }
+}
+
+impl Reply {
+    /// Returns the next bytes, or `None` at the end.
+    ///
+    /// # Errors
+    /// `Unreachable` when none come in time or the connection breaks; a body shorter than announced is a break.
+    ///
+    /// # Cancel
+    /// A dropped future loses nothing that was returned.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            let what = || format!("read {}", self.url);
+            let late = |_| Error::new(Kind::Unreachable, format!("{}: nothing came for {:?}", what(), self.stall));
+            let frame = timeout(self.stall, self.body.frame()).await;
+            match frame.map_err(late)? {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(Error::with(Kind::Unreachable, format!("read {}", self.url), error)),
+                Some(Ok(frame)) => {
+                    // Trailers are of no use here.
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the whole body.
+    ///
+    /// # Errors
+    /// As [`Reply::chunk`], and `Damaged` beyond `most` bytes.
+    pub async fn whole(mut self, most: usize) -> Result<Vec<u8>> {
+        let mut all = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            if all.len() + chunk.len() > most {
+                let what = format!("read {}: more than {most} bytes", self.url);
+                return Err(Error::new(Kind::Damaged, what));
+            }
+            all.extend_from_slice(&chunk);
+        }
+        Ok(all)
+    }
+}
+
+async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {
+    let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+        Ok(address) => vec![(address, port).into()],
+        Err(_) => {
+            let looked = timeout(RESOLVE_WITHIN, tokio::net::lookup_host((host, port))).await;
+            let unknown = || Error::new(Kind::Unreachable, format!("the name {host} is not known here"));
+            looked.map_err(|_| unknown())?.map_err(|_| unknown())?.collect()
+        }
+    };
+    let allowed = found.iter().find(|address| allow.allows(address.ip()));
+    allowed.copied().ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("{host} is neither the device itself nor on our network"))
+    })
+}
+
+fn request(uri: &Uri, options: &GetOptions) -> http::Result<Request<Empty<Bytes>>> {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let mut request = Request::builder()
+        .method(Method::GET)
+        .uri(path)
+        .header(header::HOST, host)
+        .header(header::USER_AGENT, USER_AGENT)
+        .header(header::ACCEPT, "*/*")
+        .header(header::CONNECTION, "close");
+    for &(name, value) in &options.headers {
+        request = request.header(name, value);
+    }
+    if options.from > 0 {
+        request = request.header(header::RANGE, format!("bytes={}-", options.from));
+        if let Some(tag) = &options.if_range {
+            request = request.header(header::IF_RANGE, tag);
+        }
+    }
+    request.body(Empty::new())
+}
+
+/// Reads `Content-Range: bytes first-last/size` (RFC 9110, 14.4).
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, size) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
+    let (first, _) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, size.trim().parse().ok()))
+}
+
+/// Resolves a reference against the URL it came with, as far as servers of phones write them.
+pub fn join(base: &str, reference: &str) -> Result<String> {
+    let wrong = || Error::new(Kind::Invalid, format!("{reference:?} at {base} is no URL"));
+    if reference.contains("://") {
+        return Ok(reference.to_owned());
+    }
+    let uri: Uri = base.parse().map_err(|_| wrong())?;
+    let authority = uri.authority().ok_or_else(wrong)?;
+    let scheme = uri.scheme_str().unwrap_or("http");
+    if let Some(rest) = reference.strip_prefix("//") {
+        return Ok(format!("{scheme}://{rest}"));
+    }
+    if reference.starts_with('/') {
+        return Ok(format!("{scheme}://{authority}{reference}"));
+    }
+    let folder = uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+    Ok(format!("{scheme}://{authority}{folder}/{reference}"))
+}
+
+/// Some servers of phones answer only those who name DLNA and UPnP (reference upnp 8.1).
+pub const USER_AGENT: &str = concat!("Linux UPnP/1.0 konpo/", env!("CARGO_PKG_VERSION"), " DLNADOC/1.50");
+const MOST_REDIRECTS: usize = 3;
+const LARGEST_HEAD: usize = 64 << 10;
+const RESOLVE_WITHIN: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::response::Redirect;
+    use axum::routing::get;
+    use tokio_util::sync::CancellationToken;
+
+    fn local() -> Allow {
+        Allow { peer: IpAddr::from([127, 0, 0, 1]), networks: vec![(IpAddr::from([10, 0, 0, 2]), 24)] }
+    }
+
+    async fn server(app: Router) -> (u16, CancellationToken) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let stop = CancellationToken::new();
+        let hosts = crate::http::hosts::Hosts::new(&[]);
+        tokio::spawn(crate::http::server::serve(listener, app, hosts, stop.clone()));
+        (port, stop)
+    }
+
+    #[test]
+    fn a_url_points_to_its_device_or_our_network() {
+        let allow = |peer: [u8; 4], address: [u8; 4]| {
+            let networks = vec![(IpAddr::from([10, 0, 0, 2]), 24)];
+            Allow { peer: peer.into(), networks }.allows(address.into())
+        };
+        assert!(allow([10, 0, 0, 9], [10, 0, 0, 9]) && allow([10, 0, 0, 9], [10, 0, 0, 77]));
+        assert!(!allow([10, 0, 0, 9], [10, 0, 1, 1]) && !allow([10, 0, 0, 9], [127, 0, 0, 1]));
+        assert!(!allow([10, 0, 0, 9], [0, 0, 0, 0]) && !allow([10, 0, 0, 9], [8, 8, 8, 8]));
+        assert!(allow([127, 0, 0, 1], [127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn references_are_joined_as_servers_write_them() {
+        let joined = |reference| join("http://10.0.0.9:80/a/desc.xml", reference).expect("a URL");
+        assert_eq!(joined("x.flac"), "http://10.0.0.9:80/a/x.flac");
+        assert_eq!(joined("/x.flac"), "http://10.0.0.9:80/x.flac");
+        assert_eq!(joined("http://10.0.0.9/y"), "http://10.0.0.9/y");
+    }
+
+    #[tokio::test]
+    async fn a_part_is_asked_for_and_understood() {
+        let echo = |headers: HeaderMap| async move {
+            let range = headers[header::RANGE].to_str().expect("text").to_owned();
+            let tag = headers[header::IF_RANGE].to_str().expect("text").to_owned();
+            ([(header::CONTENT_RANGE, "bytes 5-9/10")], format!("{range} {tag}"))
+        };
+        let (port, stop) = server(Router::new().route("/", get(echo))).await;
+        let options = GetOptions { from: 5, if_range: Some("\"x\"".into()), ..GetOptions::copy(local()) };
+        let reply = Client::new().get(&format!("http://127.0.0.1:{port}/"), &options).await.expect("answered");
+        assert_eq!(reply.range, Some((5, Some(10))));
+        assert_eq!(reply.whole(100).await.expect("read"), b"bytes=5- \"x\"");
+        stop.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_redirect_to_a_forbidden_place_is_refused() {
+        let away = get(|| async { Redirect::temporary("http://127.0.0.2:1/secret") });
+        let (port, stop) = server(Router::new().route("/", away)).await;
+        let url = format!("http://127.0.0.1:{port}/");
+        let error = Client::new().get(&url, &GetOptions::copy(local())).await.expect_err("refused");
+        assert_eq!(error.kind(), Kind::Invalid);
+        assert!(error.to_string().contains("neither the device itself nor on our network"), "{error}");
+        let round = get(|| async { Redirect::temporary("/") });
+        let (port, stop_two) = server(Router::new().route("/", round)).await;
+        let url = format!("http://127.0.0.1:{port}/");
+        let error = Client::new().get(&url, &GetOptions::copy(local())).await.expect_err("endless");
+        assert!(error.to_string().contains("more than 3 redirects"), "{error}");
+        stop.cancel();
+        stop_two.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_body_beyond_its_limit_is_damaged() {
+        let (port, stop) = server(Router::new().route("/", get(|| async { "x".repeat(1000) }))).await;
+        let url = format!("http://127.0.0.1:{port}/");
+        let reply = Client::new().get(&url, &GetOptions::copy(local())).await.expect("answered");
+        assert_eq!(reply.length, Some(1000));
+        assert_eq!(reply.whole(999).await.expect_err("too long").kind(), Kind::Damaged);
+        stop.cancel();
+    }
+}

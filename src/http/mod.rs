@@ -1,0 +1,8 @@
+//! hyper server and client shared by all: limits, Host check, byte ranges, problem details; one client with one rule for
+//! where a URL may point. Knows nothing of music.
+
+pub mod client;
+pub mod hosts;
+pub mod problem;
+pub mod range;
+pub mod server;

@@ -1,0 +1,197 @@
+//! The HTTP/1.1 server: accepts, limits, and stops. Who serves puts the peer into each request's extensions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::middleware;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_service::Service;
+use tracing::{debug, warn};
+
+use crate::http::hosts::{self, Hosts};
+
+/// The address of a TCP caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// Who is at the other end of the local socket, as the kernel says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerCred {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Serves the app over TCP until the stop token falls, then lets connections end within [`ENDS_WITHIN`].
+pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: CancellationToken) {
+    let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
+    let room = Room::new(stop);
+    while let Some(turn) = room.turn().await {
+        let (stream, peer) = tokio::select! {
+            () = room.stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    room.pause_after(&error).await;
+                    continue;
+                }
+            },
+        };
+        // A small answer waits for nothing (RFC 896 off).
+        let _not_supported_is_fine = stream.set_nodelay(true);
+        let app = app.clone();
+        room.connection(turn, stream, move |mut request| {
+            request.extensions_mut().insert(Peer(peer));
+            app.clone().call(request)
+        });
+    }
+    room.end().await;
+}
+
+/// Serves the app over the local socket until the stop token falls.
+pub async fn serve_unix(listener: UnixListener, app: Router, stop: CancellationToken) {
+    let room = Room::new(stop);
+    while let Some(turn) = room.turn().await {
+        let stream = tokio::select! {
+            () = room.stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    room.pause_after(&error).await;
+                    continue;
+                }
+            },
+        };
+        let Ok(cred) = stream.peer_cred() else { continue };
+        let peer = PeerCred { uid: cred.uid(), gid: cred.gid() };
+        let app = app.clone();
+        room.connection(turn, stream, move |mut request| {
+            request.extensions_mut().insert(peer);
+            app.clone().call(request)
+        });
+    }
+    room.end().await;
+}
+
+/// The connections of one listener.
+struct Room {
+    turns: Arc<Semaphore>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Room {
+    fn new(stop: CancellationToken) -> Room {
+        Room { turns: Arc::new(Semaphore::new(MOST_CONNECTIONS)), tasks: TaskTracker::new(), stop }
+    }
+
+    /// Waits until another connection may come; the kernel's queue holds the next ones meanwhile.
+    async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
+        tokio::select! {
+            () = self.stop.cancelled() => None,
+            turn = self.turns.clone().acquire_owned() => turn.ok(),
+        }
+    }
+
+    /// Out of file descriptors is over when a connection ends; trying at once would only burn the processor.
+    async fn pause_after(&self, error: &std::io::Error) {
+        warn!(%error, "a connection could not be accepted");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    fn connection<S, F, R>(&self, turn: tokio::sync::OwnedSemaphorePermit, stream: S, answer: F)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Fn(http::Request<Body>) -> R + Send + 'static,
+        R: Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + 'static,
+    {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let _turn = turn;
+            let service =
+                hyper::service::service_fn(move |request: http::Request<Incoming>| answer(request.map(Body::new)));
+            let mut builder = hyper::server::conn::http1::Builder::new();
+            builder
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADERS_WITHIN)
+                .max_headers(MOST_HEADERS)
+                .max_buf_size(LARGEST_HEAD);
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            tokio::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    match tokio::time::timeout(ENDS_WITHIN, connection).await {
+                        Ok(ended) => ended,
+                        Err(_) => Ok(()),
+                    }
+                }
+            };
+            if let Err(error) = ended {
+                debug!(%error, "a connection broke off");
+            }
+        });
+    }
+
+    async fn end(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// More wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 256;
+/// A caller that does not finish its headers is let go.
+const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// More headers are refused with 431.
+const MOST_HEADERS: usize = 100;
+/// Largest head of a request; hyper refuses more with 431.
+const LARGEST_HEAD: usize = 64 << 10;
+/// How long a request may still run after the stop.
+const ENDS_WITHIN: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    async fn ask(port: u16, text: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        stream.write_all(text.as_bytes()).await.expect("written");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("read");
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_foreign_host_is_misdirected_and_the_stop_ends_all() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let port = listener.local_addr().expect("bound").port();
+        let app = Router::new().route("/", get(|| async { "hello" }));
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, app, Hosts::new(&[]), stop.clone()));
+        let ours = ask(port, &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")).await;
+        assert!(ours.starts_with("HTTP/1.1 200") && ours.ends_with("hello"), "{ours}");
+        let foreign = ask(port, "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+        assert!(foreign.starts_with("HTTP/1.1 421") && foreign.contains("application/problem+json"), "{foreign}");
+        let none = ask(port, "GET / HTTP/1.0\r\n\r\n").await;
+        assert!(none.starts_with("HTTP/1.0 421"), "{none}");
+        // An idle connection does not hold the end.
+        let idle = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(2), serving).await.expect("in time").expect("in order");
+        drop(idle);
+    }
+}
