@@ -3,6 +3,9 @@
 //! [`Player`] is the bounded handle; everything happens on the thread of [`thread`], which decodes into the ring of
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
+pub mod gain;
+pub mod output;
+pub mod ring;
 pub mod seam;
 
 use std::fmt;
