@@ -4,9 +4,15 @@
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
 pub mod gain;
+mod line;
+mod motor;
 pub mod output;
+mod phase;
 pub mod ring;
 pub mod seam;
+pub mod silent;
+mod source;
+mod thread;
 
 use std::fmt;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -171,11 +177,23 @@ impl Player {
     /// # Errors
     /// `Internal` when the system refuses a thread.
     pub fn start(config: PlayerConfig) -> Result<(Player, mpsc::Receiver<PlayerEvent>)> {
+        let output = Box::new(silent::Silent::paced());
+        Player::with(config, output)
+    }
+
+    /// Starts the thread with an output of the caller's, e.g. one that a test controls.
+    ///
+    /// # Errors
+    /// As [`Player::start`].
+    pub fn with(
+        config: PlayerConfig,
+        output: Box<dyn output::Output>,
+    ) -> Result<(Player, mpsc::Receiver<PlayerEvent>)> {
         let (to, messages) = sync_channel(COMMANDS);
         let (events, from) = mpsc::channel(EVENTS);
         let thread = std::thread::Builder::new()
             .name("konpo-player".into())
-            .spawn(move || drop((config, messages, events)))
+            .spawn(move || thread::run(&config, output, source::decoders(), &messages, &events))
             .map_err(|e| Error::with(Kind::Internal, "start the player's thread", e))?;
         Ok((Player { to, thread: Some(thread) }, from))
     }

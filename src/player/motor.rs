@@ -14,7 +14,7 @@ use crate::player::ring::{Expect, Feed, Shared, ring};
 use crate::player::source::Decoders;
 use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent};
 use crate::signal::{Device, PlaySerial, SignalPath};
-use crate::units::{Frames, Gain, Millis};
+use crate::units::{Gain, Millis};
 
 /// The motor.
 pub struct Motor {
@@ -52,8 +52,9 @@ impl OpenDevice {
     /// Returns whether the stream carries this without loss and without a gap.
     fn takes(&self, want: &Want) -> bool {
         let plan = &self.plan;
-        let deep = plan.sample.bits() >= want.bits.min(24) || plan.sample == Want::shallow(plan);
-        plan.rate == want.rate && plan.channels == want.channels && deep
+        let deep = plan.sample.bits() >= want.bits.min(plan.deepest);
+        let wide = plan.channels == want.channels || (want.channels == 1 && plan.channels == 2);
+        plan.rate == want.rate && wide && deep
     }
 }
 
@@ -104,7 +105,7 @@ impl Motor {
             }
             Message::Release => {
                 self.pause(now);
-                self.release();
+                self.release(now);
             }
             Message::Close => {
                 self.cut();
@@ -128,7 +129,7 @@ impl Motor {
         self.fill();
         self.hand_over(now);
         if self.device.is_some() && self.phase.release_at().is_some_and(|at| now >= at) {
-            self.release();
+            self.release(now);
         }
         self.wait(now)
     }
@@ -202,8 +203,9 @@ impl Motor {
         if self.line.front() != Some(serial) {
             return;
         }
+        let heard = self.device.as_ref().map_or(0, OpenDevice::heard);
         self.flush();
-        if let Err((serial, error)) = self.line.rewind(Some(to)) {
+        if let Err((serial, error)) = self.line.rewind(heard, Some(to)) {
             self.events.push_back(PlayerEvent::Failed { serial, error });
             return self.stop(now);
         }
@@ -252,7 +254,8 @@ impl Motor {
 
     /// Makes a device ready that takes this; its stream starts in [`Motor::run`], once the ring holds sound.
     fn device_for(&mut self, want: &Want) -> Result<()> {
-        let good = |device: &OpenDevice| device.takes(want) && !(device.plan.silent && device.plan.notice.is_some());
+        let good =
+            |device: &OpenDevice| device.takes(want) && !(device.plan.silent && device.plan.notice.is_some());
         if self.device.as_ref().is_some_and(good) {
             return Ok(());
         }
@@ -273,12 +276,7 @@ impl Motor {
             device.stream = Some(self.output.start(&device.plan, render)?);
         }
         let plan = device.plan.clone();
-        self.tell_device(Device {
-            name: plan.device,
-            silent: plan.silent,
-            open: true,
-            trouble: plan.notice,
-        });
+        self.tell_device(Device { name: plan.device, silent: plan.silent, open: true, trouble: plan.notice });
         Ok(())
     }
 
@@ -286,7 +284,7 @@ impl Motor {
     fn enter(&mut self) {
         let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return };
         device.shared().expect(Expect::More);
-        let span = active.span(device.feed.written());
+        active.spread(device.plan.channels);
         if !active.announced {
             active.announced = true;
             let about = active.source.about();
@@ -298,40 +296,31 @@ impl Motor {
                 signal: signal(&device.plan, &active.want(self.knob), about.format.clone()),
             });
         }
-        self.line.spans.push_back(span);
+        let start = device.feed.written();
+        self.line.enter(start);
     }
 
     /// Decodes until the ring is full, going from one track to the next where the stream takes both.
     fn fill(&mut self) {
         loop {
             let (Some(device), Some(active)) = (&mut self.device, &mut self.line.current) else { return };
-            let ended = match active.write(&mut device.feed) {
-                Ok(true) => true,
-                Ok(false) => return,
-                Err(error) => {
-                    let serial = active.serial;
-                    self.events.push_back(PlayerEvent::Failed { serial, error });
-                    true
-                }
-            };
-            if !ended {
-                return;
-            }
-            let written = device.feed.written();
             let serial = active.serial;
-            self.line.retire(written);
+            let error = match active.write(&mut device.feed) {
+                Ok(true) => None,
+                Ok(false) => return,
+                Err(error) => Some(error),
+            };
+            self.line.retire(device.feed.written(), error);
             match self.line.waiting.front() {
-                None => {
-                    device.shared().expect(Expect::End);
-                    self.events.push_back(PlayerEvent::NeedNext { serial });
-                    return;
-                }
                 Some(next) if device.takes(&next.want(self.knob)) => {
                     self.line.current = self.line.waiting.pop_front();
                     self.enter();
                 }
-                Some(_) => {
+                next => {
                     device.shared().expect(Expect::End);
+                    if next.is_none() {
+                        self.events.push_back(PlayerEvent::NeedNext { serial });
+                    }
                     return;
                 }
             }
@@ -390,7 +379,7 @@ impl Motor {
 
     /// Gives the device up after trouble, keeps the place, and asks again later.
     fn lose(&mut self, error: Error, now: Instant) {
-        self.put_by();
+        self.put_by(now);
         let name = match (self.device.take(), &self.told_device) {
             (Some(device), _) => device.plan.device,
             (None, Some(told)) => told.name.clone(),
@@ -406,8 +395,8 @@ impl Motor {
     }
 
     /// Closes the device and keeps the place.
-    fn release(&mut self) {
-        self.put_by();
+    fn release(&mut self, now: Instant) {
+        self.put_by(now);
         let Some(device) = self.device.take() else { return };
         self.line.render = None;
         let name = device.plan.device.clone();
@@ -418,10 +407,11 @@ impl Motor {
     }
 
     /// Takes back what is in the ring but was not heard.
-    fn put_by(&mut self) {
+    fn put_by(&mut self, now: Instant) {
         let Some(device) = &self.device else { return };
-        self.line.settle(device.heard());
-        if let Err((serial, error)) = self.line.rewind(None) {
+        let heard = device.heard();
+        self.line.progress(heard, now, &mut self.events);
+        if let Err((serial, error)) = self.line.rewind(heard, None) {
             self.events.push_back(PlayerEvent::Failed { serial, error });
             self.line = Line::default();
         }
@@ -435,7 +425,8 @@ impl Motor {
             Phase::Playing => {
                 let Some(device) = &self.device else { return Some(LONGEST_TURN) };
                 let mark = self.line.next_mark().map_or(u64::MAX, |at| at.saturating_sub(device.heard()));
-                let until = Duration::from_secs_f64(mark.min(1 << 20) as f64 / f64::from(device.plan.rate.hz()));
+                let until =
+                    Duration::from_secs_f64(mark.min(1 << 20) as f64 / f64::from(device.plan.rate.hz()));
                 Some(until.clamp(SHORTEST_TURN, LONGEST_TURN))
             }
             Phase::Waiting { until } => Some(until.saturating_duration_since(now)),
@@ -464,18 +455,6 @@ fn signal(plan: &Plan, want: &Want, source: crate::track::AudioFormat) -> Signal
         bit_perfect: because.is_none(),
         because,
     }
-}
-
-impl Want {
-    /// Returns the form that a device has when it offers nothing deeper: no reopening would help.
-    fn shallow(plan: &Plan) -> crate::player::output::Sample {
-        plan.deepest
-    }
-}
-
-/// Returns the frame at a time, for a source of this rate.
-pub(super) fn frame_at(rate: crate::units::SampleRate, at: Millis) -> Frames {
-    rate.frames_in(at)
 }
 
 const POSITION_EVERY: Duration = Duration::from_secs(5);

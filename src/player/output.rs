@@ -77,7 +77,9 @@ pub struct Plan {
     pub channels: u16,
     /// The form of a sample.
     pub sample: Sample,
-    /// Its name, e.g. `s24_3le`.
+    /// The most bits that the device takes exactly, in any form.
+    pub deepest: u16,
+    /// The name of the form, e.g. `s24_3le`.
     pub sample_name: String,
     /// Why samples may not reach the hardware unchanged; `None` when they do.
     pub because: Option<String>,

@@ -139,6 +139,7 @@ impl Output for Silent {
             rate: want.rate,
             channels: want.channels,
             sample: Sample::I32,
+            deepest: 32,
             sample_name: Sample::I32.name().to_owned(),
             because: Some("no sound device: the sound goes nowhere".to_owned()),
             notice: self.notice.clone(),

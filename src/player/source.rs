@@ -43,6 +43,11 @@ pub trait Source: Send {
 /// Makes a source of a sound.
 pub type Decoders = Box<dyn FnMut(Sound) -> Result<Box<dyn Source>> + Send>;
 
+/// Returns what plays every file that konpo can decode.
+pub fn decoders() -> Decoders {
+    Box::new(|_sound| Err(crate::error::Error::new(crate::error::Kind::Unsupported, "no decoder")))
+}
+
 /// Returns the float sample as a left-justified integer, rounded and limited at full scale.
 pub fn left_justified(sample: f32) -> i32 {
     // The cast saturates.
