@@ -465,3 +465,7 @@ const LONGEST_TURN: Duration = Duration::from_millis(100);
 const TROUBLE_TURN: Duration = Duration::from_secs(1);
 /// How soon events are offered again to a receiver that did not keep up.
 const OUTBOX_RETRY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+#[path = "motor_tests.rs"]
+mod tests;

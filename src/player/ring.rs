@@ -84,6 +84,7 @@ pub struct Feed {
     ring: Producer<i32>,
     shared: Arc<Shared>,
     channels: usize,
+    most: usize,
     written: u64,
 }
 
@@ -100,7 +101,9 @@ impl Feed {
 
     /// Returns how many frames fit now.
     pub fn room(&self) -> usize {
-        self.ring.slots() / self.channels
+        let taken = self.shared.consumed().max(self.shared.skip_to.load(Ordering::Relaxed));
+        let ahead = self.written.saturating_sub(taken) as usize;
+        self.most.saturating_sub(ahead).min(self.ring.slots() / self.channels)
     }
 
     /// Writes as many whole frames as fit and returns the count of samples taken.
@@ -137,8 +140,9 @@ pub struct Render {
 /// Makes the two ends of a ring of 300 ms. It starts held; nothing sounds before [`Shared::run`].
 pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, Render) {
     let width = usize::from(channels.max(1));
-    let frames = rate.hz() as usize * RING_MILLIS / 1000;
-    let (producer, consumer) = RingBuffer::new(frames.max(1) * width);
+    let most = (rate.hz() as usize * RING_MILLIS / 1000).max(1);
+    // Twice the room, so that new sound goes in behind a flush that the callback has not seen yet.
+    let (producer, consumer) = RingBuffer::new(2 * most * width);
     let factor = if knob == Knob::Fixed { 1.0 } else { gain.factor() };
     let shared = Arc::new(Shared {
         consumed: AtomicU64::new(0),
@@ -150,7 +154,7 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
         silence: AtomicU64::new(0),
         latency: AtomicU64::new(0),
     });
-    let feed = Feed { ring: producer, shared: Arc::clone(&shared), channels: width, written: 0 };
+    let feed = Feed { ring: producer, shared: Arc::clone(&shared), channels: width, most, written: 0 };
     let gate = if knob == Knob::Fixed { Gate::hard() } else { Gate::fading(rate.hz()) };
     let ramp = Ramp::new(factor, rate.hz());
     let render = Render {
@@ -169,8 +173,6 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
 
 /// A sample as a device takes it.
 pub trait DeviceSample: Copy {
-    /// Nothing is heard.
-    const SILENCE: Self;
     /// Returns the sample of a left-justified one; exact when its low bits are zero.
     fn exact(left: i32) -> Self;
     /// Returns the sample times the factor, rounded at the device's depth.
@@ -178,7 +180,6 @@ pub trait DeviceSample: Copy {
 }
 
 impl DeviceSample for i16 {
-    const SILENCE: i16 = 0;
     fn exact(left: i32) -> i16 {
         (left >> 16) as i16
     }
@@ -189,7 +190,6 @@ impl DeviceSample for i16 {
 }
 
 impl DeviceSample for i32 {
-    const SILENCE: i32 = 0;
     fn exact(left: i32) -> i32 {
         left
     }
@@ -199,7 +199,6 @@ impl DeviceSample for i32 {
 }
 
 impl DeviceSample for f32 {
-    const SILENCE: f32 = 0.0;
     fn exact(left: i32) -> f32 {
         // Exact for up to 24 significant bits; the divisor is a power of two.
         left as f32 / 2_147_483_648.0
@@ -247,7 +246,7 @@ impl Render {
             if running && self.silence == 0 && !self.shared.ending.load(Ordering::Acquire) {
                 self.shared.underruns.fetch_add(1, Ordering::Relaxed);
             }
-            out.fill(T::SILENCE);
+            out.fill(T::exact(0));
             self.silence = self.silence.saturating_add((out.len() / self.channels) as u64);
             self.gate.shut();
             self.ramp.jump();

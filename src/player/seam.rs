@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use crate::error::Result;
-use crate::player::OutputInfo;
+use crate::player::{OutputInfo, choice};
 
 /// Returns every output, in the order in which `auto` tries them.
 pub fn list_outputs() -> Vec<OutputInfo> {
-    Vec::new()
+    choice::outputs()
 }
 
 /// Plays files one after the other without a gap, at full scale, and says on `out` what happens, as JSON lines or
