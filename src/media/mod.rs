@@ -1,3 +1,6 @@
 //! Bytes to facts and PCM. Works on an opened [`sound::Sound`]; knows no path, no network, no SQL.
 
+pub mod decode;
+pub mod fingerprint;
 pub mod sound;
+pub mod tags;

@@ -1,0 +1,258 @@
+//! Fields by name, as any container gives them, to normalised [`Tags`]. Pure.
+
+use std::collections::BTreeMap;
+
+use crate::track::Tags;
+use crate::units::Gain;
+
+/// Texts by the upper-case names of Vorbis comments (`TITLE`, `ARTIST`, `ALBUMARTIST`, …), in the file's order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Fields(BTreeMap<String, Vec<String>>);
+
+impl Fields {
+    /// Adds a value. NUL separates several (ID3v2.4.0 structure, 4.2); blank ones are left out, as are overlong ones.
+    pub(super) fn push(&mut self, name: &str, value: &str) {
+        for part in value.split('\0').map(str::trim) {
+            if part.is_empty() || part.len() > LONGEST || self.0.len() >= MOST_NAMES {
+                continue;
+            }
+            let values = self.0.entry(name.to_uppercase()).or_default();
+            if values.len() < MOST_VALUES && !values.iter().any(|value| value == part) {
+                values.push(part.to_owned());
+            }
+        }
+    }
+
+    /// Takes over the names that are not there yet: the first tag of a file wins, a later one fills gaps.
+    pub(super) fn fill(&mut self, other: Fields) {
+        for (name, values) in other.0 {
+            self.0.entry(name).or_insert(values);
+        }
+    }
+
+    fn all(&self, names: &[&str]) -> Vec<String> {
+        names.iter().find_map(|name| self.0.get(*name)).cloned().unwrap_or_default()
+    }
+
+    fn first(&self, names: &[&str]) -> Option<&str> {
+        names.iter().find_map(|name| self.0.get(*name)?.first().map(String::as_str))
+    }
+
+    fn text(&self, names: &[&str]) -> Option<String> {
+        self.first(names).map(str::to_owned)
+    }
+
+    /// Returns several values as one credit.
+    fn credit(&self, names: &[&str]) -> Option<String> {
+        Some(self.all(names).join(", ")).filter(|joined| !joined.is_empty())
+    }
+
+    /// Returns the tags. `has_picture` stays for the caller to set.
+    pub(super) fn tags(&self) -> Tags {
+        let (track, tracks) = self.place(&["TRACKNUMBER", "TRACK"], &["TRACKTOTAL", "TOTALTRACKS"]);
+        let (disc, discs) = self.place(&["DISCNUMBER", "DISC"], &["DISCTOTAL", "TOTALDISCS"]);
+        let mut artists = self.all(&["ARTISTS"]);
+        if artists.is_empty() {
+            artists = self.all(&["ARTIST"]);
+        }
+        Tags {
+            title: self.text(&["TITLE"]),
+            artist: self.credit(&["ARTIST"]).or_else(|| self.credit(&["ARTISTS"])),
+            artists,
+            album: self.text(&["ALBUM"]),
+            album_artist: self.credit(&["ALBUMARTIST", "ALBUM ARTIST", "ALBUM_ARTIST"]),
+            compilation: self
+                .first(&["COMPILATION"])
+                .is_some_and(|flag| flag == "1" || flag.eq_ignore_ascii_case("true")),
+            track,
+            tracks,
+            disc,
+            discs,
+            date: self.all(&["DATE", "YEAR", "ORIGINALDATE"]).iter().find_map(|text| date(text)),
+            genres: self.all(&["GENRE"]),
+            composers: self.all(&["COMPOSER"]),
+            title_sort: self.text(&["TITLESORT"]),
+            artist_sort: self.text(&["ARTISTSORT"]),
+            album_sort: self.text(&["ALBUMSORT"]),
+            album_artist_sort: self.text(&["ALBUMARTISTSORT"]),
+            comment: self.text(&["COMMENT", "DESCRIPTION"]),
+            isrc: self.all(&["ISRC"]).iter().find_map(|text| isrc(text)),
+            track_gain: self.gain("REPLAYGAIN_TRACK_GAIN", "R128_TRACK_GAIN"),
+            album_gain: self.gain("REPLAYGAIN_ALBUM_GAIN", "R128_ALBUM_GAIN"),
+            track_peak: self.first(&["REPLAYGAIN_TRACK_PEAK"]).and_then(peak),
+            album_peak: self.first(&["REPLAYGAIN_ALBUM_PEAK"]).and_then(peak),
+            has_picture: false,
+        }
+    }
+
+    /// Returns number and total, from `3/12` or two fields; zero means unknown.
+    fn place(&self, number: &[&str], total: &[&str]) -> (Option<u32>, Option<u32>) {
+        let (of, total_of) = match self.first(number).map(|text| text.split_once('/').unwrap_or((text, ""))) {
+            Some((of, total)) => (count(of), count(total)),
+            None => (None, None),
+        };
+        (of, total_of.or_else(|| self.first(total).and_then(count)))
+    }
+
+    /// ReplayGain 2.0 in decibels, else R128 of RFC 7845 5.2.1 (Q7.8, against -23 LUFS: 5 dB below ReplayGain's -18).
+    fn gain(&self, decibels: &str, r128: &str) -> Option<Gain> {
+        let tagged = self.first(&[decibels]).and_then(gain);
+        tagged.or_else(|| {
+            let steps: i16 = self.first(&[r128])?.parse().ok()?;
+            Some(Gain(i32::from(steps)).and(Gain::from_db(5)))
+        })
+    }
+}
+
+fn count(text: &str) -> Option<u32> {
+    text.trim().parse().ok().filter(|count| (1..=MOST_COUNT).contains(count))
+}
+
+/// Reads `-6.00 dB`, `+1,5 dB` or a bare number.
+fn gain(text: &str) -> Option<Gain> {
+    let text = text.trim();
+    let number =
+        text.get(..text.len().saturating_sub(2)).filter(|_| text.to_ascii_lowercase().ends_with("db"));
+    let db: f64 = number.unwrap_or(text).trim().replace(',', ".").parse().ok()?;
+    (db.abs() <= MOST_DB).then(|| Gain((db * 256.0).round() as i32))
+}
+
+fn peak(text: &str) -> Option<f64> {
+    let peak: f64 = text.trim().replace(',', ".").parse().ok()?;
+    (peak > 0.0 && peak <= MOST_PEAK).then_some(peak)
+}
+
+/// Reads `YYYY[-MM[-DD]]` with any separator or none, dropping a time of day and what no calendar has.
+fn date(text: &str) -> Option<String> {
+    let digits =
+        |range: std::ops::Range<usize>| text.get(range).filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
+    let year = digits(0..4).filter(|year| *year != "0000")?;
+    let rest = &text[4..];
+    let (month, day) = match rest.bytes().next() {
+        Some(b'-' | b'/' | b'.') => (digits(5..7), digits(8..10)),
+        Some(b'0'..=b'9') => (digits(4..6), digits(6..8)),
+        _ => (None, None),
+    };
+    let within = |part: Option<&str>, most: u8| {
+        part.filter(|part| part.parse::<u8>().is_ok_and(|n| (1..=most).contains(&n))).map(str::to_owned)
+    };
+    Some(match (within(month, 12), within(day, 31)) {
+        (Some(month), Some(day)) => format!("{year}-{month}-{day}"),
+        (Some(month), None) => format!("{year}-{month}"),
+        _ => year.to_owned(),
+    })
+}
+
+/// Reads an ISRC (ISO 3901): two letters, three letters or digits, seven digits; hyphens are only for print.
+pub(super) fn isrc(text: &str) -> Option<String> {
+    let code: String =
+        text.chars().filter(|c| !matches!(c, '-' | ' ')).collect::<String>().to_ascii_uppercase();
+    let bytes = code.as_bytes();
+    let shape = bytes.len() == 12
+        && bytes[..2].iter().all(u8::is_ascii_uppercase)
+        && bytes[2..5].iter().all(u8::is_ascii_alphanumeric)
+        && bytes[5..].iter().all(u8::is_ascii_digit);
+    shape.then_some(code)
+}
+
+/// Bytes of one value; lyrics and worse do not belong into the tags.
+const LONGEST: usize = 4096;
+/// Different names that are kept.
+const MOST_NAMES: usize = 256;
+/// Values of one name.
+const MOST_VALUES: usize = 64;
+/// A track or disc number.
+const MOST_COUNT: u32 = 9999;
+/// More gain than any loudness scan gives.
+const MOST_DB: f64 = 100.0;
+/// More overshoot than any float file has.
+const MOST_PEAK: f64 = 100.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn fields(list: &[(&str, &str)]) -> Fields {
+        let mut fields = Fields::default();
+        list.iter().for_each(|(name, value)| fields.push(name, value));
+        fields
+    }
+
+    #[test]
+    fn dates_are_cut_to_what_a_calendar_has() {
+        let check =
+            |text: &str, expected: Option<&str>| assert_eq!(date(text).as_deref(), expected, "{text}");
+        check("2026", Some("2026"));
+        check("2026-11", Some("2026-11"));
+        check("2026-11-21", Some("2026-11-21"));
+        check("2026-11-21T04:00:00Z", Some("2026-11-21"));
+        check("2026/11/21", Some("2026-11-21"));
+        check("20261121", Some("2026-11-21"));
+        check("2026-00-00", Some("2026"));
+        check("2026-13-01", Some("2026"));
+        check("0000", None);
+        check("98", None);
+        check("二〇二六", None);
+    }
+
+    #[test]
+    fn loudness_is_read_in_256ths_of_a_decibel() {
+        assert_eq!(gain("-6.00 dB"), Some(Gain(-1536)));
+        assert_eq!(gain("+1,5 DB"), Some(Gain(384)));
+        assert_eq!(gain("0"), Some(Gain(0)));
+        assert_eq!(gain("nan dB"), None);
+        assert_eq!(gain("loud"), None);
+        assert_eq!(peak("0.988553"), Some(0.988553));
+        assert_eq!(peak("inf"), None);
+        assert_eq!(fields(&[("R128_TRACK_GAIN", "-256")]).tags().track_gain, Some(Gain::from_db(4)));
+        let both = fields(&[("R128_TRACK_GAIN", "-256"), ("replaygain_track_gain", "-3 dB")]);
+        assert_eq!(both.tags().track_gain, Some(Gain::from_db(-3)));
+    }
+
+    #[test]
+    fn codes_are_printed_without_hyphens() {
+        assert_eq!(isrc("jp-b60-06-00123").as_deref(), Some("JPB600600123"));
+        assert_eq!(isrc("USRC17607839").as_deref(), Some("USRC17607839"));
+        assert_eq!(isrc("USRC1760783"), None);
+        assert_eq!(isrc("日本RC17607839"), None);
+    }
+
+    #[test]
+    fn numbers_come_from_one_field_or_two() {
+        let tags = fields(&[("TRACKNUMBER", "3/12"), ("DISCNUMBER", "2"), ("DISCTOTAL", " 2 ")]).tags();
+        assert_eq!((tags.track, tags.tracks, tags.disc, tags.discs), (Some(3), Some(12), Some(2), Some(2)));
+        let tags = fields(&[("TRACKNUMBER", "0/0"), ("DISCNUMBER", "A")]).tags();
+        assert_eq!((tags.track, tags.tracks, tags.disc, tags.discs), (None, None, None, None));
+    }
+
+    #[test]
+    fn several_artists_are_a_list_and_one_credit() {
+        let tags = fields(&[("ARTIST", "Aimer\0 milet \0")]).tags();
+        assert_eq!(tags.artist.as_deref(), Some("Aimer, milet"));
+        assert_eq!(tags.artists, ["Aimer", "milet"]);
+        let tags =
+            fields(&[("ARTIST", "Simon & Garfunkel"), ("ARTISTS", "Simon"), ("ARTISTS", "Garfunkel")]).tags();
+        assert_eq!(tags.artist.as_deref(), Some("Simon & Garfunkel"));
+        assert_eq!(tags.artists, ["Simon", "Garfunkel"]);
+        assert_eq!(fields(&[("ARTIST", "Hey! Say! JUMP")]).tags().artists, ["Hey! Say! JUMP"]);
+    }
+
+    #[test]
+    fn the_first_tag_wins_and_later_ones_fill() {
+        let mut first = fields(&[("TITLE", "夜に駆ける")]);
+        first.fill(fields(&[("TITLE", "Yoru ni kake"), ("ALBUM", "THE BOOK")]));
+        let tags = first.tags();
+        assert_eq!((tags.title.as_deref(), tags.album.as_deref()), (Some("夜に駆ける"), Some("THE BOOK")));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_an_empty_or_a_strange_field(text in "\\PC*", name in "DATE|ISRC|ARTIST|TRACKNUMBER|REPLAYGAIN_TRACK_GAIN|REPLAYGAIN_TRACK_PEAK|R128_TRACK_GAIN") {
+            let tags = fields(&[(&name, &text)]).tags();
+            prop_assert!(tags.artist.is_none_or(|artist| !artist.trim().is_empty()));
+            prop_assert!(tags.isrc.is_none_or(|isrc| isrc.len() == 12));
+            prop_assert!(tags.date.is_none_or(|date| matches!(date.len(), 4 | 7 | 10)));
+        }
+    }
+}
