@@ -340,7 +340,9 @@ fn build<T: DeviceSample + cpal::SizedSample>(
             let stamp = info.timestamp();
             if let Some(ahead) = stamp.playback.checked_duration_since(stamp.callback) {
                 let micros = ahead.min(LONGEST_LATENCY).as_micros() as u64;
-                render.shared().note_latency(micros * rate / 1_000_000);
+                // What this call gives is heard behind what waits in the device.
+                let own = (out.len() / render.channels()) as u64;
+                render.shared().note_latency(micros * rate / 1_000_000 + own);
             }
             render.fill(out);
         },

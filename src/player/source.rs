@@ -1,7 +1,12 @@
 //! From an opened sound to left-justified 32-bit samples: read-ahead, gate, decoder.
 
-use crate::error::Result;
+use std::io::{Seek, SeekFrom};
+
+use crate::error::{Error, Result};
+use crate::media::decode::{Block, Decoder, Samples};
+use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
+use crate::player::readahead;
 use crate::track::AudioFormat;
 use crate::units::{Frames, SampleRate};
 
@@ -45,11 +50,65 @@ pub type Decoders = Box<dyn FnMut(Sound) -> Result<Box<dyn Source>> + Send>;
 
 /// Returns what plays every file that konpo can decode.
 pub fn decoders() -> Decoders {
-    Box::new(|_sound| Err(crate::error::Error::new(crate::error::Kind::Unsupported, "no decoder")))
+    Box::new(|sound| Ok(Box::new(Decoded::open(sound)?)))
+}
+
+/// A file through the gate and the decoder, read ahead.
+struct Decoded {
+    decoder: Decoder,
+    about: About,
+    block: Block,
+}
+
+impl Decoded {
+    fn open(sound: Sound) -> Result<Decoded> {
+        let mut sound = readahead::ahead(sound)?;
+        let seekable = sound.byte_len().is_some();
+        let sniffed = sniff(&mut sound)?;
+        sniffed.gate()?;
+        let rewound = sound.seek(SeekFrom::Start(0));
+        rewound.map_err(|e| Error::io("go to the start of the sound", e))?;
+        let decoder = Decoder::open(sound, &sniffed)?;
+        let spec = decoder.spec();
+        let mut format = sniffed.format.clone();
+        format.rate = Some(spec.rate);
+        format.channels = Some(spec.channels);
+        let about = About {
+            format,
+            rate: spec.rate,
+            channels: spec.channels,
+            // A lossy codec has no depth; 24 bits are more than it carries.
+            bits: if spec.float { 24 } else { spec.bits },
+            duration: decoder.duration(),
+            seekable,
+        };
+        Ok(Decoded { decoder, about, block: Block::default() })
+    }
+}
+
+impl Source for Decoded {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        if !self.decoder.next(&mut self.block)? {
+            return Ok(false);
+        }
+        match &self.block.samples {
+            Samples::Int(samples) => into.extend_from_slice(samples),
+            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
+        }
+        Ok(true)
+    }
+
+    fn seek(&mut self, to: Frames) -> Result<Frames> {
+        self.decoder.seek(to)
+    }
 }
 
 /// Returns the float sample as a left-justified integer, rounded and limited at full scale.
-pub fn left_justified(sample: f32) -> i32 {
+fn left_justified(sample: f32) -> i32 {
     // The cast saturates.
     (f64::from(sample) * 2_147_483_648.0).round() as i32
 }
