@@ -50,6 +50,7 @@ impl Choice {
 impl Output for Choice {
     fn plan(&mut self, want: &Want) -> Result<Plan> {
         self.ready = None;
+        sound_card::hush();
         match self.device.as_str() {
             AUTO => self.best(want),
             silent::NAME => {
@@ -70,6 +71,7 @@ impl Output for Choice {
 
 /// Returns every output, in the order in which `auto` prefers them.
 pub fn outputs() -> Vec<OutputInfo> {
+    sound_card::hush();
     let line = |name, description, holder| OutputInfo { name, description, chosen: false, holder };
     let of_card =
         |card: Card| line(format!("{ALSA}{}", card.pcm), card.description.clone(), cards::holder(&card));

@@ -20,6 +20,7 @@ use crate::units::{Gain, Millis};
 pub struct Motor {
     output: Box<dyn Output>,
     decoders: Decoders,
+    wanted: String,
     knob: Knob,
     gain: Gain,
     device: Option<OpenDevice>,
@@ -64,6 +65,7 @@ impl Motor {
         Motor {
             output,
             decoders,
+            wanted: config.device.clone(),
             knob: config.knob,
             gain: config.gain,
             device: None,
@@ -383,7 +385,7 @@ impl Motor {
         let name = match (self.device.take(), &self.told_device) {
             (Some(device), _) => device.plan.device,
             (None, Some(told)) => told.name.clone(),
-            (None, None) => String::new(),
+            (None, None) => self.wanted.clone(),
         };
         self.line.render = None;
         tracing::warn!(device = name, %error, "the sound device is in trouble");

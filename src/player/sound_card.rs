@@ -289,6 +289,13 @@ fn server(_sink: Option<&str>) -> Result<SoundCard> {
     Err(Error::new(Kind::Unsupported, "this konpo is built without sound servers"))
 }
 
+/// Keeps what ALSA's library says on this thread away from stderr; the errors come back as values all the same, and a
+/// device that is asked again and again would fill the log. Called before every choice: that empties the buffer too.
+pub fn hush() {
+    // Without it there is more in the log, nothing else.
+    let _ = alsa::Output::local_error_handler();
+}
+
 fn host(id: cpal::HostId) -> Result<cpal::Host> {
     cpal::host_from_id(id).map_err(|e| Error::with(Kind::Unreachable, format!("reach {id}"), e))
 }
@@ -361,8 +368,8 @@ fn build<T: DeviceSample + cpal::SizedSample>(
 pub const ALSA: &str = "alsa:";
 /// The prefix of a sound server's names.
 pub const PULSE: &str = "pulseaudio:";
-/// Two periods make the device's buffer of 100 ms.
-const PERIODS_PER_SECOND: u32 = 20;
+/// Two periods make the device's buffer of 80 ms: a start of sound behind it is heard within 100 ms.
+const PERIODS_PER_SECOND: u32 = 25;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a device says beyond this is not believed.
 const LONGEST_LATENCY: Duration = Duration::from_secs(2);
