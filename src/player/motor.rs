@@ -45,9 +45,7 @@ impl OpenDevice {
 
     /// Returns the number of the frame that is heard now.
     fn heard(&self) -> u64 {
-        let shared = self.shared();
-        let (consumed, silence) = (shared.consumed(), shared.silence());
-        consumed.saturating_add(silence).saturating_sub(shared.latency()).min(consumed)
+        self.shared().heard()
     }
 
     /// Returns whether the stream carries this without loss and without a gap.

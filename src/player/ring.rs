@@ -33,6 +33,14 @@ impl Shared {
         self.consumed.load(Ordering::Acquire)
     }
 
+    /// Returns the number of the frame that is heard now, as far as the device says.
+    pub fn heard(&self) -> u64 {
+        let consumed = self.consumed();
+        let given = consumed.saturating_add(self.silence());
+        let heard = given.saturating_sub(self.latency()).min(consumed);
+        heard.max(self.skip_to.load(Ordering::Acquire))
+    }
+
     /// Returns how often the ring was empty in the middle of a track.
     pub fn underruns(&self) -> u64 {
         self.underruns.load(Ordering::Relaxed)
