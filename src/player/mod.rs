@@ -3,7 +3,20 @@
 //! [`Player`] is the bounded handle; everything happens on the thread of [`thread`], which decodes into the ring of
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
+pub mod cards;
+pub mod choice;
+pub mod gain;
+mod line;
+mod motor;
+pub mod output;
+mod phase;
+pub mod readahead;
+pub mod ring;
 pub mod seam;
+pub mod silent;
+pub mod sound_card;
+pub mod source;
+mod thread;
 
 use std::fmt;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -168,11 +181,24 @@ impl Player {
     /// # Errors
     /// `Internal` when the system refuses a thread.
     pub fn start(config: PlayerConfig) -> Result<(Player, mpsc::Receiver<PlayerEvent>)> {
+        let output = Box::new(choice::Choice::new(&config.device));
+        Player::with(config, output, source::decoders())
+    }
+
+    /// Starts the thread with an output and decoders of the caller's, e.g. those of a test.
+    ///
+    /// # Errors
+    /// As [`Player::start`].
+    pub fn with(
+        config: PlayerConfig,
+        output: Box<dyn output::Output>,
+        decoders: source::Decoders,
+    ) -> Result<(Player, mpsc::Receiver<PlayerEvent>)> {
         let (to, messages) = sync_channel(COMMANDS);
         let (events, from) = mpsc::channel(EVENTS);
         let thread = std::thread::Builder::new()
             .name("konpo-player".into())
-            .spawn(move || drop((config, messages, events)))
+            .spawn(move || thread::run(&config, output, decoders, &messages, &events))
             .map_err(|e| Error::with(Kind::Internal, "start the player's thread", e))?;
         Ok((Player { to, thread: Some(thread) }, from))
     }

@@ -1,0 +1,202 @@
+//! What the callback multiplies by: the gain with its ramps, and the gate that opens and closes at starts and stops.
+//! Pure arithmetic, no allocation; runs in the sound callback. Settled at unity, samples pass untouched.
+
+/// The gain: falls within 20 ms, rises by at most 10 dB in a second, comes back from silence within 20 ms to what
+/// was heard last.
+#[derive(Debug, Clone)]
+pub struct Ramp {
+    current: f64,
+    target: f64,
+    /// The loudest the 20 ms ramp from silence may reach: what was last heard, or anything before the first sound.
+    allowed: f64,
+    step: f64,
+    fade: f64,
+    rise: f64,
+}
+
+impl Ramp {
+    /// Returns a ramp that stands at `factor`, for `rate` frames per second.
+    pub fn new(factor: f64, rate: u32) -> Ramp {
+        let rate = f64::from(rate.max(1));
+        Ramp {
+            current: factor,
+            target: factor,
+            allowed: f64::INFINITY,
+            step: 0.0,
+            fade: rate * FADE_SECONDS,
+            rise: 10f64.powf(RISE_DB_PER_SECOND / 20.0 / rate),
+        }
+    }
+
+    /// Sets what to reach.
+    pub fn aim(&mut self, target: f64) {
+        if target == self.target {
+            return;
+        }
+        if self.current > 0.0 {
+            self.allowed = self.current;
+        }
+        self.target = target;
+        self.step = if target < self.current {
+            (self.current - target) / self.fade
+        } else {
+            target.min(self.allowed) / self.fade
+        };
+    }
+
+    /// Goes to the target at once: nothing sounds.
+    pub fn jump(&mut self) {
+        self.current = self.target;
+    }
+
+    /// Returns the factor now.
+    pub fn factor(&self) -> f64 {
+        self.current
+    }
+
+    /// Returns whether the factor stays as it is.
+    pub fn settled(&self) -> bool {
+        self.current == self.target
+    }
+
+    /// Moves on by one frame.
+    pub fn advance(&mut self) {
+        if self.current > self.target {
+            self.current = (self.current - self.step).max(self.target);
+        } else if self.current < self.target {
+            let soft = self.target.min(self.allowed);
+            self.current = if self.current < soft {
+                (self.current + self.step.max(soft / self.fade)).min(soft)
+            } else {
+                self.allowed = f64::max(self.current * self.rise, f64::MIN_POSITIVE);
+                self.allowed.min(self.target)
+            };
+        }
+    }
+}
+
+/// Opens within 20 ms and closes within 5 ms, or at once.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    level: f64,
+    up: f64,
+    down: f64,
+}
+
+impl Gate {
+    /// Returns a closed gate that fades.
+    pub fn fading(rate: u32) -> Gate {
+        let rate = f64::from(rate.max(1));
+        Gate { level: 0.0, up: 1.0 / (rate * FADE_SECONDS), down: 1.0 / (rate * CUT_SECONDS) }
+    }
+
+    /// Returns a closed gate that opens and closes between two frames.
+    pub fn hard() -> Gate {
+        Gate { level: 0.0, up: 1.0, down: 1.0 }
+    }
+
+    /// Returns whether nothing passes.
+    pub fn closed(&self) -> bool {
+        self.level == 0.0
+    }
+
+    /// Returns whether everything passes.
+    pub fn open(&self) -> bool {
+        self.level == 1.0
+    }
+
+    /// Closes between two frames: there is nothing to fade.
+    pub fn shut(&mut self) {
+        self.level = 0.0;
+    }
+
+    /// Moves on by one frame towards open or closed, and returns the factor of that frame.
+    pub fn advance(&mut self, to: Swing) -> f64 {
+        self.level = match to {
+            Swing::Open => (self.level + self.up).min(1.0),
+            Swing::Close => (self.level - self.down).max(0.0),
+        };
+        self.level
+    }
+}
+
+/// Which way a gate moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swing {
+    /// Sound runs.
+    Open,
+    /// Sound ends.
+    Close,
+}
+
+const FADE_SECONDS: f64 = 0.020;
+const CUT_SECONDS: f64 = 0.005;
+const RISE_DB_PER_SECOND: f64 = 10.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const RATE: u32 = 48_000;
+
+    fn frames_until_settled(ramp: &mut Ramp) -> u32 {
+        let mut frames = 0;
+        while !ramp.settled() && frames < RATE * 100 {
+            ramp.advance();
+            frames += 1;
+        }
+        frames
+    }
+
+    #[test]
+    fn it_falls_within_20_ms() {
+        let mut ramp = Ramp::new(1.0, RATE);
+        ramp.aim(0.1);
+        assert!(frames_until_settled(&mut ramp).abs_diff(960) <= 1);
+    }
+
+    #[test]
+    fn twenty_decibels_up_take_two_seconds() {
+        let mut ramp = Ramp::new(0.1, RATE);
+        ramp.aim(1.0);
+        assert!(frames_until_settled(&mut ramp).abs_diff(2 * RATE) <= 2);
+        assert_eq!(ramp.factor(), 1.0);
+    }
+
+    #[test]
+    fn unmute_takes_20_ms_to_what_was_heard_and_no_more() {
+        let mut ramp = Ramp::new(0.1, RATE);
+        ramp.aim(0.0);
+        frames_until_settled(&mut ramp);
+        ramp.aim(0.1);
+        assert!(frames_until_settled(&mut ramp).abs_diff(960) <= 1);
+        ramp.aim(0.0);
+        frames_until_settled(&mut ramp);
+        ramp.aim(1.0);
+        assert!(frames_until_settled(&mut ramp) > RATE * 19 / 10);
+    }
+
+    proptest! {
+        #[test]
+        fn it_always_arrives_and_never_overshoots(aims in proptest::collection::vec(0.0f64..=1.0, 1..8)) {
+            let mut ramp = Ramp::new(0.5, 1000);
+            for aim in aims {
+                let before = ramp.factor();
+                ramp.aim(aim);
+                for _ in 0..1000 {
+                    ramp.advance();
+                    prop_assert!(ramp.factor() <= before.max(aim) + 1e-12);
+                    prop_assert!(ramp.factor() >= before.min(aim) - 1e-12);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hard_gate_has_no_fade() {
+        let mut gate = Gate::hard();
+        assert_eq!(gate.advance(Swing::Open), 1.0);
+        assert_eq!(gate.advance(Swing::Close), 0.0);
+    }
+}

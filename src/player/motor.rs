@@ -1,0 +1,471 @@
+//! The motor itself, without its thread: messages and turns in, sound and events out. Runs on the player's thread;
+//! tests call it with a hand clock. A turn reads and decodes, so it may block as long as the disk does.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::player::gain::Swing;
+use crate::player::line::{Active, Line};
+use crate::player::output::{Output, Plan, Recovery, Stream, Want};
+use crate::player::phase::Phase;
+use crate::player::ring::{Expect, Feed, Shared, ring};
+use crate::player::source::Decoders;
+use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent};
+use crate::signal::{Device, PlaySerial, SignalPath};
+use crate::units::{Gain, Millis};
+
+/// The motor.
+pub struct Motor {
+    output: Box<dyn Output>,
+    decoders: Decoders,
+    wanted: String,
+    knob: Knob,
+    gain: Gain,
+    device: Option<OpenDevice>,
+    line: Line,
+    phase: Phase,
+    recovery: Recovery,
+    told_position: Option<Instant>,
+    told_device: Option<Device>,
+    events: VecDeque<PlayerEvent>,
+}
+
+struct OpenDevice {
+    plan: Plan,
+    feed: Feed,
+    stream: Option<Box<dyn Stream>>,
+}
+
+impl OpenDevice {
+    fn shared(&self) -> &Arc<Shared> {
+        self.feed.shared()
+    }
+
+    /// Returns the number of the frame that is heard now.
+    fn heard(&self) -> u64 {
+        self.shared().heard()
+    }
+
+    /// Returns whether the stream carries this without loss and without a gap.
+    fn takes(&self, want: &Want) -> bool {
+        let plan = &self.plan;
+        let deep = plan.sample.bits() >= want.bits.min(plan.deepest);
+        let wide = plan.channels == want.channels || (want.channels == 1 && plan.channels == 2);
+        plan.rate == want.rate && wide && deep
+    }
+}
+
+impl Motor {
+    /// Returns a motor at rest.
+    pub fn new(config: &PlayerConfig, output: Box<dyn Output>, decoders: Decoders, now: Instant) -> Motor {
+        Motor {
+            output,
+            decoders,
+            wanted: config.device.clone(),
+            knob: config.knob,
+            gain: config.gain,
+            device: None,
+            line: Line::default(),
+            phase: Phase::Idle { since: now },
+            recovery: Recovery::default(),
+            told_position: None,
+            told_device: None,
+            events: VecDeque::new(),
+        }
+    }
+
+    /// Returns the next event that waits to be told.
+    pub fn event(&mut self) -> Option<PlayerEvent> {
+        self.events.pop_front()
+    }
+
+    /// Puts back an event that could not be told; a position is dropped instead.
+    pub fn untold(&mut self, event: PlayerEvent) {
+        if !matches!(event, PlayerEvent::Position { .. }) {
+            self.events.push_front(event);
+        }
+    }
+
+    /// Does what a message says.
+    pub(super) fn take(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Load(load) => self.load(load, now),
+            Message::Next(load) => self.next(load),
+            Message::Pause => self.pause(now),
+            Message::Resume => self.resume(now),
+            Message::Stop => self.stop(now),
+            Message::Seek(serial, to) => self.seek(serial, to, now),
+            Message::Gain(gain) => {
+                self.gain = gain;
+                if let Some(device) = &self.device {
+                    device.shared().aim(gain);
+                }
+            }
+            Message::Release => {
+                self.pause(now);
+                self.release(now);
+            }
+            Message::Close => {
+                self.cut();
+                self.device = None;
+            }
+        }
+    }
+
+    /// Moves everything on and returns how long nothing will happen by itself; `None` is for ever.
+    pub fn turn(&mut self, now: Instant) -> Option<Duration> {
+        let trouble = self.device.as_mut().and_then(|d| d.stream.as_mut()).and_then(|s| s.trouble());
+        if let Some(error) = trouble {
+            self.lose(error, now);
+        }
+        if let Phase::Waiting { until } = self.phase
+            && now >= until
+        {
+            self.begin(now);
+        }
+        self.progress(now);
+        self.fill();
+        self.hand_over(now);
+        if self.device.is_some() && self.phase.release_at().is_some_and(|at| now >= at) {
+            self.release(now);
+        }
+        self.wait(now)
+    }
+
+    fn load(&mut self, load: Load, now: Instant) {
+        self.cut();
+        match self.open(load) {
+            Ok(active) => {
+                self.line.current = Some(active);
+                self.recovery.reset();
+                self.begin(now);
+            }
+            Err(()) => self.phase = Phase::Idle { since: now },
+        }
+    }
+
+    fn next(&mut self, load: Option<Load>) {
+        self.line.waiting.clear();
+        let Some(load) = load else { return };
+        if let Ok(active) = self.open(load) {
+            self.line.waiting.push_back(active);
+        }
+    }
+
+    /// Opens a load, or says why not.
+    fn open(&mut self, load: Load) -> Result<Active, ()> {
+        let (serial, from) = (load.serial, load.from);
+        let opened = (load.open)().and_then(|sound| (self.decoders)(sound));
+        let active = opened.and_then(|source| Active::new(serial, source, from));
+        active.map_err(|error| self.events.push_back(PlayerEvent::Failed { serial, error }))
+    }
+
+    fn pause(&mut self, now: Instant) {
+        if !self.phase.wants_sound() {
+            return;
+        }
+        if let Some(device) = &self.device {
+            device.shared().run(Swing::Close);
+        }
+        self.phase = Phase::Paused { since: now };
+        if let Some((serial, position)) = self.position() {
+            self.events.push_back(PlayerEvent::Paused { serial, position });
+            self.tell_position(now);
+        }
+    }
+
+    fn resume(&mut self, now: Instant) {
+        if !matches!(self.phase, Phase::Paused { .. }) {
+            return;
+        }
+        let position = self.position();
+        self.phase = Phase::Playing;
+        match &self.device {
+            Some(device) => device.shared().run(Swing::Open),
+            None => self.begin(now),
+        }
+        if let Some((serial, position)) = position {
+            self.events.push_back(PlayerEvent::Resumed { serial, position });
+            self.tell_position(now);
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.cut();
+        if !matches!(self.phase, Phase::Idle { .. }) {
+            self.phase = Phase::Idle { since: now };
+        }
+    }
+
+    fn seek(&mut self, serial: PlaySerial, to: Millis, now: Instant) {
+        if self.line.front() != Some(serial) {
+            return;
+        }
+        let heard = self.device.as_ref().map_or(0, OpenDevice::heard);
+        self.flush();
+        if let Err((serial, error)) = self.line.rewind(heard, Some(to)) {
+            self.events.push_back(PlayerEvent::Failed { serial, error });
+            return self.stop(now);
+        }
+        if self.device.is_some() {
+            self.enter();
+            self.fill();
+        }
+        self.tell_position(now);
+    }
+
+    /// Drops all sound and all that is loaded.
+    fn cut(&mut self) {
+        self.flush();
+        self.line = Line::default();
+    }
+
+    fn flush(&mut self) {
+        if let Some(device) = &self.device {
+            device.shared().expect(Expect::End);
+            device.feed.flush();
+        }
+    }
+
+    /// Opens the device for the current source where it is not open already, and starts its sound.
+    fn begin(&mut self, now: Instant) {
+        let Some(active) = &self.line.current else { return };
+        let (serial, want) = (active.serial, active.want(self.knob));
+        match self.device_for(&want) {
+            Ok(()) => {
+                self.recovery.reset();
+                self.phase = Phase::Playing;
+                self.enter();
+                self.fill();
+                if let Err(error) = self.run() {
+                    self.lose(error, now);
+                }
+            }
+            Err(error) if error.kind() == Kind::Unsupported => {
+                self.cut();
+                self.phase = Phase::Idle { since: now };
+                self.events.push_back(PlayerEvent::Failed { serial, error });
+            }
+            Err(error) => self.lose(error, now),
+        }
+    }
+
+    /// Makes a device ready that takes this; its stream starts in [`Motor::run`], once the ring holds sound.
+    fn device_for(&mut self, want: &Want) -> Result<()> {
+        let good =
+            |device: &OpenDevice| device.takes(want) && !(device.plan.silent && device.plan.notice.is_some());
+        if self.device.as_ref().is_some_and(good) {
+            return Ok(());
+        }
+        // A device cannot be asked or opened while we hold it.
+        self.device = None;
+        let plan = self.output.plan(want)?;
+        let (feed, render) = ring(plan.rate, plan.channels, self.knob, self.gain);
+        self.line.render = Some(render);
+        self.device = Some(OpenDevice { plan, feed, stream: None });
+        Ok(())
+    }
+
+    /// Lets the sound run, and starts the stream of a device that was just made ready.
+    fn run(&mut self) -> Result<()> {
+        let Some(device) = &mut self.device else { return Ok(()) };
+        device.shared().run(Swing::Open);
+        if let Some(render) = self.line.render.take() {
+            device.stream = Some(self.output.start(&device.plan, render)?);
+        }
+        let plan = device.plan.clone();
+        self.tell_device(Device { name: plan.device, silent: plan.silent, open: true, trouble: plan.notice });
+        Ok(())
+    }
+
+    /// Puts the current source behind what is in the ring.
+    fn enter(&mut self) {
+        let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return };
+        device.shared().expect(Expect::More);
+        active.spread(device.plan.channels);
+        if !active.announced {
+            active.announced = true;
+            let about = active.source.about();
+            self.events.push_back(PlayerEvent::Opened {
+                serial: active.serial,
+                format: about.format.clone(),
+                duration: about.duration,
+                seekable: about.seekable,
+                signal: signal(&device.plan, &active.want(self.knob), about.format.clone()),
+            });
+        }
+        let start = device.feed.written();
+        self.line.enter(start);
+    }
+
+    /// Decodes until the ring is full, going from one track to the next where the stream takes both.
+    fn fill(&mut self) {
+        loop {
+            let (Some(device), Some(active)) = (&mut self.device, &mut self.line.current) else { return };
+            let serial = active.serial;
+            let error = match active.write(&mut device.feed) {
+                Ok(true) => None,
+                Ok(false) => return,
+                Err(error) => Some(error),
+            };
+            self.line.retire(device.feed.written(), error);
+            match self.line.waiting.front() {
+                Some(next) if device.takes(&next.want(self.knob)) => {
+                    self.line.current = self.line.waiting.pop_front();
+                    self.enter();
+                }
+                next => {
+                    device.shared().expect(Expect::End);
+                    if next.is_none() {
+                        self.events.push_back(PlayerEvent::NeedNext { serial });
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Starts the track that waits, once the one before is decoded (same form) or heard (another form).
+    fn hand_over(&mut self, now: Instant) {
+        if self.line.current.is_some() || self.phase != Phase::Playing {
+            return;
+        }
+        let Some(next) = self.line.waiting.front() else {
+            if self.line.spans.is_empty() {
+                self.phase = Phase::Idle { since: now };
+            }
+            return;
+        };
+        let gapless = self.device.as_ref().is_some_and(|device| device.takes(&next.want(self.knob)));
+        if gapless || self.line.spans.is_empty() {
+            self.line.current = self.line.waiting.pop_front();
+            self.begin(now);
+        }
+    }
+
+    /// Tells which tracks started and finished, and every 5 s where we are.
+    fn progress(&mut self, now: Instant) {
+        let Some(device) = &self.device else { return };
+        let heard = device.heard();
+        if self.line.progress(heard, now, &mut self.events) {
+            self.tell_position(now);
+        }
+        let due = self.told_position.is_none_or(|at| now.saturating_duration_since(at) >= POSITION_EVERY);
+        if self.phase == Phase::Playing && due {
+            self.tell_position(now);
+        }
+    }
+
+    fn position(&self) -> Option<(PlaySerial, Millis)> {
+        self.line.position(self.device.as_ref().map(OpenDevice::heard))
+    }
+
+    fn tell_position(&mut self, now: Instant) {
+        if let Some((serial, position)) = self.position() {
+            self.told_position = Some(now);
+            let running = self.phase == Phase::Playing;
+            self.events.push_back(PlayerEvent::Position { serial, position, at: now, running });
+        }
+    }
+
+    fn tell_device(&mut self, device: Device) {
+        if self.told_device.as_ref() != Some(&device) {
+            self.told_device = Some(device.clone());
+            self.events.push_back(PlayerEvent::Device(device));
+        }
+    }
+
+    /// Gives the device up after trouble, keeps the place, and asks again later.
+    fn lose(&mut self, error: Error, now: Instant) {
+        self.put_by(now);
+        let name = match (self.device.take(), &self.told_device) {
+            (Some(device), _) => device.plan.device,
+            (None, Some(told)) => told.name.clone(),
+            (None, None) => self.wanted.clone(),
+        };
+        self.line.render = None;
+        tracing::warn!(device = name, %error, "the sound device is in trouble");
+        let trouble = Some(error.to_string());
+        self.tell_device(Device { name, silent: false, open: false, trouble });
+        if self.phase.wants_sound() || self.phase.release_at().is_none() {
+            self.phase = Phase::Waiting { until: now + self.recovery.delay() };
+        }
+    }
+
+    /// Closes the device and keeps the place.
+    fn release(&mut self, now: Instant) {
+        self.put_by(now);
+        let Some(device) = self.device.take() else { return };
+        self.line.render = None;
+        let name = device.plan.device.clone();
+        let silent = device.plan.silent;
+        drop(device);
+        self.tell_device(Device { name, silent, open: false, trouble: None });
+        self.events.push_back(PlayerEvent::Released);
+    }
+
+    /// Takes back what is in the ring but was not heard.
+    fn put_by(&mut self, now: Instant) {
+        let Some(device) = &self.device else { return };
+        let heard = device.heard();
+        self.line.progress(heard, now, &mut self.events);
+        if let Err((serial, error)) = self.line.rewind(heard, None) {
+            self.events.push_back(PlayerEvent::Failed { serial, error });
+            self.line = Line::default();
+        }
+    }
+
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        if !self.events.is_empty() {
+            return Some(OUTBOX_RETRY);
+        }
+        match self.phase {
+            Phase::Playing => {
+                let Some(device) = &self.device else { return Some(LONGEST_TURN) };
+                let mark = self.line.next_mark().map_or(u64::MAX, |at| at.saturating_sub(device.heard()));
+                let until =
+                    Duration::from_secs_f64(mark.min(1 << 20) as f64 / f64::from(device.plan.rate.hz()));
+                Some(until.clamp(SHORTEST_TURN, LONGEST_TURN))
+            }
+            Phase::Waiting { until } => Some(until.saturating_duration_since(now)),
+            Phase::Idle { .. } | Phase::Paused { .. } => {
+                self.device.as_ref()?;
+                self.phase.release_at().map(|at| at.saturating_duration_since(now).min(TROUBLE_TURN))
+            }
+        }
+    }
+}
+
+/// Returns the way of a source to the device of this plan.
+fn signal(plan: &Plan, want: &Want, source: crate::track::AudioFormat) -> SignalPath {
+    let because = plan.because.clone().or_else(|| {
+        if want.bits > plan.sample.bits() {
+            Some(format!("the device takes {} of {} bits", plan.sample.bits(), want.bits))
+        } else {
+            (want.knob == Knob::Box).then(|| "konpo has the volume knob".to_owned())
+        }
+    });
+    SignalPath {
+        source,
+        rate: plan.rate,
+        sample: plan.sample_name.clone(),
+        channels: plan.channels,
+        bit_perfect: because.is_none(),
+        because,
+    }
+}
+
+const POSITION_EVERY: Duration = Duration::from_secs(5);
+const SHORTEST_TURN: Duration = Duration::from_millis(4);
+/// A third of the ring.
+const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// How soon trouble of a held device is noticed.
+const TROUBLE_TURN: Duration = Duration::from_secs(1);
+/// How soon events are offered again to a receiver that did not keep up.
+const OUTBOX_RETRY: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+#[path = "motor_tests.rs"]
+mod tests;

@@ -1,0 +1,94 @@
+//! The sound callback never touches the heap: counted by an allocator of this test program.
+#![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use konpo::player::Knob;
+use konpo::player::gain::Swing;
+use konpo::player::ring::{DeviceSample, Expect, ring};
+use konpo::units::{Gain, SampleRate};
+
+struct Counting;
+
+thread_local! {
+    static TOUCHES: Cell<u64> = const { Cell::new(0) };
+}
+
+fn touch() {
+    // A thread that is ending has no counter any more; it is not the one that is measured.
+    let _ = TOUCHES.try_with(|touches| touches.set(touches.get() + 1));
+}
+
+// SAFETY: every call goes unchanged to the system's allocator; the counter is a plain cell that allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        touch();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        touch();
+        // SAFETY: the pointer came from `System` by this allocator, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        touch();
+        // SAFETY: the pointer came from `System` by this allocator, with this layout.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn touches(run: impl FnOnce()) -> u64 {
+    let before = TOUCHES.with(Cell::get);
+    run();
+    TOUCHES.with(Cell::get) - before
+}
+
+/// Plays, changes the gain, pauses, resumes, seeks, starves, ends: every path of the callback.
+fn check<T: DeviceSample>(knob: Knob) {
+    let (mut feed, mut render) = ring(SampleRate::CD, 2, knob, Gain::from_db(-12));
+    let samples = vec![123_456_789; 8_000];
+    let mut out = vec![T::exact(0); 1_024];
+    let shared = feed.shared().clone();
+    let count = touches(|| {
+        for round in 0..64 {
+            match round {
+                0 => shared.run(Swing::Open),
+                8 => shared.aim(Gain::UNITY),
+                16 => shared.aim(Gain::SILENT),
+                24 => shared.run(Swing::Close),
+                30 => shared.run(Swing::Open),
+                36 => feed.flush(),
+                50 => shared.expect(Expect::End),
+                _ => {}
+            }
+            if round < 44 {
+                feed.write(&samples);
+            }
+            render.fill(&mut out);
+        }
+    });
+    assert_eq!(count, 0);
+    assert!(shared.consumed() > 10_000);
+}
+
+#[test]
+fn the_allocator_counts() {
+    assert!(touches(|| drop(std::hint::black_box(vec![1u8; 100]))) >= 2);
+}
+
+#[test]
+fn the_callback_never_touches_the_heap() {
+    check::<i16>(Knob::Box);
+    check::<i32>(Knob::Box);
+    check::<f32>(Knob::Box);
+    check::<cpal::I24>(Knob::Box);
+    check::<i16>(Knob::Fixed);
+    check::<cpal::I24>(Knob::Fixed);
+}
