@@ -5,7 +5,7 @@
 mod board;
 mod inbox;
 mod stages;
-mod staging;
+pub mod staging;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
@@ -242,7 +242,7 @@ impl Intake {
     /// # Errors
     /// `Busy` when it is on its way already, `Full`, `Offline`, and those of the disk and the database.
     pub async fn pull_item(&self, neighbour: &Neighbour, item: RemoteItem) -> Result<Part> {
-        room_for(&self.inner.library, item.size.unwrap_or_default())?;
+        room_for(&self.inner.library, item.size.unwrap_or_default()).await?;
         let open = self.inner.library.journal_open().await?;
         let same = |row: &JournalRow| {
             row.provenance.device == *neighbour.id.0
