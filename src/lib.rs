@@ -2,22 +2,58 @@
 //!
 //! # The code map
 //! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`].
-//! Then, in the order of a track's way through the box.
+//! Around it: [`config`] and [`cli`] say what is wanted, [`identity`] who this box is.
+//!
+//! Then, in the order of a track's way through the box:
+//! - [`wire`]: messages to bytes and back, pure. [`lan`]: interfaces, who was heard, names. [`http`]: server and client.
+//! - [`media`]: bytes to facts and PCM; `sniff` is the gate in front of every decoder and tag reader.
+//! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row.
+//! - [`beam`]: who is there, what do they offer, fetch it.
+//! - [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
+//! - [`web`]: the HTTP API, a remote control without music state of its own.
+//! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!
 //! # Arrows
-//! `tests/it/arrows.rs` reads `src/` and holds every `crate::name` against the table there.
+//! Data flows one way; a face never touches the shelf or the motor. `tests/it/arrows.rs` reads `src/` and holds every
+//! `crate::name` against the table there.
+//!
+//! # Invariants
+//! No face holds music state beyond the last `State` it told its clients. `hifi::rules` does no I/O and takes `now` as an
+//! argument. `Command` is the only way to change what is heard. The sound callback never touches the heap. A track row
+//! implies a synced file. Only `main` ends the process. Every channel is bounded, every parser has a limit. Nothing is ever
+//! deleted because it is absent. No received file is ever rewritten. No protected file reaches a decoder.
 
-pub mod config;
 pub mod error;
-pub mod identity;
 pub mod offer;
 pub mod query;
 pub mod signal;
 pub mod track;
 pub mod units;
 
+pub mod cli;
+pub mod config;
+pub mod identity;
+
+pub mod wire;
+
+pub mod http;
+pub mod lan;
+
 pub mod media;
+
+pub mod library;
+
+pub mod intake;
+
+pub mod beam;
 
 pub mod player;
 
 pub mod hifi;
+
+pub mod web;
+
+pub mod ctl;
+mod ctl_text;
+pub mod run;
+pub mod seams;

@@ -54,7 +54,9 @@ async fn obey(command: Command) -> Result<ExitCode> {
             let played = tokio::task::spawn_blocking(move || seams::play(&files, &output, json));
             return Ok(verdict(joined(played).await?));
         }
-        Command::Outputs { json } => joined(tokio::task::spawn_blocking(move || seams::outputs(json))).await?,
+        Command::Outputs { json } => {
+            joined(tokio::task::spawn_blocking(move || seams::outputs(json))).await?
+        }
         Command::Neighbours { seconds, interface, address, json } => {
             seams::neighbours(Duration::from_secs(seconds), interface, address, json).await?;
         }
@@ -92,7 +94,8 @@ fn verdict(good: bool) -> ExitCode {
 
 /// The first SIGTERM or SIGINT stops in order; the second ends at once.
 async fn watch_signals(stop: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::error!("signals cannot be watched: only SIGKILL ends konpo");
         return;
     };

@@ -1,0 +1,89 @@
+//! The interfaces we live on: up, multicast, IPv4, and neither loopback nor made by containers, unless listed by name.
+
+use std::net::Ipv4Addr;
+
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
+
+use crate::error::{Error, Result};
+
+/// An IPv4 address of an interface.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Interface {
+    /// The kernel's name.
+    pub name: String,
+    /// The kernel's number.
+    pub index: u32,
+    /// Our address there.
+    pub address: Ipv4Addr,
+    /// Length of the network's prefix, 0..=32.
+    pub prefix: u8,
+}
+
+impl Interface {
+    /// Returns whether an address is on this network.
+    pub fn reaches(&self, address: Ipv4Addr) -> bool {
+        let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
+        u32::from(self.address) & mask == u32::from(address) & mask
+    }
+}
+
+/// Returns the interfaces to use now, by name and address. `only` lists names; empty: every usable one.
+///
+/// # Errors
+/// Those of asking the kernel.
+pub fn usable(only: &[String]) -> Result<Vec<Interface>> {
+    let addresses = getifaddrs().map_err(|error| Error::io("list the network interfaces", error.into()))?;
+    let mut found: Vec<Interface> = addresses
+        .filter_map(|entry| {
+            let name = entry.interface_name;
+            if !is_usable(&name, entry.flags, only) {
+                return None;
+            }
+            let address = entry.address?.as_sockaddr_in()?.ip();
+            let mask = entry.netmask?.as_sockaddr_in()?.ip();
+            let index = if_nametoindex(name.as_str()).ok()?;
+            Some(Interface { name, index, address, prefix: u32::from(mask).leading_ones() as u8 })
+        })
+        .collect();
+    found.sort_by(|a, b| (a.index, a.address).cmp(&(b.index, b.address)));
+    Ok(found)
+}
+
+fn is_usable(name: &str, flags: InterfaceFlags, only: &[String]) -> bool {
+    if !flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING) {
+        return false;
+    }
+    if !only.is_empty() {
+        return only.iter().any(|wanted| wanted == name);
+    }
+    let made = MADE_BY_CONTAINERS.iter().any(|prefix| name.starts_with(prefix));
+    flags.contains(InterfaceFlags::IFF_MULTICAST) && !flags.contains(InterfaceFlags::IFF_LOOPBACK) && !made
+}
+
+/// Networks that lead to no phone: containers, virtual machines, tunnels.
+const MADE_BY_CONTAINERS: [&str; 8] = ["docker", "br-", "veth", "virbr", "tun", "tap", "wg", "zt"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_networks_with_people_are_used() {
+        let up = InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING | InterfaceFlags::IFF_MULTICAST;
+        assert!(is_usable("eth0", up, &[]) && is_usable("wlan0", up, &[]));
+        assert!(!is_usable("docker0", up, &[]) && !is_usable("tun0", up, &[]));
+        assert!(!is_usable("lo", up | InterfaceFlags::IFF_LOOPBACK, &[]));
+        assert!(is_usable("lo", up | InterfaceFlags::IFF_LOOPBACK, &["lo".into()]));
+        assert!(!is_usable("eth0", up, &["eth1".into()]));
+        assert!(!is_usable("eth0", InterfaceFlags::IFF_UP, &[]));
+    }
+
+    #[test]
+    fn a_network_reaches_its_own() {
+        let here = Interface { name: "e".into(), index: 1, address: Ipv4Addr::new(10, 77, 0, 1), prefix: 24 };
+        assert!(here.reaches(Ipv4Addr::new(10, 77, 0, 200)) && !here.reaches(Ipv4Addr::new(10, 77, 1, 1)));
+        let all = Interface { prefix: 0, ..here };
+        assert!(all.reaches(Ipv4Addr::new(8, 8, 8, 8)));
+    }
+}

@@ -1,0 +1,151 @@
+//! The network: interfaces we live on, who was heard on them, names. The SSDP and mDNS sockets for both roles.
+//! Knows nothing of music.
+
+mod avahi;
+pub mod heard;
+pub mod interfaces;
+mod mdns;
+mod ssdp;
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::error::{Error, Kind, Result};
+use crate::lan::heard::Heard;
+use crate::lan::interfaces::Interface;
+use crate::lan::mdns::{Announcement, Name};
+use crate::lan::ssdp::{Ask, Engine};
+
+/// How the network is used.
+#[derive(Debug, Clone)]
+pub struct LanConfig {
+    /// Interfaces by name; empty: every usable one.
+    pub interfaces: Vec<String>,
+    /// The port of the page, announced by name.
+    pub http_port: u16,
+    /// The name of the box.
+    pub name: String,
+    /// Our own devices, never listed as neighbours.
+    pub own_udns: Vec<String>,
+}
+
+/// The network. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lan {
+    heard: watch::Receiver<Arc<Vec<Heard>>>,
+    interfaces: watch::Receiver<Vec<Interface>>,
+    names: watch::Receiver<Arc<Vec<Name>>>,
+    asks: mpsc::Sender<Ask>,
+    label: Arc<str>,
+    tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+impl Lan {
+    /// Listens, searches, announces the page by name.
+    ///
+    /// # Errors
+    /// Those of the sockets.
+    pub async fn start(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
+        let announcement = Announcement {
+            instance: config.name.clone(),
+            label: mdns::label_of(&config.name),
+            port: config.http_port,
+        };
+        let (names_in, names) = watch::channel(Arc::default());
+        let mut lan = Lan::listen(config, stop.clone()).await?;
+        let task = tokio::spawn(mdns::run(announcement, lan.interfaces.clone(), names_in, stop));
+        lan.names = names;
+        lan.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        Ok(lan)
+    }
+
+    /// Listens and searches, without announcing anything.
+    ///
+    /// # Errors
+    /// Those of the sockets.
+    pub async fn listen(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
+        let (heard_in, heard) = watch::channel(Arc::default());
+        let (interfaces_in, interfaces) = watch::channel(interfaces::usable(&config.interfaces)?);
+        let (_, names) = watch::channel(Arc::default());
+        // 64 asks wait; more are refused as busy.
+        let (asks, asked) = mpsc::channel(64);
+        let label = mdns::label_of(&config.name).into();
+        let engine = Engine::open(config.interfaces, config.own_udns, heard_in, interfaces_in)?;
+        let task = tokio::spawn(engine.run(asked, stop));
+        Ok(Lan { heard, interfaces, names, asks, label, tasks: Arc::new(Mutex::new(vec![task])) })
+    }
+
+    /// Waits until every task ended; the stop token must have fallen.
+    pub async fn stopped(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                warn!(%error, "a part of the network ended badly");
+            }
+        }
+    }
+
+    /// Returns who was heard, the longest known first.
+    pub fn heard(&self) -> watch::Receiver<Arc<Vec<Heard>>> {
+        self.heard.clone()
+    }
+
+    /// Returns the interfaces we live on.
+    pub fn interfaces(&self) -> watch::Receiver<Vec<Interface>> {
+        self.interfaces.clone()
+    }
+
+    /// Returns the pages that others announce.
+    pub fn names(&self) -> watch::Receiver<Arc<Vec<Name>>> {
+        self.names.clone()
+    }
+
+    /// Returns our own addresses.
+    pub fn addresses(&self) -> Vec<Ipv4Addr> {
+        self.interfaces.borrow().iter().map(|interface| interface.address).collect()
+    }
+
+    /// Returns our own host label.
+    pub fn host_label(&self) -> String {
+        self.label.to_string()
+    }
+
+    /// Searches everywhere again.
+    ///
+    /// # Errors
+    /// `Busy` when too much is asked, `Stopped`.
+    pub fn search(&self) -> Result<()> {
+        self.ask(Ask::Search)
+    }
+
+    /// Searches at one address.
+    ///
+    /// # Errors
+    /// As [`Lan::search`].
+    pub fn probe(&self, address: Ipv4Addr) -> Result<()> {
+        self.ask(Ask::Probe(address))
+    }
+
+    /// Says that a device did not answer: the second time in a row it is hidden, and everybody is searched again.
+    pub fn failed(&self, udn: &str) {
+        // A full channel only delays that.
+        let _later = self.ask(Ask::Failed(udn.to_owned()));
+    }
+
+    /// Says that a device answered.
+    pub fn answered(&self, udn: &str) {
+        let _later = self.ask(Ask::Answered(udn.to_owned()));
+    }
+
+    fn ask(&self, ask: Ask) -> Result<()> {
+        self.asks.try_send(ask).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Error::new(Kind::Busy, "the network is asked too much at once"),
+            mpsc::error::TrySendError::Closed(_) => Error::new(Kind::Stopped, "konpo is stopping"),
+        })
+    }
+}
