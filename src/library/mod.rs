@@ -4,7 +4,7 @@ mod arrive;
 pub mod check;
 mod ledger;
 mod place;
-mod read;
+pub mod read;
 mod root;
 mod store;
 mod upgrade;
@@ -361,6 +361,14 @@ impl Library {
     pub async fn add(&self, new: NewCopy) -> Result<Added> {
         let inner = self.inner.clone();
         self.inner.store.write(move |c| arrive::add(&inner, c, new, &mut |_| Ok(()))).await
+    }
+
+    /// Returns the track that an arrival ended in; `None` while it is not on the shelf.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn arrived(&self, event: OfferId) -> Result<Option<TrackId>> {
+        self.inner.store.read(move |c| tracks::of_event(c, event)).await
     }
 
     /// Moves every copy of a track to the trash.

@@ -1,0 +1,387 @@
+//! The drop folder: whatever lies there quietly is moved into staging under a row of the journal. What cannot be taken goes
+//! back under its name and is left alone until it changes. One task; the folder itself is read off the tasks' threads.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tracing::{debug, info, warn};
+
+use crate::error::{Error, Kind, Result};
+use crate::intake::Inner;
+use crate::intake::staging::{blocking, move_new, part_name_of_inbox, staging_dir};
+use crate::library::JournalRow;
+use crate::offer::{OfferId, Provenance, Stage, Verdict};
+use crate::units::{ByteCount, UnixTime};
+
+/// By what a changed file is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its time of change, nanoseconds since 1970.
+    pub modified: i128,
+}
+
+/// What the row of a file of the drop folder keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its path below the drop folder, as the bytes it has on disk.
+    path: Vec<u8>,
+    /// What it was when it was taken.
+    pub mark: Mark,
+}
+
+/// When a file was first seen as it is.
+#[derive(Debug, Clone, Copy)]
+struct Since {
+    mark: Mark,
+    at: Instant,
+}
+
+impl Mark {
+    /// Returns the mark of a file.
+    pub fn of(metadata: &fs::Metadata) -> Mark {
+        let modified = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+        Mark { size: metadata.len(), modified }
+    }
+}
+
+impl Taken {
+    /// Returns what is kept of a path below the drop folder.
+    pub fn new(path: &Path, mark: Mark) -> Taken {
+        Taken { path: path.as_os_str().as_bytes().to_vec(), mark }
+    }
+
+    /// Returns what a row keeps; `None` for a row of another way in.
+    pub fn of(row: &JournalRow) -> Option<Taken> {
+        if row.provenance.way != WAY {
+            return None;
+        }
+        serde_json::from_str(&row.facts).ok()
+    }
+
+    /// Returns the path below the drop folder.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(OsString::from_vec(self.path.clone()))
+    }
+
+    /// Returns this as a row keeps it.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn to_facts(&self) -> Result<String> {
+        serde_json::to_string(self).map_err(|error| Error::with(Kind::Internal, "write a row's facts", error))
+    }
+}
+
+/// Returns what earlier runs left in the drop folder. `recent` is newest first; the newest row of a path counts.
+pub fn left_before(recent: &[JournalRow]) -> HashMap<PathBuf, Mark> {
+    let mut found = HashMap::new();
+    for row in recent {
+        if let Some(taken) = Taken::of(row) {
+            let left = match &row.verdict {
+                Some(Verdict::Refused { code, .. }) if code != "gone" => Some(taken.mark),
+                _ => None,
+            };
+            found.entry(taken.path()).or_insert(left);
+        }
+    }
+    found.into_iter().filter_map(|(path, mark)| Some((path, mark?))).collect()
+}
+
+/// Looks after the drop folder until the stop token falls.
+pub async fn run(inner: Arc<Inner>) {
+    let nudge = Arc::new(Notify::new());
+    let mut watcher = None;
+    let mut growing = HashMap::new();
+    loop {
+        if watcher.is_none() {
+            watcher = watch(&inner, nudge.clone()).await;
+        }
+        let wait = match look(&inner, &mut growing, Instant::now()).await {
+            Ok(wait) => wait.unwrap_or(BETWEEN_LOOKS),
+            Err(error) => {
+                debug!(%error, "the drop folder cannot be read now");
+                BETWEEN_LOOKS
+            }
+        };
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            () = tokio::time::sleep(wait) => {}
+            () = nudge.notified() => tokio::select! {
+                () = inner.stop.cancelled() => return,
+                () = tokio::time::sleep(BREATH) => {}
+            },
+        }
+    }
+}
+
+/// Watches for changes; without a watcher the looks from time to time must do.
+async fn watch(inner: &Arc<Inner>, nudge: Arc<Notify>) -> Option<RecommendedWatcher> {
+    let library = inner.library.clone();
+    let watched = blocking(move || {
+        let inbox = library.inbox_dir()?;
+        let failed = |error| Error::with(Kind::Internal, "watch the drop folder", error);
+        let mut watcher = notify::recommended_watcher(move |_| nudge.notify_one()).map_err(failed)?;
+        watcher.watch(&inbox, RecursiveMode::Recursive).map_err(failed)?;
+        Ok(watcher)
+    });
+    watched.await.inspect_err(|error| debug!(%error, "the drop folder is looked at from time to time")).ok()
+}
+
+/// Looks once, and takes what is quiet. Returns when to look again, when some file is not.
+async fn look(
+    inner: &Arc<Inner>,
+    growing: &mut HashMap<PathBuf, Since>,
+    now: Instant,
+) -> Result<Option<Duration>> {
+    let library = inner.library.clone();
+    let seen = blocking(move || {
+        let mut seen = Vec::new();
+        walk(&library.inbox_dir()?, Path::new(""), 0, &mut seen);
+        seen.sort();
+        Ok(seen)
+    })
+    .await?;
+    let left = inner.left().clone();
+    let (quiet, again) = decide(growing, &left, seen, now);
+    for (path, mark) in quiet {
+        if inner.stop.is_cancelled() {
+            return Ok(None);
+        }
+        take(inner, &path, mark).await?;
+    }
+    Ok(again)
+}
+
+/// Finds the files below a folder. One that cannot be read now is found by a later look.
+fn walk(inbox: &Path, below: &Path, depth: u32, seen: &mut Vec<(PathBuf, Mark)>) {
+    for entry in fs::read_dir(inbox.join(below)).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if waits(&name.to_string_lossy()) || seen.len() >= MOST_FILES {
+            continue;
+        }
+        let path = below.join(&name);
+        // Of a link itself: what it points to is not ours to move.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() && depth < DEEPEST {
+            walk(inbox, &path, depth + 1, seen);
+        } else if metadata.is_file() {
+            seen.push((path, Mark::of(&metadata)));
+        }
+    }
+}
+
+impl PartialOrd for Mark {
+    fn partial_cmp(&self, other: &Mark) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Mark {
+    fn cmp(&self, other: &Mark) -> std::cmp::Ordering {
+        (self.size, self.modified).cmp(&(other.size, other.modified))
+    }
+}
+
+/// Names that programs give to files they are still writing, and what desktops leave in every folder.
+fn waits(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.starts_with('.')
+        || [".part", ".tmp", ".crdownload", "~"].iter().any(|end| name.ends_with(end))
+        || ["thumbs.db", "desktop.ini"].contains(&name.as_str())
+}
+
+/// Returns the files that did not change for a while, and when the next one may be quiet.
+fn decide(
+    growing: &mut HashMap<PathBuf, Since>,
+    left: &HashMap<PathBuf, Mark>,
+    seen: Vec<(PathBuf, Mark)>,
+    now: Instant,
+) -> (Vec<(PathBuf, Mark)>, Option<Duration>) {
+    let mut before = std::mem::take(growing);
+    let (mut quiet, mut again) = (Vec::new(), None::<Duration>);
+    for (path, mark) in seen {
+        if left.get(&path) == Some(&mark) {
+            continue;
+        }
+        let since = before.remove(&path).filter(|since| since.mark == mark).unwrap_or(Since { mark, at: now });
+        let waited = now.saturating_duration_since(since.at);
+        if waited >= QUIET {
+            quiet.push((path, mark));
+        } else {
+            let rest = QUIET - waited;
+            again = Some(again.map_or(rest, |again| again.min(rest)));
+            growing.insert(path, since);
+        }
+    }
+    (quiet, again)
+}
+
+/// Takes a file: the row first, with the name it is going to have, then the move, then the row again.
+async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark) -> Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let row = JournalRow {
+        id: OfferId(0),
+        stage: Stage::Offered,
+        part: Some(part_name_of_inbox(&name)),
+        provenance: Provenance {
+            way: WAY.to_owned(),
+            device: String::new(),
+            device_name: "Inbox".to_owned(),
+            original_name: name,
+            remote: String::new(),
+        },
+        item: None,
+        size: Some(ByteCount(mark.size)),
+        etag: None,
+        verdict: None,
+        facts: Taken::new(path, mark).to_facts()?,
+        at: UnixTime::now(),
+    };
+    take_again(inner, row).await
+}
+
+/// Moves the file of a row into staging, wherever a power cut interrupted that.
+pub async fn take_again(inner: &Arc<Inner>, mut row: JournalRow) -> Result<()> {
+    let Some(mut taken) = Taken::of(&row) else { return Ok(()) };
+    row.stage = Stage::Offered;
+    let size = row.size.unwrap_or_default();
+    inner.keep(&mut row, size).await?;
+    let part = staging_dir(&inner.library).await?.join(row.part.as_deref().unwrap_or_default());
+    let library = inner.library.clone();
+    let path = taken.path();
+    let moved = blocking(move || {
+        let from = library.inbox_dir()?.join(&path);
+        let failed = |error| Error::io(format!("take {}", from.display()), error);
+        let file = fs::File::open(&from).map_err(failed)?;
+        let mark = Mark::of(&file.metadata().map_err(failed)?);
+        file.sync_all().map_err(failed)?;
+        move_new(&from, &part)?;
+        Ok(mark)
+    })
+    .await;
+    match moved {
+        Ok(mark) => {
+            taken.mark = mark;
+            row.facts = taken.to_facts()?;
+            row.size = Some(ByteCount(mark.size));
+            row.stage = Stage::Staged;
+            inner.keep(&mut row, ByteCount(mark.size)).await?;
+            inner.work.notify_one();
+            Ok(())
+        }
+        Err(error) if matches!(error.kind(), Kind::Offline | Kind::Stopped) => Err(error),
+        Err(error) => {
+            // Somebody removed it, it may not be read, or another disk is mounted there.
+            info!(%error, "a file stays in the drop folder");
+            let gone = error.kind() == Kind::NotFound;
+            let code = if gone { "gone" } else { "unsupported" };
+            if !gone {
+                inner.left().insert(taken.path(), taken.mark);
+            }
+            let verdict = Verdict::Refused { code: code.to_owned(), reason: error.to_string() };
+            inner.end(&mut row, verdict, ByteCount(0)).await
+        }
+    }
+}
+
+/// Brings a file back that cannot be taken, and leaves it alone from now on. `row` keeps where it lies.
+pub async fn give_back(inner: &Inner, row: &mut JournalRow, part: PathBuf, leave: Leave) -> Result<()> {
+    let Some(taken) = Taken::of(row) else { return Ok(()) };
+    let (library, path) = (inner.library.clone(), taken.path());
+    let (path, mark) = blocking(move || {
+        let inbox = library.inbox_dir()?;
+        let path = super::staging::put_back(&inbox, &path, &part)?;
+        let metadata = fs::metadata(inbox.join(&path)).map_err(|error| Error::io("look at a file", error))?;
+        Ok((path, Mark::of(&metadata)))
+    })
+    .await?;
+    row.facts = Taken::new(&path, mark).to_facts()?;
+    match leave {
+        Leave::UntilItChanges => {
+            warn!(path = %path.display(), "a file stays in the drop folder");
+            inner.left().insert(path, mark);
+        }
+        Leave::No => {}
+    }
+    Ok(())
+}
+
+/// Whether a file that went back is taken again as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Only when its size or time changes.
+    UntilItChanges,
+    /// As soon as it is quiet.
+    No,
+}
+
+/// The way's name in the ledger.
+pub const WAY: &str = "inbox";
+/// A file that did not change for so long is whole: copying programs write more often.
+const QUIET: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
+/// While a file is being copied, changes come by the thousand.
+const BREATH: Duration = Duration::from_millis(500);
+const DEEPEST: u32 = 8;
+/// The rest is found once these are taken.
+const MOST_FILES: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(size: u64) -> Vec<(PathBuf, Mark)> {
+        vec![("a.flac".into(), Mark { size, modified: 7 })]
+    }
+
+    #[test]
+    fn a_file_is_taken_once_it_is_quiet_for_two_seconds() {
+        let (mut growing, none) = (HashMap::new(), HashMap::new());
+        let start = Instant::now();
+        let mut at = |ms: u64, size: u64| {
+            let (quiet, again) =
+                decide(&mut growing, &none, seen(size), start + Duration::from_millis(ms));
+            (quiet.len(), again.map(|again| again.as_millis()))
+        };
+        assert_eq!(at(0, 10), (0, Some(2000)));
+        assert_eq!(at(1500, 10), (0, Some(500)));
+        assert_eq!(at(1900, 20), (0, Some(2000)), "it grew");
+        assert_eq!(at(3900, 20), (1, None));
+    }
+
+    #[test]
+    fn what_was_refused_is_left_alone_until_it_changes() {
+        let left = HashMap::from([(PathBuf::from("a.flac"), Mark { size: 10, modified: 7 })]);
+        let (mut growing, start) = (HashMap::new(), Instant::now());
+        assert_eq!(decide(&mut growing, &left, seen(10), start), (vec![], None));
+        assert_eq!(decide(&mut growing, &left, seen(11), start), (vec![], Some(QUIET)));
+        assert_eq!(decide(&mut growing, &left, seen(11), start + QUIET).0.len(), 1);
+    }
+
+    #[test]
+    fn unfinished_and_hidden_files_wait_and_subfolders_are_walked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir_all(folder.path().join("Album/empty")).expect("made");
+        fs::create_dir_all(folder.path().join(".hidden")).expect("made");
+        for name in ["Album/1.mp3", "a.part", "b.TMP", "c.crdownload", "d~", ".e", ".hidden/f.mp3", "g.mp3"] {
+            fs::write(folder.path().join(name), "x").expect("written");
+        }
+        let mut seen = Vec::new();
+        walk(folder.path(), Path::new(""), 0, &mut seen);
+        seen.sort();
+        let names: Vec<_> = seen.iter().map(|(path, _)| path.to_string_lossy().into_owned()).collect();
+        assert_eq!(names, ["Album/1.mp3", "g.mp3"]);
+        assert!(folder.path().join("Album/empty").exists());
+    }
+}

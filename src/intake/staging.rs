@@ -1,0 +1,542 @@
+//! Part files: bytes on their way in, in the hidden folder of the music disk, each under a row of the journal.
+//! At the start they are held against the journal. Nothing here reads what the bytes are.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+use tracing::{debug, info, warn};
+
+use crate::error::{Error, Kind, Result};
+use crate::intake::inbox::{self, Taken};
+use crate::intake::stages::{AtStart, Found, at_start};
+use crate::intake::{Inner, board};
+use crate::library::{JournalRow, Library};
+use crate::offer::{OfferId, RemoteItem, Stage, Verdict};
+use crate::track::TrackId;
+use crate::units::ByteCount;
+
+/// The way in of one file's bytes. Dropped, it leaves what is here for the next time.
+#[derive(Debug)]
+pub struct Part {
+    held: Held,
+    row: JournalRow,
+    file: File,
+    path: PathBuf,
+    here: u64,
+    /// Bytes in all as the transfer announced them; what the listing says is only a hint.
+    announced: Option<u64>,
+    /// Up to here the disk was asked for room.
+    room: u64,
+}
+
+/// Marks a file as being written, as long as it lives.
+#[derive(Debug)]
+struct Held {
+    inner: Arc<Inner>,
+    id: OfferId,
+}
+
+impl Part {
+    /// Makes the row and an empty file.
+    pub(in crate::intake) async fn new(inner: Arc<Inner>, mut row: JournalRow) -> Result<Part> {
+        inner.keep(&mut row, ByteCount(0)).await?;
+        Part::open(inner, row).await
+    }
+
+    /// Takes up a row that broke off.
+    pub(in crate::intake) async fn again(
+        inner: Arc<Inner>,
+        mut row: JournalRow,
+        item: RemoteItem,
+    ) -> Result<Part> {
+        if row.stage != Stage::Offered || inner.held().contains(&row.id) {
+            return Err(Error::new(Kind::Busy, format!("{} is on its way already", row.provenance.original_name)));
+        }
+        let before = row.item.replace(item).and_then(|item| item.size);
+        let now = row.item.as_ref().and_then(|item| item.size);
+        let mut part = Part::open(inner, row).await?;
+        if part.here > 0 && (before != now || now.is_some_and(|size| part.here > size.0)) {
+            part.restart().await?;
+        } else {
+            let (inner, here) = (part.held.inner.clone(), ByteCount(part.here));
+            inner.keep(&mut part.row, here).await?;
+        }
+        Ok(part)
+    }
+
+    async fn open(inner: Arc<Inner>, row: JournalRow) -> Result<Part> {
+        let held = Held::new(inner.clone(), row.id)?;
+        let folder = staging_dir(&inner.library).await?;
+        let path = folder.join(row.part.as_deref().unwrap_or_default());
+        let failed = |error| Error::io("open a part file", error);
+        let file = File::options().append(true).create(true).open(&path).await.map_err(failed)?;
+        let here = file.metadata().await.map_err(failed)?.len();
+        Ok(Part { held, row, file, path, here, announced: None, room: here })
+    }
+
+    /// Returns the journal's number of it.
+    pub fn id(&self) -> OfferId {
+        self.row.id
+    }
+
+    /// Returns how many bytes are here: where to go on.
+    pub fn offset(&self) -> u64 {
+        self.here
+    }
+
+    /// Returns the entity tag or date of the bytes that are here, for If-Range.
+    pub fn etag(&self) -> Option<&str> {
+        self.row.etag.as_deref()
+    }
+
+    /// Throws away what is here: the file over there is another one now.
+    ///
+    /// # Errors
+    /// Those of the disk and the database.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.file.set_len(0).await.map_err(|error| Error::io("empty a part file", error))?;
+        (self.here, self.room, self.announced) = (0, 0, None);
+        self.row.etag = None;
+        let inner = self.held.inner.clone();
+        inner.keep(&mut self.row, ByteCount(0)).await
+    }
+
+    /// Notes what the transfer announced: the bytes of the whole file, not of the range, and its tag or date.
+    ///
+    /// # Errors
+    /// `Full`, `Offline`, `Invalid` when more is here than there is and the part must be restarted, and those of the database.
+    pub async fn begin(&mut self, size: Option<u64>, etag: Option<String>) -> Result<()> {
+        if let Some(size) = size {
+            if size < self.here {
+                return Err(Error::new(Kind::Invalid, "more bytes are here than the file has now"));
+            }
+            if size > LARGEST_FILE {
+                return Err(too_large());
+            }
+            room_for(&self.held.inner.library, ByteCount(size - self.here)).await?;
+            self.room = size;
+        }
+        self.announced = size;
+        self.row.size = size.map(ByteCount).or(self.row.size);
+        self.row.etag = etag;
+        let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
+        inner.keep(&mut self.row, here).await
+    }
+
+    /// Adds bytes at the end.
+    ///
+    /// # Errors
+    /// `Full`, `Offline`, `Damaged` when more comes than was announced, and those of the disk.
+    ///
+    /// # Cancel
+    /// A dropped future may leave some of the bytes written, but counted by nobody: drop the part as well, and open it again.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let end = self.here + bytes.len() as u64;
+        if self.announced.is_some_and(|size| end > size) {
+            return Err(Error::new(Kind::Damaged, "more bytes came than were announced"));
+        }
+        if end > LARGEST_FILE {
+            return Err(too_large());
+        }
+        if end > self.room {
+            room_for(&self.held.inner.library, ByteCount(ROOM_STEP)).await?;
+            self.room = end + ROOM_STEP;
+        }
+        if let Err(error) = self.file.write_all(&bytes).await {
+            return Err(self.failed("write a part file", error).await);
+        }
+        self.here = end;
+        self.held.inner.notes.received(self.row.id, ByteCount(end));
+        Ok(())
+    }
+
+    /// Ends the transfer: the bytes are made durable and wait for the worker.
+    ///
+    /// # Errors
+    /// `Unreachable` when bytes are missing (what is here stays), and those of the disk and the database.
+    pub async fn finish(mut self) -> Result<()> {
+        let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
+        if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
+            // What is in flight reaches the file before anybody opens it again.
+            if let Err(error) = self.file.flush().await {
+                return Err(self.failed("write a part file", error).await);
+            }
+            let what = format!("the transfer broke off after {} of {size} bytes", self.here);
+            return Err(Error::new(Kind::Unreachable, what));
+        }
+        let synced = match self.file.flush().await {
+            Ok(()) => self.file.sync_all().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = synced {
+            return Err(self.failed("sync a part file", error).await);
+        }
+        let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
+        blocking(move || sync_folder(&folder)).await?;
+        self.row.stage = Stage::Staged;
+        self.row.size = Some(ByteCount(self.here));
+        let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
+        inner.keep(&mut self.row, here).await?;
+        drop(self);
+        inner.work.notify_one();
+        Ok(())
+    }
+
+    /// Ends the transfer without the file. It is not offered as new again unless the code is `full` or `gone`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn refuse(mut self, code: &str, reason: &str) -> Result<()> {
+        let verdict = Verdict::Refused { code: code.to_owned(), reason: reason.to_owned() };
+        let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
+        inner.end(&mut self.row, verdict, here).await?;
+        info!(name = self.row.provenance.original_name, code, reason, "not taken");
+        let path = self.path.clone();
+        drop(self);
+        blocking(move || remove(&path)).await
+    }
+
+    /// Tells a disk that is gone from other trouble.
+    async fn failed(&self, what: &str, error: std::io::Error) -> Error {
+        let library = self.held.inner.library.clone();
+        match blocking(move || library.staging_dir()).await {
+            Err(offline) => offline,
+            Ok(_) => Error::io(what, error),
+        }
+    }
+}
+
+impl Held {
+    fn new(inner: Arc<Inner>, id: OfferId) -> Result<Held> {
+        if !inner.held().insert(id) {
+            return Err(Error::new(Kind::Busy, "this file is on its way already"));
+        }
+        Ok(Held { inner, id })
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.inner.held().remove(&self.id);
+    }
+}
+
+/// Holds the journal against the staging folder after a start, and puts every file back on its way.
+pub async fn take_up(inner: &Arc<Inner>) -> Result<()> {
+    let folder = match staging_dir(&inner.library).await {
+        Ok(folder) => folder,
+        Err(error) => {
+            warn!(%error, "files on their way in wait");
+            return Ok(());
+        }
+    };
+    let inbox = inner.library.inbox_dir()?;
+    let mut known = HashSet::new();
+    for mut row in inner.library.journal_open().await? {
+        known.extend(row.part.clone());
+        let part = folder.join(row.part.as_deref().unwrap_or_default());
+        let taken = Taken::of(&row);
+        let (there, size, lies) = {
+            let (part, from) = (part.clone(), taken.as_ref().map(|taken| inbox.join(taken.path())));
+            blocking(move || {
+                let size = fs::metadata(&part).ok().filter(fs::Metadata::is_file).map(|found| found.len());
+                Ok((size.is_some(), ByteCount(size.unwrap_or(0)), from.is_some_and(|from| from.is_file())))
+            })
+            .await?
+        };
+        let shelved = if there { None } else { inner.library.arrived(row.id).await? };
+        let found = Found { part: there, inbox: taken.as_ref().map(|_| lies), shelved: shelved.is_some() };
+        match at_start(row.stage, found) {
+            AtStart::Wait => inner.notes.put(board::arrival(&row, size)),
+            AtStart::Work => {
+                if row.stage == Stage::Offered {
+                    row.stage = Stage::Staged;
+                    inner.keep(&mut row, size).await?;
+                }
+                inner.notes.put(board::arrival(&row, size));
+            }
+            AtStart::TakeAgain => inbox::take_again(inner, row).await?,
+            AtStart::Shelved => {
+                if let Some(track) = shelved {
+                    let verdict = verdict_of(inner, track).await?;
+                    let size = row.size.unwrap_or_default();
+                    inner.end(&mut row, verdict, size).await?;
+                }
+            }
+            AtStart::Gone => {
+                let reason = "its bytes are gone".to_owned();
+                inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, ByteCount(0)).await?;
+            }
+        }
+    }
+    blocking(move || clean(&folder, &inbox, &known)).await
+}
+
+/// Returns what became of a file that was stored just before the power cut.
+async fn verdict_of(inner: &Inner, track: TrackId) -> Result<Verdict> {
+    let found = inner.library.get(&[track]).await?.into_iter().flatten().next();
+    let copy = found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
+    Ok(match copy {
+        Some(copy) if copy.protection.is_locked() => Verdict::Locked { track, protection: copy.protection },
+        _ => Verdict::Stored { track },
+    })
+}
+
+/// Removes part files that no row knows. What came from the drop folder may be the only copy and goes back there.
+fn clean(folder: &Path, inbox: &Path, known: &HashSet<String>) -> Result<()> {
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("list the staging folder", error))?;
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let text = name.to_string_lossy();
+        if known.contains(text.as_ref()) || !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            continue;
+        }
+        if let Some(own) = text.strip_prefix(FROM_INBOX) {
+            warn!(name = own, "a file of the drop folder lost its row and goes back");
+            put_back(inbox, Path::new(own), &entry.path())?;
+        } else {
+            debug!(name = %text, "a part file without a row is removed");
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Moves a file into the drop folder under its name, or the next free one. Returns where it lies, below the folder.
+///
+/// # Errors
+/// Those of the disk; the file then still lies where it was.
+/// # Blocks
+/// As long as the disk takes.
+pub fn put_back(inbox: &Path, name: &Path, from: &Path) -> Result<PathBuf> {
+    let folder = name.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(inbox.join(folder)).map_err(|error| Error::io("make a folder in the drop folder", error))?;
+    let stem = name.file_stem().unwrap_or_default();
+    for number in 1..MOST_NAMESAKES {
+        let mut file = stem.to_owned();
+        if number > 1 {
+            file.push(format!(" ({number})"));
+        }
+        if let Some(extension) = name.extension() {
+            file.push(".");
+            file.push(extension);
+        }
+        let back = folder.join(file);
+        if move_new(from, &inbox.join(&back))? {
+            return Ok(back);
+        }
+    }
+    Err(Error::new(Kind::Internal, format!("find a name for {} in the drop folder", name.display())))
+}
+
+/// Moves a file on one disk, durably, never over another. Returns false when something is there.
+///
+/// # Errors
+/// Those of the disk.
+/// # Blocks
+/// As long as the disk takes.
+pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
+    let failed = |error| Error::io(format!("move {} to {}", from.display(), to.display()), error);
+    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
+        Ok(()) => {}
+        Err(nix::errno::Errno::EEXIST) => return Ok(false),
+        // exFAT and some network disks do not know the flag; only konpo and the owner write here.
+        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
+            if fs::symlink_metadata(to).is_ok() {
+                return Ok(false);
+            }
+            fs::rename(from, to).map_err(failed)?;
+        }
+        Err(errno) => return Err(failed(errno.into())),
+    }
+    for folder in [to.parent(), from.parent()].into_iter().flatten() {
+        sync_folder(folder)?;
+    }
+    Ok(true)
+}
+
+/// Removes a file; one that is gone is no error.
+///
+/// # Errors
+/// Those of the disk.
+/// # Blocks
+/// As long as the disk takes.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(format!("remove {}", path.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn sync_folder(path: &Path) -> Result<()> {
+    let synced = fs::File::open(path).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| Error::io(format!("sync the folder {}", path.display()), error))
+}
+
+/// Runs file work off the tasks' threads.
+///
+/// # Errors
+/// Those of the work; `Internal` when it panics.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::with(Kind::Internal, "work on a file", error))?
+}
+
+/// Returns the folder of part files; the look at the disk is done off the tasks' threads.
+///
+/// # Errors
+/// `Offline`.
+pub async fn staging_dir(library: &Library) -> Result<PathBuf> {
+    let library = library.clone();
+    blocking(move || library.staging_dir()).await
+}
+
+/// Makes sure that the disk has room for a file and a reserve.
+///
+/// # Errors
+/// `Full` with the bytes needed, `Offline`.
+pub async fn room_for(library: &Library, size: ByteCount) -> Result<()> {
+    let library = library.clone();
+    let free = blocking(move || library.free_space()).await?;
+    let needed = size.saturating_add(RESERVE);
+    if needed > free {
+        let what = format!("the disk is full: {needed} are needed and {free} are free");
+        return Err(Error::new(Kind::Full, what));
+    }
+    Ok(())
+}
+
+fn too_large() -> Error {
+    Error::new(Kind::Unsupported, format!("files above {} are not taken", ByteCount(LARGEST_FILE)))
+}
+
+/// Returns the name a neighbour's file goes by: its title, and the extension of its URL or type.
+pub fn name_of(item: &RemoteItem) -> String {
+    let path = item.url.split(['?', '#']).next().unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let mime = item.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let by_type = || EXTENSIONS.iter().find(|(known, _)| *known == mime).map(|(_, extension)| *extension);
+    let extension = extension_of(last).or_else(by_type);
+    let title: String = item.title.chars().take(LONGEST_TITLE).collect();
+    let title = if title.trim().is_empty() { last.to_owned() } else { title };
+    match extension {
+        Some(extension) if extension_of(&title).is_none_or(|own| !own.eq_ignore_ascii_case(extension)) => {
+            format!("{title}.{extension}")
+        }
+        _ => title,
+    }
+}
+
+/// Returns a new name for a part file. It keeps the extension, a hint for the reader of the bytes.
+pub fn part_name(original: &str) -> String {
+    let extension = extension_of(original).unwrap_or("part").to_ascii_lowercase();
+    format!("{}.{extension}", uuid::Uuid::new_v4().simple())
+}
+
+/// Returns a new name for a part file that comes from the drop folder.
+pub fn part_name_of_inbox(original: &str) -> String {
+    format!("{FROM_INBOX}{}", part_name(original))
+}
+
+fn extension_of(name: &str) -> Option<&str> {
+    let (stem, extension) = name.rsplit_once('.')?;
+    let plain = (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    (plain && !stem.is_empty()).then_some(extension)
+}
+
+/// Part files of the drop folder are told by their name even when the journal is lost.
+const FROM_INBOX: &str = "inbox-";
+/// Stays free beside every file on its way in.
+const RESERVE: ByteCount = ByteCount(64_000_000);
+/// Above anything that is sold as one track.
+const LARGEST_FILE: u64 = 8 << 30;
+/// Bytes between two looks at the room while the size is not known.
+const ROOM_STEP: u64 = 16 << 20;
+const LONGEST_TITLE: usize = 160;
+const MOST_NAMESAKES: u32 = 1000;
+/// IANA media types and the ones phones use, with the extension of their files.
+const EXTENSIONS: [(&str, &str); 16] = [
+    ("audio/mpeg", "mp3"),
+    ("audio/mp3", "mp3"),
+    ("audio/flac", "flac"),
+    ("audio/x-flac", "flac"),
+    ("audio/mp4", "m4a"),
+    ("audio/x-m4a", "m4a"),
+    ("audio/m4a", "m4a"),
+    ("audio/aac", "aac"),
+    ("audio/ogg", "ogg"),
+    ("application/ogg", "ogg"),
+    ("audio/opus", "opus"),
+    ("audio/wav", "wav"),
+    ("audio/x-wav", "wav"),
+    ("audio/aiff", "aiff"),
+    ("audio/x-aiff", "aiff"),
+    ("audio/x-ms-wma", "wma"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(title: &str, url: &str, mime: &str) -> RemoteItem {
+        RemoteItem {
+            object_id: "1".into(),
+            url: url.into(),
+            size: None,
+            mime: mime.into(),
+            title: title.into(),
+            artist: None,
+            album: None,
+            track: None,
+            duration: None,
+        }
+    }
+
+    #[test]
+    fn a_file_is_named_by_its_title_and_what_it_is() {
+        for (title, url, mime, want) in [
+            ("Song", "http://a/b/22.flac", "audio/x-flac", "Song.flac"),
+            ("Song", "http://a/b/22", "audio/mpeg; charset=x", "Song.mp3"),
+            ("Song.mp3", "http://a/22.mp3?x=1.wav", "audio/mpeg", "Song.mp3"),
+            ("", "http://a/b/22.ogg", "", "22.ogg"),
+            ("Vol. 2", "http://a/b", "", "Vol. 2"),
+        ] {
+            assert_eq!(name_of(&item(title, url, mime)), want, "{title:?} {url:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_goes_back_under_the_next_free_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let inbox = folder.path().join("Inbox");
+        let from = folder.path().join("part");
+        for want in ["a/b.wav", "a/b (2).wav"] {
+            fs::write(&from, want).expect("written");
+            let back = put_back(&inbox, Path::new("a/b.wav"), &from).expect("moved");
+            assert_eq!(back, Path::new(want));
+            assert_eq!(fs::read_to_string(inbox.join(back)).expect("there"), want);
+        }
+    }
+
+    #[test]
+    fn what_no_row_knows_is_removed_unless_it_is_the_owners_only_copy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (staging, inbox) = (folder.path().join("staging"), folder.path().join("Inbox"));
+        fs::create_dir_all(&staging).expect("made");
+        for name in ["known.wav", "stray.wav", "inbox-x.wav"] {
+            fs::write(staging.join(name), name).expect("written");
+        }
+        clean(&staging, &inbox, &HashSet::from(["known.wav".to_owned()])).expect("cleaned");
+        assert!(staging.join("known.wav").exists());
+        assert_eq!(fs::read_dir(&staging).expect("there").count(), 1);
+        assert!(inbox.join("x.wav").exists());
+    }
+}
