@@ -56,7 +56,10 @@ impl Part {
         item: RemoteItem,
     ) -> Result<Part> {
         if row.stage != Stage::Offered || inner.held().contains(&row.id) {
-            return Err(Error::new(Kind::Busy, format!("{} is on its way already", row.provenance.original_name)));
+            return Err(Error::new(
+                Kind::Busy,
+                format!("{} is on its way already", row.provenance.original_name),
+            ));
         }
         let before = row.item.replace(item).and_then(|item| item.size);
         let now = row.item.as_ref().and_then(|item| item.size);
@@ -281,7 +284,8 @@ pub async fn take_up(inner: &Arc<Inner>) -> Result<()> {
 /// Returns what became of a file that was stored just before the power cut.
 async fn verdict_of(inner: &Inner, track: TrackId) -> Result<Verdict> {
     let found = inner.library.get(&[track]).await?.into_iter().flatten().next();
-    let copy = found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
+    let copy =
+        found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
     Ok(match copy {
         Some(copy) if copy.protection.is_locked() => Verdict::Locked { track, protection: copy.protection },
         _ => Verdict::Stored { track },
@@ -316,7 +320,8 @@ fn clean(folder: &Path, inbox: &Path, known: &HashSet<String>) -> Result<()> {
 /// As long as the disk takes.
 pub fn put_back(inbox: &Path, name: &Path, from: &Path) -> Result<PathBuf> {
     let folder = name.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(inbox.join(folder)).map_err(|error| Error::io("make a folder in the drop folder", error))?;
+    fs::create_dir_all(inbox.join(folder))
+        .map_err(|error| Error::io("make a folder in the drop folder", error))?;
     let stem = name.file_stem().unwrap_or_default();
     for number in 1..MOST_NAMESAKES {
         let mut file = stem.to_owned();
@@ -448,7 +453,8 @@ pub fn part_name_of_inbox(original: &str) -> String {
 
 fn extension_of(name: &str) -> Option<&str> {
     let (stem, extension) = name.rsplit_once('.')?;
-    let plain = (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let plain =
+        (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (plain && !stem.is_empty()).then_some(extension)
 }
 

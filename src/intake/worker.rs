@@ -45,7 +45,10 @@ struct Facts {
 enum Went {
     Done,
     Shelved(Verdict),
-    Unfit { code: &'static str, reason: String },
+    Unfit {
+        code: &'static str,
+        reason: String,
+    },
     /// It is still being written in the drop folder.
     Unquiet,
 }
@@ -69,7 +72,9 @@ pub async fn run(inner: Arc<Inner>) {
             },
             Err(error) => {
                 warn!(%error, "the journal cannot be read");
-                let Next::Again(delay) = next(Stage::Staged, Outcome::Trouble(Kind::Full), idle) else { return };
+                let Next::Again(delay) = next(Stage::Staged, Outcome::Trouble(Kind::Full), idle) else {
+                    return;
+                };
                 idle += 1;
                 sleep(&inner.stop, delay).await;
             }
