@@ -127,7 +127,8 @@ impl Client {
                 return Ok(reply);
             }
             let to = reply.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let to = to.ok_or_else(|| Error::new(Kind::Damaged, format!("get {url}: a redirect to nowhere")))?;
+            let to =
+                to.ok_or_else(|| Error::new(Kind::Damaged, format!("get {url}: a redirect to nowhere")))?;
             url = join(&url, to)?;
         }
         Err(Error::new(Kind::Invalid, format!("get {url}: more than {MOST_REDIRECTS} redirects")))
@@ -143,7 +144,9 @@ impl Client {
         let port = uri.port_u16().unwrap_or(80);
         let address = resolve(host.trim_matches(['[', ']']), port, &options.allow).await;
         let address = address.map_err(|error| Error::with(error.kind(), format!("get {url}"), error))?;
-        let slow = || Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect));
+        let slow = || {
+            Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect))
+        };
         let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
         let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
         let stream = stream.map_err(broke)?;
@@ -159,10 +162,12 @@ impl Client {
             let _seen_there = connection.await;
         }));
         let request = request(&uri, options).map_err(|_| wrong("it cannot be asked"))?;
-        let late = || Error::new(Kind::Unreachable, format!("get {url}: no answer within {:?}", options.stall));
+        let late =
+            || Error::new(Kind::Unreachable, format!("get {url}: no answer within {:?}", options.stall));
         let answer = timeout(options.stall, sender.send_request(request)).await.map_err(|_| late())?;
         let (parts, body) = answer.map_err(broke)?.into_parts();
-        let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let length =
+            parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.trim().parse().ok());
         let range = parts.headers.get(header::CONTENT_RANGE).and_then(|v| content_range(v.to_str().ok()?));
         Ok(Reply {
             status: parts.status,
@@ -188,11 +193,14 @@ impl Reply {
     pub async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
             let what = || format!("read {}", self.url);
-            let late = |_| Error::new(Kind::Unreachable, format!("{}: nothing came for {:?}", what(), self.stall));
+            let late =
+                |_| Error::new(Kind::Unreachable, format!("{}: nothing came for {:?}", what(), self.stall));
             let frame = timeout(self.stall, self.body.frame()).await;
             match frame.map_err(late)? {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(Error::with(Kind::Unreachable, format!("read {}", self.url), error)),
+                Some(Err(error)) => {
+                    return Err(Error::with(Kind::Unreachable, format!("read {}", self.url), error));
+                }
                 Some(Ok(frame)) => {
                     // Trailers are of no use here.
                     if let Ok(data) = frame.into_data() {
@@ -340,7 +348,8 @@ mod tests {
         };
         let (port, stop) = server(Router::new().route("/", get(echo))).await;
         let options = GetOptions { from: 5, if_range: Some("\"x\"".into()), ..GetOptions::copy(local()) };
-        let reply = Client::new().get(&format!("http://127.0.0.1:{port}/"), &options).await.expect("answered");
+        let reply =
+            Client::new().get(&format!("http://127.0.0.1:{port}/"), &options).await.expect("answered");
         assert_eq!(reply.range, Some((5, Some(10))));
         assert_eq!(reply.whole(100).await.expect("read"), b"bytes=5- \"x\"");
         stop.cancel();

@@ -75,12 +75,21 @@ mod tests {
         hosts.set_addresses(vec!["10.0.0.2".parse().expect("an address")]);
         hosts.set_labels(vec!["living-room".into()]);
         for host in [
-            "10.0.0.2", "10.0.0.2:8200", "127.0.0.1:1", "localhost:8200", "[::1]:8200", "living-room.local",
-            "Living-Room.local.", "living-room", "music.EXAMPLE",
+            "10.0.0.2",
+            "10.0.0.2:8200",
+            "127.0.0.1:1",
+            "localhost:8200",
+            "[::1]:8200",
+            "living-room.local",
+            "Living-Room.local.",
+            "living-room",
+            "music.EXAMPLE",
         ] {
             assert!(hosts.allows(host), "{host}");
         }
-        for host in ["10.0.0.3", "evil.example", "", "a b", "10.0.0.2.evil.example", "local", ".local", "x:y:z"] {
+        for host in
+            ["10.0.0.3", "evil.example", "", "a b", "10.0.0.2.evil.example", "local", ".local", "x:y:z"]
+        {
             assert!(!hosts.allows(host), "{host}");
         }
     }

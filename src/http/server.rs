@@ -118,8 +118,9 @@ impl Room {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let _turn = turn;
-            let service =
-                hyper::service::service_fn(move |request: http::Request<Incoming>| answer(request.map(Body::new)));
+            let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+                answer(request.map(Body::new))
+            });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder
                 .timer(TokioTimer::new())
@@ -182,10 +183,15 @@ mod tests {
         let app = Router::new().route("/", get(|| async { "hello" }));
         let stop = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, app, Hosts::new(&[]), stop.clone()));
-        let ours = ask(port, &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n")).await;
+        let ours =
+            ask(port, &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"))
+                .await;
         assert!(ours.starts_with("HTTP/1.1 200") && ours.ends_with("hello"), "{ours}");
         let foreign = ask(port, "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
-        assert!(foreign.starts_with("HTTP/1.1 421") && foreign.contains("application/problem+json"), "{foreign}");
+        assert!(
+            foreign.starts_with("HTTP/1.1 421") && foreign.contains("application/problem+json"),
+            "{foreign}"
+        );
         let none = ask(port, "GET / HTTP/1.0\r\n\r\n").await;
         assert!(none.starts_with("HTTP/1.0 421"), "{none}");
         // An idle connection does not hold the end.

@@ -76,7 +76,8 @@ impl Avahi {
         }
         let name = format!("{}{tail}", what.instance);
         let txt: Vec<Vec<u8>> = vec![b"path=/".to_vec()];
-        let entry = (ANY_INTERFACE, IPV4, 0u32, name.as_str(), "_http._tcp", "", host.as_str(), what.port, txt);
+        let entry =
+            (ANY_INTERFACE, IPV4, 0u32, name.as_str(), "_http._tcp", "", host.as_str(), what.port, txt);
         group.call::<_, _, ()>("AddService", &entry).await?;
         group.call::<_, _, ()>("Commit", &()).await
     }

@@ -75,7 +75,8 @@ impl Table {
             return false;
         }
         let expires = now + here.max_age;
-        let is_server = [":device:MediaServer:", ":service:ContentDirectory:"].iter().any(|k| here.kind.contains(k));
+        let is_server =
+            [":device:MediaServer:", ":service:ContentDirectory:"].iter().any(|k| here.kind.contains(k));
         if let Some(entry) = self.known.get_mut(&here.udn) {
             entry.heard.expires = expires.max(entry.heard.expires);
             // The other messages of a set say nothing new of the place.
@@ -87,7 +88,8 @@ impl Table {
             entry.heard.location = here.location;
             entry.heard.boot_id = here.boot_id;
             entry.heard.server = here.server;
-            (entry.heard.from, entry.heard.interface, entry.heard.local) = (way.from, way.interface, way.local);
+            (entry.heard.from, entry.heard.interface, entry.heard.local) =
+                (way.from, way.interface, way.local);
             return was != (false, entry.heard.location.clone(), entry.heard.boot_id);
         }
         if !is_server || self.known.len() >= MOST_DEVICES {
@@ -194,7 +196,11 @@ mod tests {
         assert!(table.take(here("a", SERVER, "http://x/"), way(), now));
         assert!(!table.take(here("a", SERVER, "http://x/"), way(), now));
         assert!(!table.take(here("me", SERVER, "http://x/"), way(), now));
-        assert!(!table.take(here("r", "urn:schemas-upnp-org:device:MediaRenderer:1", "http://x/"), way(), now));
+        assert!(!table.take(
+            here("r", "urn:schemas-upnp-org:device:MediaRenderer:1", "http://x/"),
+            way(),
+            now
+        ));
         assert_eq!(table.shown().len(), 1);
         // The same device at another place.
         assert!(table.take(here("a", SERVER, "http://y/"), way(), now));

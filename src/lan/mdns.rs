@@ -128,7 +128,8 @@ async fn publish(
     }
     let host = format!("{}.local.", announcement.label);
     let ips: Vec<IpAddr> = addresses.into_iter().map(IpAddr::V4).collect();
-    let info = ServiceInfo::new(SERVICE, &announcement.instance, &host, &ips[..], announcement.port, &TXT[..]);
+    let info =
+        ServiceInfo::new(SERVICE, &announcement.instance, &host, &ips[..], announcement.port, &TXT[..]);
     match info.and_then(|info| daemon.register(info)) {
         Ok(()) => true,
         Err(error) => {

@@ -144,7 +144,9 @@ impl Lan {
 
     fn ask(&self, ask: Ask) -> Result<()> {
         self.asks.try_send(ask).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::new(Kind::Busy, "the network is asked too much at once"),
+            mpsc::error::TrySendError::Full(_) => {
+                Error::new(Kind::Busy, "the network is asked too much at once")
+            }
             mpsc::error::TrySendError::Closed(_) => Error::new(Kind::Stopped, "konpo is stopping"),
         })
     }

@@ -62,7 +62,8 @@ impl Engine {
         heard: watch::Sender<Arc<Vec<Heard>>>,
         interfaces: watch::Sender<Vec<Interface>>,
     ) -> Result<Engine> {
-        let listener = listener().map_err(|error| Error::io("listen for announcements on port 1900", error))?;
+        let listener =
+            listener().map_err(|error| Error::io("listen for announcements on port 1900", error))?;
         let started = Instant::now();
         Ok(Engine {
             only,

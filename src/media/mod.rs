@@ -2,6 +2,9 @@
 
 pub mod decode;
 pub mod fingerprint;
+pub mod purchase;
+pub mod raw;
+pub mod sniff;
 pub mod sound;
-pub mod text;
 pub mod tags;
+pub mod text;

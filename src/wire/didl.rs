@@ -228,7 +228,9 @@ fn duration(text: &str) -> Option<Millis> {
         seconds = seconds.checked_mul(60)?.checked_add(part.trim().parse().ok()?)?;
     }
     let millis = match fraction.split_once('/') {
-        Some((over, under)) => over.parse::<u64>().ok()?.checked_mul(1000)?.checked_div(under.parse().ok()?)?,
+        Some((over, under)) => {
+            over.parse::<u64>().ok()?.checked_mul(1000)?.checked_div(under.parse().ok()?)?
+        }
         None if fraction.is_empty() => 0,
         None => {
             let digits: String = fraction.chars().take(3).collect();
@@ -260,7 +262,10 @@ mod tests {
     #[test]
     fn a_page_of_minidlna_is_read() {
         let didl = parse(PAGE).expect("well formed");
-        assert_eq!((didl.containers[0].id.as_str(), didl.containers[0].title.as_str()), ("64", "Browse & Folders"));
+        assert_eq!(
+            (didl.containers[0].id.as_str(), didl.containers[0].title.as_str()),
+            ("64", "Browse & Folders")
+        );
         let item = &didl.items[0];
         assert_eq!((item.title.as_str(), item.artist.as_deref()), ("夢 🎵 A&B", Some("Artist")));
         assert_eq!((item.track, item.ref_id.as_deref()), (Some(3), Some("64$0")));
@@ -268,7 +273,10 @@ mod tests {
         assert_eq!((res.size, res.duration), (Some(ByteCount(1234)), Some(Millis(201_500))));
         assert_eq!(res.url, "http://10.77.0.2:8200/MediaItems/22.flac?a=1&b=2");
         assert_eq!((res.mime().as_str(), res.is_http(), res.is_converted()), ("audio/x-flac", true, false));
-        assert_eq!((item.resources[1].mime().as_str(), item.resources[1].is_converted()), ("audio/l16", true));
+        assert_eq!(
+            (item.resources[1].mime().as_str(), item.resources[1].is_converted()),
+            ("audio/l16", true)
+        );
     }
 
     #[test]

@@ -93,7 +93,10 @@ fn here(head: &Head<'_>, kind: &str) -> Option<Here> {
 
 /// `uuid:U` or `uuid:U::…` (UDA 1.0, 1.1.4).
 fn udn(usn: &str) -> Option<String> {
-    let rest = usn.trim().get(5..).filter(|_| usn.trim().get(..5).is_some_and(|p| p.eq_ignore_ascii_case("uuid:")))?;
+    let rest = usn
+        .trim()
+        .get(5..)
+        .filter(|_| usn.trim().get(..5).is_some_and(|p| p.eq_ignore_ascii_case("uuid:")))?;
     let udn = rest.split("::").next().unwrap_or(rest).trim().to_ascii_lowercase();
     let plain = |c: char| c.is_ascii_graphic() && !"/\\<>\"".contains(c);
     (!udn.is_empty() && udn.len() <= 128 && udn.chars().all(plain)).then_some(udn)
@@ -158,7 +161,8 @@ mod tests {
         let answer = ALIVE.replace("NOTIFY * HTTP/1.1", "HTTP/1.1 200 OK").replace("NT:", "ST:");
         assert!(matches!(parse(answer.as_bytes()), Some(Message::Here(_))));
         // A device without a SERVER header is a device all the same.
-        let bare: String = answer.lines().filter(|l| !l.starts_with("SERVER")).map(|l| format!("{l}\r\n")).collect();
+        let bare: String =
+            answer.lines().filter(|l| !l.starts_with("SERVER")).map(|l| format!("{l}\r\n")).collect();
         assert!(matches!(parse(bare.as_bytes()), Some(Message::Here(here)) if here.server.is_empty()));
     }
 

@@ -1,0 +1,146 @@
+//! Native FLAC (RFC 9639).
+
+use crate::error::{Error, Kind, Result};
+use crate::media::raw::RawTag;
+use crate::media::sniff::Sniffed;
+use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::vorbis;
+use crate::track::{Codec, Container};
+use crate::units::{Frames, SampleRate};
+
+/// Says what the FLAC stream at `start` is; `raw` are the tags in front of it.
+///
+/// # Errors
+/// `Damaged` when it breaks off, in its head or before the last frame that STREAMINFO promises.
+pub fn sniff(look: &mut Look<'_>, start: u64, mut raw: Vec<RawTag>) -> Result<Sniffed> {
+    let mut at = start + 4;
+    let mut info = None;
+    for _ in 0..MOST_BLOCKS {
+        let head = look.exact(at, 4)?;
+        let (kind, length) = (head[0] & 0x7f, be(&head, 1, 3));
+        match kind {
+            0 if length >= 34 => info = Some(look.exact(at + 4, 34)?),
+            4 if length <= LARGEST_COMMENTS => {
+                raw.extend(vorbis::comments(&look.exact(at + 4, length as usize)?))
+            }
+            127 => return Err(broken()),
+            _ => {}
+        }
+        at += 4 + length;
+        if head[0] & 0x80 != 0 {
+            break;
+        }
+    }
+    let info = info.ok_or_else(broken)?;
+    if at >= look.len() {
+        return Err(Error::new(Kind::Damaged, "the FLAC file breaks off before its first sound"));
+    }
+    // RFC 9639, 8.2: 20 bits rate, 3 channels - 1, 5 bits - 1, 36 samples.
+    let packed = be(&info, 10, 8);
+    let total = packed & 0xf_ffff_ffff;
+    let mut sniffed = Sniffed::new(Container::Flac, Codec::Flac, at..look.len());
+    sniffed.format.rate = SampleRate::new((packed >> 44) as u32);
+    sniffed.format.channels = Some((packed >> 41 & 7) as u16 + 1);
+    sniffed.format.bits = Some((packed >> 36 & 31) as u16 + 1);
+    sniffed.format.frames = (total > 0).then_some(Frames(total));
+    sniffed.raw = raw;
+    let fixed_block = (be(&info, 0, 2), be(&info, 2, 2));
+    if total > 0 && look.len() < u64::MAX {
+        check_end(look, at, total, fixed_block)?;
+    }
+    Ok(sniffed)
+}
+
+/// Finds the last frame and holds its end against the promised length. A file without any frame header near its end
+/// (a long tail of other bytes) is left to the decoder.
+fn check_end(look: &mut Look<'_>, audio: u64, total: u64, (smallest, largest): (u64, u64)) -> Result<()> {
+    let from = look.len().saturating_sub(TAIL).max(audio);
+    let tail = look.some(from, TAIL as usize)?;
+    let mut last = None;
+    for at in 0..tail.len().saturating_sub(6) {
+        // Sync code, then a header whose CRC-8 is right (RFC 9639, 9.1).
+        if tail[at] == 0xff
+            && tail[at + 1] & 0xfe == 0xf8
+            && let Some((number, block)) = header(&tail[at..])
+        {
+            let variable = tail[at + 1] & 1 == 1;
+            let first = if variable { number } else { number.saturating_mul(smallest.max(1)) };
+            if smallest == largest || variable {
+                last = Some(first.saturating_add(block));
+            }
+        }
+    }
+    match last {
+        Some(end) if end < total => {
+            let lost = 100 - end.saturating_mul(100) / total.max(1);
+            Err(Error::new(
+                Kind::Damaged,
+                format!("the FLAC file breaks off: the last {} % are missing", lost.max(1)),
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a frame header: its coded number and block size. `None` when it is none.
+fn header(bytes: &[u8]) -> Option<(u64, u64)> {
+    let (sizes, format) = (*bytes.get(2)?, *bytes.get(3)?);
+    let (block_code, rate_code) = (sizes >> 4, sizes & 0x0f);
+    if block_code == 0 || rate_code == 15 || format >> 4 > 10 || format & 1 == 1 {
+        return None;
+    }
+    let (number, used) = coded_number(bytes.get(4..)?)?;
+    let mut at = 4 + used;
+    let block = match block_code {
+        1 => 192,
+        2..=5 => 576 << (block_code - 2),
+        6 => be(bytes, at, 1) + 1,
+        7 => be(bytes, at, 2) + 1,
+        _ => 256 << (block_code - 8),
+    };
+    at += match block_code {
+        6 => 1,
+        7 => 2,
+        _ => 0,
+    };
+    at += match rate_code {
+        12 => 1,
+        13 | 14 => 2,
+        _ => 0,
+    };
+    (crc8(bytes.get(..at)?) == *bytes.get(at)?).then_some((number, block))
+}
+
+/// The number in the manner of UTF-8, up to 36 bits (RFC 9639, 9.1.5).
+fn coded_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let first = *bytes.first()?;
+    let ones = first.leading_ones() as usize;
+    match ones {
+        0 => Some((u64::from(first), 1)),
+        2..=7 => {
+            let mut number = u64::from(first) & (0x7f >> ones);
+            for &byte in bytes.get(1..ones)? {
+                (byte & 0xc0 == 0x80).then_some(())?;
+                number = number << 6 | u64::from(byte & 0x3f);
+            }
+            Some((number, ones))
+        }
+        _ => None,
+    }
+}
+
+/// RFC 9639, 9.1.8: polynomial x^8 + x^2 + x + 1, initial 0.
+fn crc8(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 != 0 { crc << 1 ^ 0x07 } else { crc << 1 })
+    })
+}
+
+fn broken() -> Error {
+    Error::new(Kind::Damaged, "the head of the FLAC file is broken")
+}
+
+const MOST_BLOCKS: usize = 1024;
+const LARGEST_COMMENTS: u64 = 16 << 20;
+/// A frame of 8 channels of 24 bits and 4,608 samples is far smaller.
+const TAIL: u64 = 256 << 10;

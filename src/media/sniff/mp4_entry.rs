@@ -1,0 +1,290 @@
+//! Sample entries of MP4: the codec, the lock, and the store's boxes beside them (reference purchases 1.1 and 2.1).
+
+use crate::error::Result;
+use crate::media::raw::{RawTag, RawValue};
+use crate::media::sniff::AacConfig;
+use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::mp4::{Block, next_box};
+use crate::media::sniff::mpeg::AAC_RATES;
+use crate::track::{Codec, Evidence, PersonalBytes, Protection, Purchase, PurchaseLevel};
+use crate::units::{ByteCount, SampleRate};
+
+/// What the first sound entry of `stsd` says.
+#[derive(Debug)]
+pub struct Entry {
+    /// The coding.
+    pub codec: Codec,
+    /// The lock.
+    pub protection: Protection,
+    /// Frames per second.
+    pub rate: Option<SampleRate>,
+    /// Channels.
+    pub channels: Option<u16>,
+    /// Bits of lossless material.
+    pub bits: Option<u16>,
+    /// The AAC configuration.
+    pub aac: Option<AacConfig>,
+    /// What `pinf` or `sinf` prove.
+    pub purchase: Option<Purchase>,
+    /// The store's boxes as raw tags, with the places of those that name the buyer.
+    pub raw: Vec<RawTag>,
+}
+
+/// Reads the first entry; `None` when it is no sound.
+///
+/// # Errors
+/// Those of reading.
+pub fn first(look: &mut Look<'_>, stsd: &Block, boxes: &mut usize) -> Result<Option<Entry>> {
+    let Some(block) = next_box(look, stsd.at + 8, stsd.end, boxes)? else { return Ok(None) };
+    let codec = match &block.name {
+        b"mp4a" | b"drms" | b"enca" => Codec::Other,
+        b"alac" => Codec::Alac,
+        b"fLaC" => Codec::Flac,
+        b"Opus" => Codec::Opus,
+        b".mp3" => Codec::Mp3,
+        b"samr" | b"sawb" | b"sevc" | b"sqcp" => Codec::Speech,
+        b"sowt" | b"twos" | b"lpcm" | b"in24" => Codec::Pcm,
+        b"aavd" => Codec::Other,
+        b"drmi" | b"encv" => {
+            // A locked film is a locked file: it may not reach a decoder by its sound either.
+            let protection = locked_by(&block.name);
+            return Ok(Some(Entry { protection, ..empty(Codec::Other) }));
+        }
+        _ => return Ok(None),
+    };
+    let head = look.some(block.at, 28)?;
+    let mut entry = empty(codec);
+    entry.protection = locked_by(&block.name);
+    entry.channels = u16::try_from(be(&head, 16, 2)).ok();
+    entry.bits = codec.is_lossless().then(|| be(&head, 18, 2) as u16);
+    entry.rate = SampleRate::new(be(&head, 24, 2) as u32);
+    // QuickTime versions 1 and 2 have longer heads.
+    let skip = match be(&head, 8, 2) {
+        1 => 28 + 16,
+        2 => 28 + 36,
+        _ => 28,
+    };
+    let mut at = block.at + skip;
+    while let Some(child) = next_box(look, at, block.end, boxes)? {
+        match &child.name {
+            b"esds" => esds(look, &child, &mut entry)?,
+            b"alac" => alac(look, &child, &mut entry)?,
+            b"pinf" | b"sinf" => sinf(look, &child, &mut entry, boxes)?,
+            b"adrm" | b"aabd" => entry.protection = Protection::Audible,
+            _ => {}
+        }
+        at = child.end;
+    }
+    Ok(Some(entry))
+}
+
+fn empty(codec: Codec) -> Entry {
+    Entry {
+        codec,
+        protection: Protection::None,
+        rate: None,
+        channels: None,
+        bits: None,
+        aac: None,
+        purchase: None,
+        raw: Vec::new(),
+    }
+}
+
+fn locked_by(name: &[u8; 4]) -> Protection {
+    match name {
+        b"drms" | b"drmi" => Protection::FairPlay { user_id: None },
+        b"enca" | b"encv" => Protection::Cenc { scheme: String::new(), systems: Vec::new() },
+        b"aavd" => Protection::Audible,
+        _ => Protection::None,
+    }
+}
+
+/// ISO/IEC 14496-1, 7.2.6: descriptors inside each other, the last holds the AudioSpecificConfig.
+fn esds(look: &mut Look<'_>, block: &Block, entry: &mut Entry) -> Result<()> {
+    let bytes = look.some(block.at, ((block.end - block.at) as usize).min(256))?;
+    let mut at = 4;
+    for _ in 0..8 {
+        let Some(&tag) = bytes.get(at) else { return Ok(()) };
+        at += 1;
+        // The length in 7-bit groups.
+        while bytes.get(at).is_some_and(|b| b & 0x80 != 0) {
+            at += 1;
+        }
+        at += 1;
+        match tag {
+            3 => {
+                let flags = be(&bytes, at + 2, 1);
+                at += 3 + if flags & 0x80 != 0 { 2 } else { 0 };
+            }
+            4 => {
+                // objectTypeIndication: 0x40 AAC, 0x66-0x68 MPEG-2 AAC, 0x69 and 0x6b MPEG audio.
+                match be(&bytes, at, 1) {
+                    0x69 | 0x6b => entry.codec = Codec::Mp3,
+                    0x40 | 0x66..=0x68 => entry.codec = Codec::AacLc,
+                    _ => {}
+                }
+                at += 13;
+            }
+            5 => {
+                config(bytes.get(at..).unwrap_or_default(), entry);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+/// ISO/IEC 14496-3, 1.6.2.1: 5 bits type, 4 bits rate, 4 bits channels; SBR by type 5, 29 or the sync extension 0x2b7.
+fn config(bytes: &[u8], entry: &mut Entry) {
+    let bits =
+        bytes.iter().take(16).fold((0u128, 0u32), |(n, count), &b| (n << 8 | u128::from(b), count + 8));
+    let mut place = 0;
+    let mut take = |count: u32| {
+        let from = bits.1.checked_sub(place + count)?;
+        place += count;
+        Some((bits.0 >> from & ((1 << count) - 1)) as u32)
+    };
+    let Some(object_type) = take(5) else { return };
+    let rate =
+        take(4).and_then(|index| if index == 15 { take(24) } else { AAC_RATES.get(index as usize).copied() });
+    let channels = take(4);
+    let mut sbr = matches!(object_type, 5 | 29);
+    let full = if sbr {
+        take(4).and_then(|index| if index == 15 { take(24) } else { AAC_RATES.get(index as usize).copied() })
+    } else {
+        None
+    };
+    // Three flags of GASpecificConfig, then perhaps the extension.
+    if object_type == 2 && take(3).is_some() && take(11) == Some(0x2b7) && take(5) == Some(5) {
+        sbr = take(1) == Some(1);
+    }
+    entry.aac = Some(AacConfig { object_type: object_type as u8, sbr });
+    entry.codec = match (object_type, sbr) {
+        (_, true) => Codec::HeAac,
+        (2, false) => Codec::AacLc,
+        _ => Codec::Other,
+    };
+    entry.rate = full.or(rate).and_then(SampleRate::new).or(entry.rate);
+    if let Some(channels @ 1..=7) = channels {
+        entry.channels = Some(if channels == 7 { 8 } else { channels as u16 });
+    }
+}
+
+/// Apple Lossless cookie: bit depth at 5, channels at 9, rate at 20, behind the box's version.
+fn alac(look: &mut Look<'_>, block: &Block, entry: &mut Entry) -> Result<()> {
+    let bytes = look.some(block.at + 4, 24)?;
+    if bytes.len() == 24 {
+        entry.bits = Some(u16::from(bytes[5]));
+        entry.channels = Some(u16::from(bytes[9]));
+        entry.rate = SampleRate::new(be(&bytes, 20, 4) as u32).or(entry.rate);
+    }
+    Ok(())
+}
+
+/// `pinf` of a protection-free purchase and `sinf` of a locked one have the same children.
+fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize) -> Result<()> {
+    let plus = &block.name == b"pinf";
+    let place = if plus { "mp4:pinf" } else { "mp4:sinf" };
+    let mut scheme = String::new();
+    let mut at = block.at;
+    while let Some(child) = next_box(look, at, block.end, boxes)? {
+        match &child.name {
+            b"schm" => {
+                scheme = look.some(child.at + 4, 4)?.iter().map(|&b| char::from(b)).collect();
+            }
+            b"frma" if !plus => {
+                let original = look.some(child.at, 4)?;
+                entry.codec = if original == b"alac" { Codec::Alac } else { entry.codec };
+            }
+            b"schi" => schi(look, &child, place, entry, boxes)?,
+            _ => {}
+        }
+        at = child.end;
+    }
+    match &mut entry.protection {
+        Protection::Cenc { scheme: kept, .. } => *kept = scheme.clone(),
+        // ISMACryp and anything else under `enca` or `mp4a` that names a scheme of its own.
+        Protection::None if !plus && scheme != "itun" => entry.protection = Protection::UnknownEncrypted,
+        _ => {}
+    }
+    if scheme == "itun" || plus {
+        let evidence = entry.raw.iter().map(|tag| Evidence {
+            place: tag.place.clone(),
+            text: tag.text().unwrap_or_default(),
+            personal: tag.personal.is_some(),
+        });
+        let fact = |name: &str| {
+            let place = format!("{place}/{name}");
+            entry.raw.iter().find(|tag| tag.place == place).and_then(RawTag::text)
+        };
+        entry.purchase = Some(Purchase {
+            store: "itunes".into(),
+            country: None,
+            bought_at: None,
+            item_id: fact("song"),
+            album_id: None,
+            transaction_id: fact("tran"),
+            account: fact("name"),
+            level: PurchaseLevel::Embedded,
+            evidence: evidence.collect(),
+        });
+    }
+    Ok(())
+}
+
+fn schi(look: &mut Look<'_>, block: &Block, place: &str, entry: &mut Entry, boxes: &mut usize) -> Result<()> {
+    let mut at = block.at;
+    while let Some(child) = next_box(look, at, block.end, boxes)? {
+        let size = (child.end - child.at).min(512) as usize;
+        let tag = |name: &str, value, offset: u64, length: u64| {
+            let personal = Some(PersonalBytes { offset: ByteCount(offset), length: ByteCount(length) });
+            RawTag { personal, ..RawTag::new(format!("{place}/{name}"), value) }
+        };
+        match &child.name {
+            b"user" => {
+                let user = be(&look.some(child.at, 4)?, 0, 4);
+                if let Protection::FairPlay { user_id } = &mut entry.protection {
+                    *user_id = Some(user as u32);
+                }
+                entry.raw.push(tag("user", RawValue::Number(user as i64), child.at, 4));
+            }
+            b"name" => {
+                let bytes = look.some(child.at, size)?;
+                let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+                let name = String::from_utf8_lossy(&bytes[..end]).into_owned();
+                entry.raw.push(tag("name", RawValue::Text(name), child.at, child.end - child.at));
+            }
+            b"righ" => {
+                let bytes = look.some(child.at, size)?;
+                for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4])
+                {
+                    let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
+                    let number = RawValue::Number(be(pair, 4, 4) as i64);
+                    if name == "tran" {
+                        entry.raw.push(tag("tran", number, child.at + i as u64 * 8 + 4, 4));
+                    } else {
+                        entry.raw.push(RawTag::new(format!("{place}/{name}"), number));
+                    }
+                }
+            }
+            _ => {}
+        }
+        at = child.end;
+    }
+    Ok(())
+}
+
+/// Names of systems in `pssh` (reference purchases 2.1).
+pub fn system_name(id: &[u8]) -> String {
+    const WIDEVINE: [u8; 4] = [0xed, 0xef, 0x8b, 0xa9];
+    const PLAY_READY: [u8; 4] = [0x9a, 0x04, 0xf0, 0x79];
+    const FAIR_PLAY: [u8; 4] = [0x94, 0xce, 0x86, 0xfb];
+    match id.get(..4) {
+        Some(start) if start == WIDEVINE => "Widevine".into(),
+        Some(start) if start == PLAY_READY => "PlayReady".into(),
+        Some(start) if start == FAIR_PLAY => "FairPlay".into(),
+        _ => id.iter().map(|b| format!("{b:02x}")).collect(),
+    }
+}

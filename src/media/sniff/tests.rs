@@ -1,0 +1,1 @@
+//! What the sniffers say of files made here.
