@@ -229,7 +229,7 @@ fn decide(
 }
 
 /// Takes a file: the row first, with the name it is going to have, then the move, then the row again.
-async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark) -> Result<()> {
+pub(in crate::intake) async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let row = JournalRow {
         id: OfferId(0),
