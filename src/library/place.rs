@@ -92,7 +92,7 @@ fn stem_of(name: &str) -> &str {
 
 /// Marks that change the direction or width of text without being seen; they disguise extensions.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    matches!(c, '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Names that Windows keeps for devices, with or without an extension.
