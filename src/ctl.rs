@@ -200,9 +200,10 @@ async fn send(daemon: &Daemon, method: Method, path: &str, body: Option<Value>) 
             let uri: http::Uri = url.parse().map_err(|_| wrong())?;
             let host = uri.host().filter(|_| uri.scheme_str() == Some("http")).ok_or_else(wrong)?;
             let port = uri.port_u16().unwrap_or(80);
-            let stream = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port))
-                .await
-                .map_err(|error| Error::with(Kind::Unreachable, format!("reach the daemon at {url}"), error))?;
+            let stream =
+                tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(
+                    |error| Error::with(Kind::Unreachable, format!("reach the daemon at {url}"), error),
+                )?;
             let mut request = request.header(header::HOST, format!("{host}:{port}"));
             if let Some(token) = token {
                 request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));

@@ -36,9 +36,8 @@ fn status(state: &Value) -> String {
     let current = &state["current"];
     let entries = state["queue"].as_array();
     let here = entries.into_iter().flatten().find(|entry| !current.is_null() && entry["id"] == *current);
-    let what = here.map_or("nothing chosen".to_owned(), |e| {
-        format!("{} – {}", text(&e["artist"]), text(&e["title"]))
-    });
+    let what = here
+        .map_or("nothing chosen".to_owned(), |e| format!("{} – {}", text(&e["artist"]), text(&e["title"])));
     let knob = match (state["fixed_volume"].as_bool(), state["mute"].as_bool()) {
         (Some(true), _) => "fixed".to_owned(),
         (_, Some(true)) => format!("{} (muted)", state["volume"]),
@@ -88,12 +87,17 @@ fn track(track: &Value) -> String {
         row.push_str(&format!("\n        {headline}. {}", text(&track["protection"]["advice"])));
     }
     for purchase in track["purchases"].as_array().into_iter().flatten() {
-        row.push_str(&format!("\n        bought at {}, {}", text(&purchase["store"]), text(&purchase["bought_at"])));
+        row.push_str(&format!(
+            "\n        bought at {}, {}",
+            text(&purchase["store"]),
+            text(&purchase["bought_at"])
+        ));
     }
     row
 }
 
-fn neighbour(neighbour: &Value) -> String {
+/// Returns a neighbour as lines.
+pub fn neighbour(neighbour: &Value) -> String {
     let state = &neighbour["state"];
     let number = |key: &str| state[key].as_u64().unwrap_or(0);
     let doing = match text(&state["state"]) {

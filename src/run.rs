@@ -83,7 +83,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         Pull::Ask => crate::beam::Policy::Ask,
         Pull::Never => crate::beam::Policy::Never,
     };
-    let beam = Beam::start(BeamConfig { pull, take }, lan.clone(), Client::new(), intake.clone(), sources).await?;
+    let beam = Beam::start(BeamConfig { pull }, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
@@ -178,7 +178,8 @@ fn control_socket(path: &Path) -> Result<UnixListener> {
 async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
     let mut interfaces = lan.interfaces();
     loop {
-        let addresses = interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
+        let addresses =
+            interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
         hosts.set_addresses(addresses);
         hosts.set_labels(vec![lan.host_label()]);
         tokio::select! {

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use crate::beam;
 use crate::cli::Settled;
 use crate::error::{Error, Kind, Result};
-use crate::http::client::Client;
 use crate::lan::{Lan, LanConfig};
 use crate::library::LibraryConfig;
 use crate::library::check::{self, Repair};
@@ -70,7 +69,10 @@ fn probe_one(path: &Path) -> Result<Value> {
 fn print_facts(path: &Path, facts: &Value) {
     let format = &facts["format"];
     println!("{}", path.display());
-    println!("  {} in {}, {} Hz, {} channels", format["codec"], format["container"], format["rate"], format["channels"]);
+    println!(
+        "  {} in {}, {} Hz, {} channels",
+        format["codec"], format["container"], format["rate"], format["channels"]
+    );
     let tags = &facts["tags"];
     println!("  {} – {} – {}", tags["artist"], tags["album"], tags["title"]);
     if !facts["code"].is_null() {
@@ -89,7 +91,8 @@ fn print_facts(path: &Path, facts: &Value) {
 /// # Blocks
 /// As long as the files last.
 pub fn play(files: &[PathBuf], output: &str, as_json: bool) -> Result<bool> {
-    seam::play_files(files, output, as_json).map(|()| true)
+    seam::play_files(files, output, as_json, &mut std::io::stdout().lock())?;
+    Ok(true)
 }
 
 /// Lists the sound outputs.
@@ -122,7 +125,7 @@ pub async fn neighbours(
     let stop = CancellationToken::new();
     let config = LanConfig { interfaces, http_port: 0, name: "konpo".into(), own_udns: Vec::new() };
     let lan = Lan::listen(config, stop.clone()).await?;
-    let found = beam::read_neighbours(&lan, &Client::new(), &addresses, listen).await;
+    let found = beam::read_neighbours(&lan, &addresses, listen).await;
     stop.cancel();
     lan.stopped().await;
     for neighbour in found {

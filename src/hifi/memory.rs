@@ -147,8 +147,7 @@ mod tests {
         let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
         let ids = queue.add(entries, At::End, None, 0).expect("fits");
         queue.shuffle(true, None, 3);
-        let restored =
-            Restored { queue, current: Some(ids[1]), position: Millis(777), repeat: Repeat::All };
+        let restored = Restored { queue, current: Some(ids[1]), position: Millis(777), repeat: Repeat::All };
         let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
         let knob = Knob::new(false, Volume::MAX, Volume::new(30), now);
         let rules = Rules::new(knob, restored, device, now);

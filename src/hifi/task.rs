@@ -139,11 +139,14 @@ impl Task {
     fn motor(&mut self, event: PlayerEvent) {
         let event = match event {
             PlayerEvent::Opened { serial, format: _, duration, seekable: _, signal } => {
-                let duration = duration.map(|frames| signal.source.rate.unwrap_or(signal.rate).time_of(frames));
+                let duration =
+                    duration.map(|frames| signal.source.rate.unwrap_or(signal.rate).time_of(frames));
                 Event::Opened { serial, duration, signal: Arc::new(signal) }
             }
             PlayerEvent::Started { serial, at } => Event::Started { serial, at },
-            PlayerEvent::Position { serial, position, at, running } => at_event(serial, position, at, running),
+            PlayerEvent::Position { serial, position, at, running } => {
+                at_event(serial, position, at, running)
+            }
             PlayerEvent::Paused { serial, position } => at_event(serial, position, Instant::now(), false),
             PlayerEvent::Resumed { serial, position } => at_event(serial, position, Instant::now(), true),
             PlayerEvent::Finished { serial } => Event::Finished(serial),

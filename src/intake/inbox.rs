@@ -214,7 +214,8 @@ fn decide(
         if left.get(&path) == Some(&mark) {
             continue;
         }
-        let since = before.remove(&path).filter(|since| since.mark == mark).unwrap_or(Since { mark, at: now });
+        let since =
+            before.remove(&path).filter(|since| since.mark == mark).unwrap_or(Since { mark, at: now });
         let waited = now.saturating_duration_since(since.at);
         if waited >= QUIET {
             quiet.push((path, mark));
@@ -228,7 +229,7 @@ fn decide(
 }
 
 /// Takes a file: the row first, with the name it is going to have, then the move, then the row again.
-async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark) -> Result<()> {
+pub(in crate::intake) async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let row = JournalRow {
         id: OfferId(0),
@@ -350,8 +351,7 @@ mod tests {
         let (mut growing, none) = (HashMap::new(), HashMap::new());
         let start = Instant::now();
         let mut at = |ms: u64, size: u64| {
-            let (quiet, again) =
-                decide(&mut growing, &none, seen(size), start + Duration::from_millis(ms));
+            let (quiet, again) = decide(&mut growing, &none, seen(size), start + Duration::from_millis(ms));
             (quiet.len(), again.map(|again| again.as_millis()))
         };
         assert_eq!(at(0, 10), (0, Some(2000)));

@@ -24,8 +24,8 @@ use crate::intake::inbox::Mark;
 use crate::intake::staging::{Part, room_for};
 use crate::library::{JournalRow, Library, SeenRemote};
 use crate::offer::{
-    Ask, Board, Caller, Consent, DeviceId, Key, Neighbour, NeighbourId, OfferId, Provenance, RemoteItem, Right, Stage,
-    Verdict, Via,
+    Ask, Board, Caller, Consent, DeviceId, Key, Neighbour, NeighbourId, OfferId, Provenance, RemoteItem,
+    Right, Stage, Verdict, Via,
 };
 use crate::track::TrackId;
 use crate::units::{ByteCount, UnixTime};
@@ -233,7 +233,8 @@ impl Intake {
         let open = self.inner.library.journal_open().await?;
         let held = self.inner.held().clone();
         let under_way = open.into_iter().filter(|row| row.stage != Stage::Offered || held.contains(&row.id));
-        let under_way = under_way.filter(|row| row.provenance.device == *neighbour.0).map(|row| row.provenance.remote);
+        let under_way =
+            under_way.filter(|row| row.provenance.device == *neighbour.0).map(|row| row.provenance.remote);
         Ok(unseen(items, &seen, under_way.collect()))
     }
 

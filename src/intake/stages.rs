@@ -119,10 +119,7 @@ mod tests {
             next(Stage::Tagged, Outcome::Trouble(Kind::Offline), 1000),
             Next::Again(Duration::from_secs(60))
         );
-        assert_eq!(
-            next(Stage::Tagged, Outcome::Trouble(Kind::Full), 0),
-            Next::Again(Duration::from_secs(1))
-        );
+        assert_eq!(next(Stage::Tagged, Outcome::Trouble(Kind::Full), 0), Next::Again(Duration::from_secs(1)));
         assert_eq!(
             next(Stage::Tagged, Outcome::Trouble(Kind::Internal), 2),
             Next::Again(Duration::from_secs(4))

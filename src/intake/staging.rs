@@ -56,7 +56,10 @@ impl Part {
         item: RemoteItem,
     ) -> Result<Part> {
         if row.stage != Stage::Offered || inner.held().contains(&row.id) {
-            return Err(Error::new(Kind::Busy, format!("{} is on its way already", row.provenance.original_name)));
+            return Err(Error::new(
+                Kind::Busy,
+                format!("{} is on its way already", row.provenance.original_name),
+            ));
         }
         let before = row.item.replace(item).and_then(|item| item.size);
         let now = row.item.as_ref().and_then(|item| item.size);
@@ -228,7 +231,7 @@ impl Drop for Held {
 }
 
 /// Holds the journal against the staging folder after a start, and puts every file back on its way.
-pub async fn take_up(inner: &Arc<Inner>) -> Result<()> {
+pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
     let folder = match staging_dir(&inner.library).await {
         Ok(folder) => folder,
         Err(error) => {
@@ -281,7 +284,8 @@ pub async fn take_up(inner: &Arc<Inner>) -> Result<()> {
 /// Returns what became of a file that was stored just before the power cut.
 async fn verdict_of(inner: &Inner, track: TrackId) -> Result<Verdict> {
     let found = inner.library.get(&[track]).await?.into_iter().flatten().next();
-    let copy = found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
+    let copy =
+        found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
     Ok(match copy {
         Some(copy) if copy.protection.is_locked() => Verdict::Locked { track, protection: copy.protection },
         _ => Verdict::Stored { track },
@@ -314,9 +318,10 @@ fn clean(folder: &Path, inbox: &Path, known: &HashSet<String>) -> Result<()> {
 /// Those of the disk; the file then still lies where it was.
 /// # Blocks
 /// As long as the disk takes.
-pub fn put_back(inbox: &Path, name: &Path, from: &Path) -> Result<PathBuf> {
+pub(in crate::intake) fn put_back(inbox: &Path, name: &Path, from: &Path) -> Result<PathBuf> {
     let folder = name.parent().unwrap_or(Path::new(""));
-    fs::create_dir_all(inbox.join(folder)).map_err(|error| Error::io("make a folder in the drop folder", error))?;
+    fs::create_dir_all(inbox.join(folder))
+        .map_err(|error| Error::io("make a folder in the drop folder", error))?;
     let stem = name.file_stem().unwrap_or_default();
     for number in 1..MOST_NAMESAKES {
         let mut file = stem.to_owned();
@@ -341,7 +346,7 @@ pub fn put_back(inbox: &Path, name: &Path, from: &Path) -> Result<PathBuf> {
 /// Those of the disk.
 /// # Blocks
 /// As long as the disk takes.
-pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
+pub(in crate::intake) fn move_new(from: &Path, to: &Path) -> Result<bool> {
     let failed = |error| Error::io(format!("move {} to {}", from.display(), to.display()), error);
     match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
         Ok(()) => {}
@@ -367,7 +372,7 @@ pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
 /// Those of the disk.
 /// # Blocks
 /// As long as the disk takes.
-pub fn remove(path: &Path) -> Result<()> {
+pub(in crate::intake) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("remove {}", path.display()), error))
@@ -385,7 +390,9 @@ fn sync_folder(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Those of the work; `Internal` when it panics.
-pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(in crate::intake) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::with(Kind::Internal, "work on a file", error))?
 }
@@ -394,7 +401,7 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send
 ///
 /// # Errors
 /// `Offline`.
-pub async fn staging_dir(library: &Library) -> Result<PathBuf> {
+pub(in crate::intake) async fn staging_dir(library: &Library) -> Result<PathBuf> {
     let library = library.clone();
     blocking(move || library.staging_dir()).await
 }
@@ -403,7 +410,7 @@ pub async fn staging_dir(library: &Library) -> Result<PathBuf> {
 ///
 /// # Errors
 /// `Full` with the bytes needed, `Offline`.
-pub async fn room_for(library: &Library, size: ByteCount) -> Result<()> {
+pub(in crate::intake) async fn room_for(library: &Library, size: ByteCount) -> Result<()> {
     let library = library.clone();
     let free = blocking(move || library.free_space()).await?;
     let needed = size.saturating_add(RESERVE);
@@ -419,7 +426,7 @@ fn too_large() -> Error {
 }
 
 /// Returns the name a neighbour's file goes by: its title, and the extension of its URL or type.
-pub fn name_of(item: &RemoteItem) -> String {
+pub(in crate::intake) fn name_of(item: &RemoteItem) -> String {
     let path = item.url.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
     let mime = item.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -436,19 +443,20 @@ pub fn name_of(item: &RemoteItem) -> String {
 }
 
 /// Returns a new name for a part file. It keeps the extension, a hint for the reader of the bytes.
-pub fn part_name(original: &str) -> String {
+pub(in crate::intake) fn part_name(original: &str) -> String {
     let extension = extension_of(original).unwrap_or("part").to_ascii_lowercase();
     format!("{}.{extension}", uuid::Uuid::new_v4().simple())
 }
 
 /// Returns a new name for a part file that comes from the drop folder.
-pub fn part_name_of_inbox(original: &str) -> String {
+pub(in crate::intake) fn part_name_of_inbox(original: &str) -> String {
     format!("{FROM_INBOX}{}", part_name(original))
 }
 
 fn extension_of(name: &str) -> Option<&str> {
     let (stem, extension) = name.rsplit_once('.')?;
-    let plain = (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let plain =
+        (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
     (plain && !stem.is_empty()).then_some(extension)
 }
 

@@ -45,7 +45,10 @@ struct Facts {
 enum Went {
     Done,
     Shelved(Verdict),
-    Unfit { code: &'static str, reason: String },
+    Unfit {
+        code: &'static str,
+        reason: String,
+    },
     /// It is still being written in the drop folder.
     Unquiet,
 }
@@ -69,7 +72,9 @@ pub async fn run(inner: Arc<Inner>) {
             },
             Err(error) => {
                 warn!(%error, "the journal cannot be read");
-                let Next::Again(delay) = next(Stage::Staged, Outcome::Trouble(Kind::Full), idle) else { return };
+                let Next::Again(delay) = next(Stage::Staged, Outcome::Trouble(Kind::Full), idle) else {
+                    return;
+                };
                 idle += 1;
                 sleep(&inner.stop, delay).await;
             }
@@ -139,9 +144,13 @@ async fn turn(inner: &Inner, work: &mut Work) -> Result<Stage> {
         Stage::Stored | Stage::Refused => return Ok(stage),
     };
     let size = work.row.size.unwrap_or_default();
+    let outcome = match went {
+        Went::Done | Went::Shelved(_) => Outcome::Done,
+        Went::Unfit { .. } | Went::Unquiet => Outcome::Unfit,
+    };
+    let Next::To(to) = next(stage, outcome, 0) else { return Ok(stage) };
     match went {
         Went::Done => {
-            let Next::To(to) = next(stage.max(Stage::Staged), Outcome::Done, 0) else { return Ok(stage) };
             work.row.stage = to;
             inner.keep(&mut work.row, size).await?;
         }
@@ -224,7 +233,7 @@ fn unfit(error: &Error) -> Option<&'static str> {
     match error.kind() {
         Kind::Damaged if error.what() == EMPTY => Some("empty"),
         Kind::Damaged => Some("damaged"),
-        Kind::Unsupported if error.to_string().contains("not audio") => Some("not_audio"),
+        Kind::Unsupported if error.to_string().contains("not music") => Some("not_audio"),
         Kind::Unsupported | Kind::Invalid => Some("unsupported"),
         _ => None,
     }
@@ -302,19 +311,24 @@ async fn shelve(inner: &Inner, work: &mut Work) -> Result<Went> {
 /// still has is removed last, when its verdict is kept.
 async fn aside(inner: &Inner, work: &mut Work, code: &str, reason: String, leave: Leave) -> Result<()> {
     let name = work.row.provenance.original_name.clone();
-    let there = Taken::of(&work.row).is_some();
+    let dropped = work.row.provenance.way == inbox::WAY;
     let part = work.part.clone();
-    if there && part.exists() {
+    let there = exists(part.clone()).await?;
+    if dropped && there {
         inbox::give_back(inner, &mut work.row, part.clone(), leave).await?;
     }
     let verdict = Verdict::Refused { code: code.to_owned(), reason: reason.clone() };
     let size = work.row.size.unwrap_or_default();
     inner.end(&mut work.row, verdict, size).await?;
     info!(name, code, reason, "not taken");
-    if !there {
+    if !dropped {
         blocking(move || remove(&part)).await?;
     }
     Ok(())
+}
+
+async fn exists(path: PathBuf) -> Result<bool> {
+    blocking(move || Ok(path.exists())).await
 }
 
 async fn sleep(stop: &CancellationToken, time: Duration) {

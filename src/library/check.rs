@@ -106,7 +106,9 @@ fn look(library: &Library, repair: Repair) -> Result<Report> {
             fs::remove_file(&path).map_err(|e| Error::io(format!("remove {}", path.display()), e))?;
         } else {
             let path = path.strip_prefix(base).unwrap_or(&path).to_owned();
-            report.problems.push(Problem { path, what: "a leftover in staging (--repair removes it)".into() });
+            report
+                .problems
+                .push(Problem { path, what: "a leftover in staging (--repair removes it)".into() });
         }
     }
     Ok(report)
@@ -122,7 +124,9 @@ fn wrong_with(path: &Path, copy: &CopyRow) -> Option<String> {
     }
     match (copy.sha256, sha256_of(path)) {
         (_, Err(error)) => Some(format!("it cannot be read: {error}")),
-        (Some(known), Ok(now)) if known != now => Some(format!("its bytes changed: sha256 is {now}, was {known}")),
+        (Some(known), Ok(now)) if known != now => {
+            Some(format!("its bytes changed: sha256 is {now}, was {known}"))
+        }
         _ => None,
     }
 }
@@ -159,7 +163,9 @@ fn check_history(ledger: &Path, copies: &[CopyRow], report: &mut Report) -> Resu
         report.problems.push(Problem { path, what: what.into() });
     }
     for copy in copies.iter().filter(|copy| !lines.contains_key(&copy.event.0)) {
-        report.problems.push(Problem { path: copy.path.clone(), what: "the history has no line for it".into() });
+        report
+            .problems
+            .push(Problem { path: copy.path.clone(), what: "the history has no line for it".into() });
     }
     Ok(())
 }
@@ -230,7 +236,8 @@ fn restore(library: &Library) -> Result<()> {
 /// An arrival as the history tells it, with the tags of the file as it lies there.
 fn arrival(line: &Line, path: &Path) -> Result<NewCopy> {
     let facts = read::facts(path);
-    let facts = facts.map_err(|error| Error::with(Kind::Damaged, format!("read {}", path.display()), error))?;
+    let facts =
+        facts.map_err(|error| Error::with(Kind::Damaged, format!("read {}", path.display()), error))?;
     Ok(NewCopy {
         event: OfferId(line.event),
         staged: path.to_owned(),

@@ -28,7 +28,8 @@ use crate::offer::{
 };
 use crate::query::{Item, Page, Query, Window};
 use crate::track::{
-    AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, Tags, Track, TrackId,
+    AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, Tags, Track,
+    TrackId,
 };
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -221,7 +222,8 @@ impl Library {
             Err(error) => return Err(error),
         };
         let disk = disk.map(|root| Disk::open(root, &store)).transpose()?;
-        let revision = store.read_blocking(|c| kept(c, "revision"))?.and_then(|r| r.parse().ok()).unwrap_or(0);
+        let revision =
+            store.read_blocking(|c| kept(c, "revision"))?.and_then(|r| r.parse().ok()).unwrap_or(0);
         let inner = Inner { store, root: disk, offline, revision: watch::Sender::new(revision), _lock: lock };
         let library = Library { inner: Arc::new(inner) };
         if !clean {
@@ -319,7 +321,8 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes to wake.
     pub fn open_blocking(&self, id: TrackId) -> Result<OpenTrack> {
-        let found = self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
+        let found =
+            self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
         let (Some(track), copies) = found else {
             return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
         };

@@ -45,7 +45,10 @@ impl Root {
             Err(error) => return Err(Error::io(format!("read the marker {}", marker.display()), error)),
         };
         if let (Some(_), None) = (known, &found) {
-            return Err(Error::new(Kind::Offline, format!("the music disk is not there: {}", path.display())));
+            return Err(Error::new(
+                Kind::Offline,
+                format!("the music disk is not there: {}", path.display()),
+            ));
         }
         for folder in [path.to_owned(), hidden.clone()] {
             make_folder(&folder, if folder == hidden { 0o700 } else { 0o775 })?;
@@ -183,7 +186,8 @@ fn write_marker(path: &Path) -> Result<Uuid> {
     let uuid = Uuid::new_v4();
     let fresh = path.with_extension("new");
     let mut file = File::create(&fresh).map_err(failed)?;
-    writeln!(file, "# konpo knows this disk by this number. Do not remove it.\nuuid = \"{uuid}\"").map_err(failed)?;
+    writeln!(file, "# konpo knows this disk by this number. Do not remove it.\nuuid = \"{uuid}\"")
+        .map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&fresh, path).map_err(failed)?;
     path.parent().map_or(Ok(()), sync_folder)?;

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 /// # Errors
 /// `Unsupported` for an owner.db of a newer konpo: it is never touched.
 pub fn upgrade(connection: &mut Connection, owner: &Path) -> Result<()> {
-    let at: usize = connection.query_row("PRAGMA main.user_version", [], |row| row.get(0))?;
+    let at = connection.query_row("PRAGMA main.user_version", [], |row| row.get::<_, u32>(0))? as usize;
     if at > STEPS.len() {
         let what = format!("open {}: it is of a newer konpo (version {at})", owner.display());
         return Err(Error::new(Kind::Unsupported, what));
@@ -22,7 +22,7 @@ pub fn upgrade(connection: &mut Connection, owner: &Path) -> Result<()> {
         transaction.execute_batch(&format!("PRAGMA main.user_version = {}", number + 1))?;
         transaction.commit()?;
     }
-    let index: usize = connection.query_row("PRAGMA idx.user_version", [], |row| row.get(0))?;
+    let index: u32 = connection.query_row("PRAGMA idx.user_version", [], |row| row.get(0))?;
     if index != INDEX_VERSION {
         let transaction = connection.transaction()?;
         transaction.execute_batch("DROP TABLE IF EXISTS idx.shown")?;
@@ -37,4 +37,4 @@ pub fn upgrade(connection: &mut Connection, owner: &Path) -> Result<()> {
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
 const STEPS: [&str; 1] = [include_str!("owner.sql")];
 /// Grows with every change of index.sql.
-const INDEX_VERSION: usize = 1;
+const INDEX_VERSION: u32 = 1;

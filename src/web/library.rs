@@ -40,7 +40,8 @@ impl ListParams {
 
     fn filter(&self) -> Filter {
         let is = |field, text: &Option<String>| text.clone().map(|text| Filter::Is(field, text));
-        let all = [is(Field::Artist, &self.artist), is(Field::Album, &self.album), is(Field::Genre, &self.genre)];
+        let all =
+            [is(Field::Artist, &self.artist), is(Field::Album, &self.album), is(Field::Genre, &self.genre)];
         let mut all: Vec<Filter> = all.into_iter().flatten().collect();
         if let Some(q) = self.q.clone().filter(|q| !q.trim().is_empty()) {
             // Every word must be found somewhere.
@@ -55,12 +56,8 @@ pub type Given = Result<Params<ListParams>, axum::extract::rejection::QueryRejec
 
 async fn list(web: &Web, caller: Caller, given: Given, what: What, sort: Sort) -> Answer<ListJson<ItemJson>> {
     let params = params(given)?;
-    let query = Query {
-        what,
-        filter: params.filter(),
-        sort: params.sort.unwrap_or(sort),
-        window: params.window()?,
-    };
+    let query =
+        Query { what, filter: params.filter(), sort: params.sort.unwrap_or(sort), window: params.window()? };
     ok(web.hifi.of(caller).browse(&query).await?.into())
 }
 

@@ -53,32 +53,68 @@ pub fn table() -> Vec<Route> {
     use Right::{Member, Owner, Room};
     let all = [
         Route::new("get", "/api/state", Room, "The box: what plays, the queue, the knob", get(api::state)),
-        Route::new("get", "/api/events", Room, "Server-sent events: state, queue, library, board", get(events::events))
-            .answers(200, "text/event-stream"),
+        Route::new(
+            "get",
+            "/api/events",
+            Room,
+            "Server-sent events: state, queue, library, board",
+            get(events::events),
+        )
+        .answers(200, "text/event-stream"),
         Route::new("post", "/api/command", Room, "One command to the box", post(api::command)),
         Route::list("/api/library/tracks", Room, "Tracks", get(library::tracks)),
         Route::list("/api/library/albums", Room, "Albums", get(library::albums)),
         Route::list("/api/library/artists", Room, "Artists", get(library::artists)),
         Route::list("/api/library/genres", Room, "Genres", get(library::genres)),
         Route::list("/api/library/recent", Room, "Newest arrivals", get(library::recent)),
-        Route::list("/api/library/search", Room, "Tracks that match, artists and albums beside", get(library::search)),
+        Route::list(
+            "/api/library/search",
+            Room,
+            "Tracks that match, artists and albums beside",
+            get(library::search),
+        ),
         Route::new("get", "/api/tracks/{id}", Room, "One track", get(library::track)),
         Route::new("delete", "/api/tracks/{id}", Owner, "Moves a track to the trash", delete(library::trash))
             .answers(204, ""),
-        Route::list("/api/purchases", Owner, "Tracks that were bought, locked ones too", get(library::purchases)),
+        Route::list(
+            "/api/purchases",
+            Owner,
+            "Tracks that were bought, locked ones too",
+            get(library::purchases),
+        ),
         Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
             .answers(200, "audio/*"),
-        Route::new("get", "/api/neighbours", Member, "Phones and players on the network", get(neighbours::list)),
+        Route::new(
+            "get",
+            "/api/neighbours",
+            Member,
+            "Phones and players on the network",
+            get(neighbours::list),
+        ),
         Route::new("post", "/api/neighbours", Owner, "Adds a device by its address", post(neighbours::add))
             .answers(202, ""),
-        Route::new("post", "/api/neighbours/{id}/{what}", Owner, "look, pull, always, ask or never", post(neighbours::ask))
+        Route::new(
+            "post",
+            "/api/neighbours/{id}/{what}",
+            Owner,
+            "look, pull, always, ask or never",
+            post(neighbours::ask),
+        )
+        .answers(202, ""),
+        Route::new("post", "/api/search", Owner, "Looks for devices again", post(neighbours::search))
             .answers(202, ""),
-        Route::new("post", "/api/search", Owner, "Looks for devices again", post(neighbours::search)).answers(202, ""),
-        Route::new("get", "/api/offers", Member, "Files on their way in, and what became of the last ones", get(neighbours::offers)),
+        Route::new(
+            "get",
+            "/api/offers",
+            Member,
+            "Files on their way in, and what became of the last ones",
+            get(neighbours::offers),
+        ),
         Route::new("post", "/api/tokens", Owner, "Makes a token with the owner's right", post(api::token)),
         Route::new("get", "/api/health", Room, "Whether the box is well", get(api::health)),
         Route::new("get", "/api/openapi.json", Room, "This document", get(document)),
-        Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics)).answers(200, "text/plain"),
+        Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics))
+            .answers(200, "text/plain"),
     ];
     all.into()
 }
@@ -90,7 +126,9 @@ pub fn router(web: Web) -> Router {
         let require = middleware::from_fn_with_state(route.right, guard::require);
         router = router.route(route.path, route.handler.layer(require));
     }
-    let lost = || async { Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response() };
+    let lost = || async {
+        Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response()
+    };
     let identify = middleware::from_fn_with_state(web.clone(), guard::identify);
     router.fallback(lost).layer(identify).with_state(web)
 }
@@ -104,9 +142,7 @@ pub fn openapi() -> Value {
     let mut paths = serde_json::Map::new();
     for route in table() {
         let in_path = route.path.split(['{', '}']).skip(1).step_by(2);
-        let parameter = |name: &str, place: &str| {
-            json!({ "name": name, "in": place, "required": place == "path", "schema": { "type": "string" } })
-        };
+        let parameter = |name: &str, place: &str| json!({ "name": name, "in": place, "required": place == "path", "schema": { "type": "string" } });
         let parameters: Vec<Value> = in_path
             .map(|name| parameter(name, "path"))
             .chain(route.query.iter().map(|name| parameter(name, "query")))

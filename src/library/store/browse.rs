@@ -30,7 +30,8 @@ pub fn browse(connection: &Connection, query: &Query) -> Result<Page<Item>> {
 
 /// Returns the tracks that were bought, newest purchase first.
 pub fn purchases(connection: &Connection, window: Window) -> Result<Page<std::sync::Arc<Track>>> {
-    let query = Query { what: What::Tracks, filter: Filter::Exists(Field::Store), sort: Sort::Bought, window };
+    let query =
+        Query { what: What::Tracks, filter: Filter::Exists(Field::Store), sort: Sort::Bought, window };
     let page = browse(connection, &query)?;
     let track = |item| match item {
         Item::Track(track) => Some(track),
@@ -39,7 +40,11 @@ pub fn purchases(connection: &Connection, window: Window) -> Result<Page<std::sy
     Ok(Page { total: page.total, items: page.items.into_iter().filter_map(track).collect() })
 }
 
-fn page_of_tracks(connection: &Connection, condition: &Condition, query: &Query) -> Result<(u64, Vec<TrackId>)> {
+fn page_of_tracks(
+    connection: &Connection,
+    condition: &Condition,
+    query: &Query,
+) -> Result<(u64, Vec<TrackId>)> {
     let order = match query.sort {
         Sort::Album => "by_album, track",
         Sort::Title => "by_title, by_album, track",
@@ -100,7 +105,9 @@ fn groups(
         condition.sql
     );
     let total = count(connection, &format!("SELECT count(*) FROM ({grouped})"), &condition.values)?;
-    let sql = format!("SELECT name, artist, tracks, example FROM ({grouped}) ORDER BY place, name LIMIT ? OFFSET ?");
+    let sql = format!(
+        "SELECT name, artist, tracks, example FROM ({grouped}) ORDER BY place, name LIMIT ? OFFSET ?"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map(params_from_iter(condition.windowed(window)), |row| {
         Ok(Item::Group(Group {

@@ -50,7 +50,8 @@ pub fn by_key(connection: &Connection, key: &Key) -> Result<Option<(DeviceId, Ri
 /// Adds a device with its first key.
 pub fn add(connection: &mut Connection, key: &Key, name: &str, right: Right) -> Result<DeviceId> {
     let transaction = connection.transaction()?;
-    transaction.execute("INSERT INTO device(name, right_) VALUES (?1, ?2)", params![name, to_json(&right)?])?;
+    transaction
+        .execute("INSERT INTO device(name, right_) VALUES (?1, ?2)", params![name, to_json(&right)?])?;
     let id = transaction.last_insert_rowid();
     if let Some((kind, value)) = parts(key) {
         let sql = "INSERT OR REPLACE INTO device_key(kind, value, device) VALUES (?1, ?2, ?3)";

@@ -43,7 +43,8 @@ impl Store {
         if !clean {
             let verdict: String = connection.query_row("PRAGMA main.quick_check(1)", [], |row| row.get(0))?;
             if verdict != "ok" {
-                let what = format!("check {}: {verdict}; `konpo check --rebuild` makes it anew", data.display());
+                let what =
+                    format!("check {}: {verdict}; `konpo check --rebuild` makes it anew", data.display());
                 return Err(Error::new(Kind::Damaged, what));
             }
         }
@@ -56,11 +57,8 @@ impl Store {
             }
         });
         let thread = thread.map_err(|error| Error::io("start the writer of the database", error))?;
-        let readers = Readers {
-            data: data.to_owned(),
-            idle: Mutex::default(),
-            turns: Semaphore::new(READERS),
-        };
+        let readers =
+            Readers { data: data.to_owned(), idle: Mutex::default(), turns: Semaphore::new(READERS) };
         let store = Store {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
@@ -97,10 +95,7 @@ impl Store {
     /// Those of the work.
     /// # Blocks
     /// As long as the disk takes.
-    pub fn write_now<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Connection) -> Result<T>,
-    ) -> Result<T> {
+    pub fn write_now<T: Send + 'static>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         let mut connection = connect(&self.readers.data)?;
         work(&mut connection)
     }
@@ -212,7 +207,8 @@ pub fn to_json(value: &impl serde::Serialize) -> Result<String> {
 
 /// Returns the value of a JSON column.
 pub fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| Error::with(Kind::Damaged, "read a column of the database", error))
+    serde_json::from_str(text)
+        .map_err(|error| Error::with(Kind::Damaged, "read a column of the database", error))
 }
 
 impl From<rusqlite::Error> for Error {

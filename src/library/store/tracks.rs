@@ -63,13 +63,16 @@ pub fn every_copy(connection: &Connection, mut each: impl FnMut(CopyRow)) -> Res
 
 /// Returns the copies of a track that lie on the shelf.
 pub fn copies_of(connection: &Connection, track: TrackId) -> Result<Vec<CopyRow>> {
-    let sql = format!("{COPY_ROW} WHERE track = ?1 AND trashed IS NULL ORDER BY playable DESC, strength DESC, id DESC");
+    let sql = format!(
+        "{COPY_ROW} WHERE track = ?1 AND trashed IS NULL ORDER BY playable DESC, strength DESC, id DESC"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([track.0], copy_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const COPY_ROW: &str = "SELECT id, track, root, path, size, sha256, playable, strength, trashed, event FROM copy";
+const COPY_ROW: &str =
+    "SELECT id, track, root, path, size, sha256, playable, strength, trashed, event FROM copy";
 
 fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
     let sha256: Option<String> = row.get(5)?;
@@ -114,10 +117,8 @@ pub fn reserve(
     };
     let sql = "INSERT INTO reserved(event, track, root, path, facts) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT(event) DO UPDATE SET path = ?4";
-    transaction.execute(
-        sql,
-        params![new.event.0, track.0, root, path.as_os_str().as_bytes(), to_json(new)?],
-    )?;
+    transaction
+        .execute(sql, params![new.event.0, track.0, root, path.as_os_str().as_bytes(), to_json(new)?])?;
     transaction.commit()?;
     Ok(Reserved { track, root, path: path.to_owned(), new: new.clone() })
 }
@@ -134,7 +135,8 @@ pub fn reserved(connection: &Connection, event: OfferId) -> Result<Option<Reserv
 
 /// Returns everything that is reserved; after a clean stop nothing is.
 pub fn every_reserved(connection: &Connection) -> Result<Vec<Reserved>> {
-    let mut statement = connection.prepare_cached("SELECT track, root, path, facts FROM reserved ORDER BY event")?;
+    let mut statement =
+        connection.prepare_cached("SELECT track, root, path, facts FROM reserved ORDER BY event")?;
     let mut rows = statement.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -162,7 +164,8 @@ pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
     let exists = "INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)";
     transaction.execute(exists, [track.0, new.received.0])?;
     let playable = !new.protection.is_locked() && new.format.codec.is_decodable();
-    let sql = "INSERT INTO copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal,
+    let sql =
+        "INSERT INTO copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal,
                    duration, playable, strength, event)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     transaction.execute(
@@ -203,8 +206,8 @@ pub fn merge(connection: &mut Connection, track: TrackId, new: &NewCopy) -> Resu
 
 fn note_arrival(transaction: &Transaction<'_>, track: TrackId, new: &NewCopy) -> Result<()> {
     let sql = "INSERT OR IGNORE INTO provenance(event, track, at, facts) VALUES (?1, ?2, ?3, ?4)";
-    let fresh = transaction
-        .execute(sql, params![new.event.0, track.0, new.received.0, to_json(&new.provenance)?])?;
+    let fresh =
+        transaction.execute(sql, params![new.event.0, track.0, new.received.0, to_json(&new.provenance)?])?;
     if fresh == 0 {
         return Ok(());
     }
@@ -245,12 +248,14 @@ pub fn show(connection: &Connection, track: TrackId, tags: &Tags) -> Result<()> 
         connection.execute("DELETE FROM idx.shown WHERE track = ?1", [track.0])?;
         return Ok(());
     };
-    let added: i64 = connection.query_row("SELECT added FROM track WHERE id = ?1", [track.0], |row| row.get(0))?;
+    let added: i64 =
+        connection.query_row("SELECT added FROM track WHERE id = ?1", [track.0], |row| row.get(0))?;
     let (bought, stores): (Option<String>, Option<String>) = connection
         .prepare_cached("SELECT max(at), group_concat(DISTINCT store) FROM purchase WHERE track = ?1")?
         .query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let folded = Folded::of(tags);
-    let sql = "INSERT OR REPLACE INTO idx.shown(track, tags, title, artist, album, album_artist, genre, date, any_,
+    let sql =
+        "INSERT OR REPLACE INTO idx.shown(track, tags, title, artist, album, album_artist, genre, date, any_,
                    by_album, by_title, by_artist, added, bought, stores, playable)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     connection.prepare_cached(sql)?.execute(params![
@@ -299,7 +304,9 @@ impl Folded {
         artists.dedup();
         let album_sort = tags.album_artist_sort.clone().or_else(|| {
             // The artist's reading serves only while the artist is the album's.
-            tags.artist_sort.clone().filter(|_| tags.album_artist.as_ref().is_none_or(|a| Some(a) == tags.artist.as_ref()))
+            tags.artist_sort
+                .clone()
+                .filter(|_| tags.album_artist.as_ref().is_none_or(|a| Some(a) == tags.artist.as_ref()))
         });
         let by_album = format!(
             "{}\u{1}{}\u{1}{:04}\u{1}{:06}\u{1}{}",
@@ -367,7 +374,8 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
 }
 
 fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
-    let mut statement = connection.prepare_cached("SELECT facts FROM purchase WHERE track = ?1 ORDER BY id")?;
+    let mut statement =
+        connection.prepare_cached("SELECT facts FROM purchase WHERE track = ?1 ORDER BY id")?;
     let rows = statement.query_map([id.0], |row| row.get::<_, String>(0))?;
     let mut found = Vec::new();
     for row in rows {
@@ -398,10 +406,12 @@ pub fn ids_from(connection: &Connection, track: i64, event: i64) -> Result<()> {
         match known {
             Some(known) if known >= id => {}
             Some(_) => {
-                connection.execute("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", params![table, id])?;
+                connection
+                    .execute("UPDATE sqlite_sequence SET seq = ?2 WHERE name = ?1", params![table, id])?;
             }
             None => {
-                connection.execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)", params![table, id])?;
+                connection
+                    .execute("INSERT INTO sqlite_sequence(name, seq) VALUES (?1, ?2)", params![table, id])?;
             }
         }
     }
