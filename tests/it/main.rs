@@ -1,1 +1,5 @@
-fn main() {}
+//! What holds the parts together, without network, sound card or other programs.
+
+mod arrows;
+mod callback_alloc;
+mod settings;

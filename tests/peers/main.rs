@@ -1,1 +1,12 @@
-fn main() {}
+//! konpo among real programs: minidlna as the phone, a PulseAudio null sink as the DAC, Avahi beside it. Every network is
+//! a set of namespaces of the test's own; a program that is missing is a failure. Needs root: `tests/run.sh` prepares it.
+
+mod support;
+
+mod daemon;
+mod discovery;
+mod pull;
+mod purchased;
+mod refused;
+mod sound;
+mod survive;

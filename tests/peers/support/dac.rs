@@ -1,0 +1,140 @@
+//! A DAC without hardware: a PulseAudio null sink, recorded through its monitor.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::process::Process;
+use super::wait_for;
+
+/// A PulseAudio server of its own with one sink, `dac`.
+pub struct Dac {
+    folder: TempDir,
+    form: Form,
+    _server: Process,
+}
+
+/// What the sink takes: its own rate and samples of 4 or 2 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    /// Frames in a second.
+    pub rate: u32,
+    /// `s16le` or `s32le`.
+    pub format: &'static str,
+}
+
+/// A recording that goes on until it is taken.
+pub struct Recording {
+    process: Process,
+    /// Where it is written.
+    pub path: PathBuf,
+    form: Form,
+}
+
+impl Dac {
+    /// Starts the server and its sink.
+    pub fn start(form: Form) -> Dac {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new("pulseaudio");
+        command.args([
+            "-n",
+            "--exit-idle-time=-1",
+            "--daemonize=no",
+            "--use-pid-file=no",
+            "--disallow-exit=yes",
+        ]);
+        command.args(["-L", "module-native-protocol-unix auth-anonymous=1"]);
+        let Form { rate, format } = form;
+        command.arg("-L");
+        command.arg(format!("module-null-sink sink_name=dac rate={rate} format={format} channels=2"));
+        for (name, value) in environment(&folder) {
+            command.env(name, value);
+        }
+        let server = Process::start("pulseaudio", command, &folder.path().join("said"));
+        let dac = Dac { folder, form, _server: server };
+        wait_for("the sink is there", Duration::from_secs(10), || {
+            let mut command = dac.tool("pactl");
+            let output = command.args(["list", "short", "sinks"]).output().expect("pactl runs");
+            String::from_utf8_lossy(&output.stdout).contains("dac").then_some(())
+        });
+        dac
+    }
+
+    /// Returns the variables by which a program finds this server.
+    pub fn environment(&self) -> Vec<(String, String)> {
+        environment(&self.folder)
+    }
+
+    /// Starts to record what the sink plays; it is running when this returns. The server hands sound over every `latency`
+    /// ms.
+    pub fn record(&self, latency: u32) -> Recording {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = self.folder.path().join(format!("recording-{number}.raw"));
+        let mut command = self.tool("parec");
+        let Form { rate, format } = self.form;
+        command.args(["-d", "dac.monitor", "--raw", "--channels=2"]).arg(format!("--latency-msec={latency}"));
+        command.arg(format!("--format={format}")).arg(format!("--rate={rate}")).arg(&path);
+        let process = Process::start("parec", command, &self.folder.path().join("parec.said"));
+        let recording = Recording { process, path, form: self.form };
+        wait_for("the recording runs", Duration::from_secs(10), || (recording.length() > 0).then_some(()));
+        recording
+    }
+
+    fn tool(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.envs(self.environment());
+        command
+    }
+}
+
+impl Recording {
+    /// Returns how many bytes are there.
+    pub fn length(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |facts| facts.len())
+    }
+
+    /// Waits for another half second of sound, so that everything played is on it, and returns its samples, interleaved,
+    /// left-justified in 32 bits.
+    pub fn take(mut self) -> Vec<i32> {
+        let width = if self.form.format == "s16le" { 2 } else { 4 };
+        let until = self.length() + u64::from(self.form.rate) * width;
+        wait_for("the rest of the recording", Duration::from_secs(10), || {
+            (self.length() >= until).then_some(())
+        });
+        self.process.signal(Signal::SIGINT);
+        self.process.wait(Duration::from_secs(10));
+        let bytes = fs::read(&self.path).expect("a recording");
+        if width == 2 {
+            bytes.as_chunks::<2>().0.iter().map(|two| i32::from(i16::from_le_bytes(*two)) << 16).collect()
+        } else {
+            bytes.as_chunks::<4>().0.iter().map(|four| i32::from_le_bytes(*four)).collect()
+        }
+    }
+}
+
+fn environment(folder: &TempDir) -> Vec<(String, String)> {
+    let at = folder.path().to_string_lossy().into_owned();
+    vec![
+        ("XDG_RUNTIME_DIR".into(), at.clone()),
+        ("HOME".into(), at.clone()),
+        ("PULSE_SERVER".into(), format!("unix:{at}/pulse/native")),
+    ]
+}
+
+/// Returns where `piece` begins in `whole`.
+pub fn find(whole: &[i32], piece: &[i32]) -> Option<usize> {
+    let first = *piece.first()?;
+    let last = whole.len().checked_sub(piece.len())?;
+    (0..=last).find(|&at| whole[at] == first && whole[at..at + piece.len()] == *piece)
+}
+
+/// Returns how many samples of `a` and `b` are equal from the start.
+pub fn equal(a: &[i32], b: &[i32]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}

@@ -1,0 +1,231 @@
+//! konpo itself on a machine of the test's LAN, with a shelf and data of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::api::{self, Reply};
+use super::net::Host;
+use super::process::Process;
+use super::wait_for;
+
+/// A konpo with its folders; it can be stopped, killed and started again on the same shelf.
+pub struct Konpo {
+    host: Host,
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+    process: Option<Process>,
+}
+
+impl Konpo {
+    /// Lays out the folders and writes `settings` (TOML); nothing runs yet.
+    pub fn new(host: &Host, settings: &str) -> Konpo {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["music", "data", "home"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        fs::write(folder.path().join("konpo.toml"), settings).expect("settings");
+        Konpo { host: host.clone(), folder, environment: Vec::new(), process: None }
+    }
+
+    /// Lays out the folders and starts.
+    pub fn start(host: &Host, settings: &str) -> Konpo {
+        let mut konpo = Konpo::new(host, settings);
+        konpo.spawn();
+        konpo.ready();
+        konpo
+    }
+
+    /// Gives it a variable from the next start on.
+    pub fn with(mut self, name: &str, value: &str) -> Konpo {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the daemon without waiting for it.
+    pub fn spawn(&mut self) {
+        let mut command = self.command(&["serve", "--port", "0"]);
+        command.args(["--config", &self.path("konpo.toml").to_string_lossy()]);
+        self.places(&mut command);
+        let _fresh = fs::remove_file(self.path("said"));
+        self.process = Some(Process::start("konpo", command, &self.path("said")));
+    }
+
+    /// Waits until it says that it is ready and returns the address of its page.
+    pub fn ready(&mut self) -> String {
+        let (url, _) = wait_for("konpo's ready line", READY_WITHIN, || {
+            let process = self.process.as_mut().expect("started");
+            let ended = process.ended();
+            let said = process.said();
+            assert!(ended.is_none(), "konpo ended ({ended:?}):\n{said}");
+            said.lines().find_map(|line| line.strip_prefix("konpo ready ").map(|url| url.trim().to_owned()))
+        });
+        url
+    }
+
+    /// Runs another subcommand on the same machine and places.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.host.command(env!("CARGO_BIN_EXE_konpo"));
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("HOME", self.path("home")).env("KONPO_LOG", "konpo=debug,info").env("LANG", "C.UTF-8");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Adds `--music` and `--data`.
+    pub fn places(&self, command: &mut Command) {
+        command.arg("--music").arg(self.music()).arg("--data").arg(self.path("data"));
+    }
+
+    /// The music folder.
+    pub fn music(&self) -> PathBuf {
+        self.path("music")
+    }
+
+    /// Another path of this konpo.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").kill();
+    }
+
+    /// Stops it in order and returns how long that took.
+    pub fn stop(&mut self) -> Duration {
+        let mut process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGTERM);
+        let (status, took) = process.wait(Duration::from_secs(10));
+        assert!(status.success(), "konpo ended with {status}:\n{}", process.said());
+        took
+    }
+
+    /// Sends it a signal and returns its end.
+    pub fn signal(&mut self, signal: Signal) -> (std::process::ExitStatus, Duration) {
+        let mut process = self.process.take().expect("it runs");
+        process.signal(signal);
+        process.wait(Duration::from_secs(10))
+    }
+
+    /// Asks its API as the owner.
+    pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
+        let socket = self.path("data").join("ctl.sock");
+        let reply = api::ask(&socket, method, path, body);
+        reply.unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// Returns what `GET path` answers.
+    pub fn get(&self, path: &str) -> Value {
+        let reply = self.ask("GET", path, None);
+        assert_eq!(reply.status, 200, "GET {path}: {}", reply.json);
+        reply.json
+    }
+
+    /// Sends a command that must be taken.
+    pub fn tell(&self, command: &Value) {
+        let reply = self.ask("POST", "/api/command", Some(command));
+        assert!(reply.status < 300, "{command}: {} {}", reply.status, reply.json);
+    }
+
+    /// Returns every track of the shelf.
+    pub fn tracks(&self) -> Vec<Value> {
+        let mut tracks = Vec::new();
+        loop {
+            let page = self.get(&format!("/api/library/tracks?limit=100&offset={}", tracks.len()));
+            let total = page["total"].as_u64().expect("a total");
+            let items = page["items"].as_array().expect("items").clone();
+            let more = !items.is_empty();
+            tracks.extend(items);
+            if !more || tracks.len() as u64 >= total {
+                return tracks;
+            }
+        }
+    }
+
+    /// Returns the board's lines about files.
+    pub fn arrivals(&self) -> Vec<Value> {
+        self.get("/api/offers?limit=100")["items"].as_array().expect("items").clone()
+    }
+
+    /// Returns the neighbour that calls itself `name`, once it is there.
+    pub fn neighbour(&self, name: &str) -> Option<Value> {
+        let all = self.get("/api/neighbours");
+        let all = all["items"].as_array().or_else(|| all.as_array()).cloned().unwrap_or_default();
+        all.into_iter().find(|neighbour| neighbour["name"] == name)
+    }
+
+    /// Asks something about a neighbour: `look`, `pull`, `always`, …
+    pub fn neighbour_do(&self, id: &str, what: &str) {
+        let id: String = id
+            .bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect();
+        let reply = self.ask("POST", &format!("/api/neighbours/{id}/{what}"), Some(&json!({})));
+        assert!(reply.status < 300, "{what} {id}: {} {}", reply.status, reply.json);
+    }
+
+    /// Returns the output that `konpo outputs` lists with `part` in its name, of PulseAudio.
+    pub fn output(&self, part: &str) -> String {
+        let output = self.command(&["outputs", "--json"]).output().expect("konpo outputs runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter_map(|output| output["name"].as_str().map(str::to_owned))
+            .find(|name| name.starts_with("pulse") && name.contains(part))
+            .unwrap_or_else(|| panic!("konpo does not list {part}: {text}"))
+    }
+
+    /// Copies a file into the Inbox under a name nobody looks at, then moves it in place.
+    pub fn drop_in(&self, file: &Path) {
+        let inbox = self.music().join("Inbox");
+        wait_for("the drop folder is there", Duration::from_secs(5), || inbox.is_dir().then_some(()));
+        let aside = self.path("aside");
+        fs::copy(file, &aside).expect("a copy");
+        fs::rename(aside, inbox.join(file.file_name().expect("a name"))).expect("dropped");
+    }
+
+    /// Runs `konpo check --json` on the stopped shelf and returns its report and whether it found nothing wrong.
+    pub fn check(&self) -> (Value, bool) {
+        let mut command = self.command(&["check", "--json"]);
+        self.places(&mut command);
+        let output = command.output().expect("konpo check runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let report = serde_json::from_str(text.trim());
+        let report = report.unwrap_or_else(|error| {
+            panic!("konpo check said {text:?} ({error}) {}", String::from_utf8_lossy(&output.stderr))
+        });
+        (report, output.status.success())
+    }
+
+    /// Waits until the board is at rest: nothing under way for `quiet`.
+    pub fn at_rest(&self, bound: Duration) {
+        let mut since = Instant::now();
+        let mut last = Value::Null;
+        wait_for("nothing more comes in", bound, || {
+            let now = json!([self.get("/api/offers?limit=100"), self.get("/api/state")["library_rev"]]);
+            if now != last {
+                last = now;
+                since = Instant::now();
+            }
+            (since.elapsed() > Duration::from_secs(3)).then_some(())
+        });
+    }
+}
+
+/// Returns a file's text, empty when it is not there.
+pub fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+const READY_WITHIN: Duration = Duration::from_secs(15);

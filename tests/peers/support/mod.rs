@@ -1,0 +1,30 @@
+//! What the tests stand on: a network of their own, real programs in it, konpo among them, and files.
+
+pub mod api;
+pub mod dac;
+pub mod fixtures;
+pub mod konpo;
+pub mod net;
+pub mod phone;
+pub mod process;
+pub mod shelf;
+
+use std::time::{Duration, Instant};
+
+/// Asks until an answer comes and returns it with the time it took.
+///
+/// # Panics
+/// When none came within `bound`; `what` is named.
+pub fn wait_for<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> Option<T>) -> (T, Duration) {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return (answer, start.elapsed());
+        }
+        assert!(start.elapsed() < bound, "not within {bound:?}: {what}");
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
+/// How often a condition is looked at.
+const ASK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,74 @@
+//! A phone with music: minidlna on a machine of the test's LAN.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::net::Host;
+use super::process::Process;
+
+/// minidlna with its own database and settings. The same `Phone` started again has the same UDN.
+pub struct Phone {
+    host: Host,
+    folder: TempDir,
+    process: Option<Process>,
+    /// When it was last started: before its first announcement.
+    pub started: Instant,
+}
+
+impl Phone {
+    /// Starts a phone that serves `music`.
+    pub fn start(host: &Host, music: &Path) -> Phone {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["db", "log"] {
+            fs::create_dir(folder.path().join(name)).expect("a folder");
+        }
+        let settings = format!(
+            "port={PORT}\nnetwork_interface=eth0\nmedia_dir=A,{}\ndb_dir={}\nlog_dir={}\nfriendly_name={NAME}\n\
+             uuid={UUID}\ninotify=no\nnotify_interval=5\n",
+            music.display(),
+            folder.path().join("db").display(),
+            folder.path().join("log").display(),
+        );
+        fs::write(folder.path().join("minidlna.conf"), settings).expect("settings");
+        let mut phone = Phone { host: host.clone(), folder, process: None, started: Instant::now() };
+        phone.wake();
+        phone
+    }
+
+    /// Starts it (again).
+    pub fn wake(&mut self) {
+        let path = |name: &str| self.folder.path().join(name);
+        let mut command = self.host.command("minidlnad");
+        command.arg("-d").arg("-f").arg(path("minidlna.conf")).arg("-P").arg(path("pid"));
+        self.started = Instant::now();
+        self.process = Some(Process::start("minidlna", command, &path("said")));
+    }
+
+    /// Lets it say good-bye and stops it.
+    pub fn leave(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.signal(Signal::SIGTERM);
+            process.wait(std::time::Duration::from_secs(10));
+        }
+    }
+
+    /// Returns everything it logged: each request with its words.
+    pub fn said(&self) -> String {
+        self.process.as_ref().map(Process::said).unwrap_or_default()
+    }
+
+    /// Returns its address with the port.
+    pub fn address(&self) -> String {
+        format!("{}:{PORT}", self.host.address)
+    }
+}
+
+/// What the phone calls itself.
+pub const NAME: &str = "Yuki's phone";
+/// Its UDN without `uuid:`.
+pub const UUID: &str = "4d696e69-444c-164e-9d41-0123456789ab";
+const PORT: u16 = 8201;

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Everything that must hold: form, lints, documents, unit tests, tests with real peers, and the figures.
+#   tests/run.sh          the CI form, at most 30 minutes from an empty target folder on 2 cores
+#   tests/run.sh --all    more kills and longer benchmarks
+# Needs root (namespaces) and Rust on Debian 12; the peers are installed when they are missing. No service is started.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+case "${1:-}" in
+  "") ;;
+  --all) export KONPO_ALL=1 ;;
+  *) sed -n '2,5s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=0 LANG=C.UTF-8
+# What the machine says about itself must not reach a test.
+unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
+[ -d "${HOME:-}" ] && PATH="$PATH:$HOME/.cargo/bin"
+
+packages=(
+  build-essential pkg-config libasound2-dev libasound2-plugins
+  iproute2 procps curl dbus
+  minidlna avahi-daemon avahi-utils gssdp-tools tcpdump
+  pulseaudio pulseaudio-utils mpd mpc
+  ffmpeg python3 python3-mutagen sqlite3
+)
+
+install_peers() {
+  local missing=() package
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  echo "installing: ${missing[*]}"
+  # Debian starts what it installs; nothing may announce itself on this machine's own network.
+  local policy=/usr/sbin/policy-rc.d ours=""
+  if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' > "$policy" && chmod +x "$policy" && ours=yes
+  fi
+  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  local status=$?
+  [ -n "$ours" ] && rm -f "$policy"
+  return $status
+}
+
+log="$(mktemp)"
+trap 'rm -f "$log"' EXIT
+begun=$SECONDS
+broken=()
+
+step() {
+  local name="$1" from=$SECONDS
+  shift
+  printf '\n=== %s\n' "$name"
+  "$@" 2>&1 | tee -a "$log"
+  local status=${PIPESTATUS[0]}
+  printf -- '--- %s: %s after %d s\n' "$name" "$([ "$status" -eq 0 ] && echo done || echo "FAILED ($status)")" $((SECONDS - from))
+  [ "$status" -eq 0 ] || broken+=("$name")
+  return "$status"
+}
+
+# The sum of all runs, as cargo words one.
+close() {
+  local passed failed ignored word=ok
+  read -r passed failed ignored < <(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p + 0, f + 0, i + 0 }' "$log")
+  [ ${#broken[@]} -eq 0 ] || word=FAILED
+  # A step that is no test (a lint, a build) counts as one when it fails.
+  if [ "$word" = FAILED ] && [ "$failed" -eq 0 ]; then failed=${#broken[@]}; fi
+  echo
+  [ ${#broken[@]} -eq 0 ] || printf 'failed: %s\n' "${broken[@]}"
+  printf 'test result: %s. %d passed; %d failed; %d ignored; 0 measured; 0 filtered out; finished in %d.00s\n' \
+    "$word" "$passed" "$failed" "$ignored" $((SECONDS - begun))
+  [ "$word" = ok ]
+}
+
+if [ "$(id -u)" -ne 0 ]; then
+  echo "tests/run.sh needs root: it lays networks of namespaces. Run it in a machine or container of its own." >&2
+  exit 1
+fi
+if ! command -v cargo >/dev/null; then
+  echo "Rust is missing: install it and run this again." >&2
+  exit 1
+fi
+
+step "peers are installed" install_peers || { close; exit 1; }
+step "form" cargo fmt --all --check
+step "lints" cargo clippy --locked --all-targets -- -D warnings
+step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+step "unit tests" cargo test --locked --lib --bins
+step "examples in documents" cargo test --locked --doc
+step "integration tests" cargo test --locked --test it
+# Real time and two cores: one test after the other.
+step "peers" cargo test --locked --test peers -- --nocapture --test-threads=1
+step "figures" cargo bench --locked --bench box
+
+close
