@@ -46,7 +46,7 @@ pub fn usable(only: &[String]) -> Result<Vec<Interface>> {
             Some(Interface { name, index, address, prefix: u32::from(mask).leading_ones() as u8 })
         })
         .collect();
-    found.sort_by(|a, b| (a.index, a.address).cmp(&(b.index, b.address)));
+    found.sort_by_key(|interface| (interface.index, interface.address));
     Ok(found)
 }
 

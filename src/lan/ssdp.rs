@@ -212,7 +212,7 @@ impl Engine {
         }
         if changed {
             let mut all: Vec<Interface> = self.searchers.keys().cloned().collect();
-            all.sort_by(|a, b| (a.index, a.address).cmp(&(b.index, b.address)));
+            all.sort_by_key(|interface| (interface.index, interface.address));
             self.interfaces.send_replace(all);
             self.plan_searches();
         }

@@ -99,7 +99,7 @@ fn put(
     let older = tracks::copies_of(connection, reserved.track)?;
     tracks::commit(connection, &reserved)?;
     cut(Step::Retire)?;
-    let same = |copy: &&CopyRow| copy.playable == !reserved.new.protection.is_locked();
+    let same = |copy: &&CopyRow| copy.playable != reserved.new.protection.is_locked();
     let replaced: Vec<CopyRow> = older.iter().filter(same).cloned().collect();
     for copy in &replaced {
         retire(disk, connection, copy)?;

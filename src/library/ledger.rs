@@ -132,16 +132,6 @@ impl Ledger {
             }
         }
     }
-
-    /// Returns whether an event has a line of this kind.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn has(&self, event: i64, kind: What) -> Result<bool> {
-        let mut found = false;
-        Ledger::read(&self.path, |line| found |= line.event == event && line.kind == kind)?;
-        Ok(found)
-    }
 }
 
 /// A line holds a file's whole purchase evidence: UITS is limited to 64 kB.
@@ -195,6 +185,5 @@ pub mod tests {
         let mut events = Vec::new();
         let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
         assert_eq!((events, bad), (vec![1, 3], 1));
-        assert!(ledger.has(3, What::Arrived).expect("read") && !ledger.has(2, What::Arrived).expect("read"));
     }
 }

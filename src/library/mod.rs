@@ -396,7 +396,7 @@ impl Library {
     /// # Errors
     /// Those of the database.
     pub async fn journal_open(&self) -> Result<Vec<JournalRow>> {
-        self.inner.store.read(|c| journal::open(c)).await
+        self.inner.store.read(journal::open).await
     }
 
     /// Returns the newest rows, newest first.
@@ -447,7 +447,7 @@ impl Library {
     /// # Errors
     /// Those of the database.
     pub async fn addresses(&self) -> Result<Vec<String>> {
-        self.inner.store.read(|c| devices::addresses(c)).await
+        self.inner.store.read(devices::addresses).await
     }
 
     /// Keeps a device added by its address.
@@ -503,7 +503,7 @@ impl Library {
     /// # Errors
     /// Those of the database.
     pub async fn last_album_heard(&self) -> Result<Vec<TrackId>> {
-        self.inner.store.read(|c| devices::last_album_heard(c)).await
+        self.inner.store.read(devices::last_album_heard).await
     }
 
     /// Returns the newest playable arrivals, newest first.
