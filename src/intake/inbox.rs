@@ -17,13 +17,13 @@ use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
-use crate::intake::staging::{blocking, move_new, part_name_of_inbox, staging_dir};
+use crate::intake::staging::{blocking, move_new, part_name_of_inbox, put_back, staging_dir};
 use crate::library::JournalRow;
 use crate::offer::{OfferId, Provenance, Stage, Verdict};
 use crate::units::{ByteCount, UnixTime};
 
 /// By what a changed file is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Mark {
     /// Its size in bytes.
     pub size: u64,
@@ -89,7 +89,8 @@ pub fn left_before(recent: &[JournalRow]) -> HashMap<PathBuf, Mark> {
     for row in recent {
         if let Some(taken) = Taken::of(row) {
             let left = match &row.verdict {
-                Some(Verdict::Refused { code, .. }) if code != "gone" => Some(taken.mark),
+                // The owner may have changed the rule since.
+                Some(Verdict::Refused { code, .. }) if code != "gone" && code != "rule" => Some(taken.mark),
                 _ => None,
             };
             found.entry(taken.path()).or_insert(left);
@@ -131,7 +132,13 @@ async fn watch(inner: &Arc<Inner>, nudge: Arc<Notify>) -> Option<RecommendedWatc
     let watched = blocking(move || {
         let inbox = library.inbox_dir()?;
         let failed = |error| Error::with(Kind::Internal, "watch the drop folder", error);
-        let mut watcher = notify::recommended_watcher(move |_| nudge.notify_one()).map_err(failed)?;
+        let heard = move |event: notify::Result<notify::Event>| {
+            // Our own looks open folders, and that is heard as well.
+            if !event.is_ok_and(|event| event.kind.is_access()) {
+                nudge.notify_one();
+            }
+        };
+        let mut watcher = notify::recommended_watcher(heard).map_err(failed)?;
         watcher.watch(&inbox, RecursiveMode::Recursive).map_err(failed)?;
         Ok(watcher)
     });
@@ -178,18 +185,6 @@ fn walk(inbox: &Path, below: &Path, depth: u32, seen: &mut Vec<(PathBuf, Mark)>)
         } else if metadata.is_file() {
             seen.push((path, Mark::of(&metadata)));
         }
-    }
-}
-
-impl PartialOrd for Mark {
-    fn partial_cmp(&self, other: &Mark) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Mark {
-    fn cmp(&self, other: &Mark) -> std::cmp::Ordering {
-        (self.size, self.modified).cmp(&(other.size, other.modified))
     }
 }
 
@@ -302,7 +297,7 @@ pub async fn give_back(inner: &Inner, row: &mut JournalRow, part: PathBuf, leave
     let (library, path) = (inner.library.clone(), taken.path());
     let (path, mark) = blocking(move || {
         let inbox = library.inbox_dir()?;
-        let path = super::staging::put_back(&inbox, &path, &part)?;
+        let path = put_back(&inbox, &path, &part)?;
         let metadata = fs::metadata(inbox.join(&path)).map_err(|error| Error::io("look at a file", error))?;
         Ok((path, Mark::of(&metadata)))
     })

@@ -127,7 +127,10 @@ impl Part {
         }
         self.announced = size;
         self.row.size = size.map(ByteCount).or(self.row.size);
-        self.row.etag = etag;
+        // Some answer a range without the tag of the whole.
+        if etag.is_some() || self.here == 0 {
+            self.row.etag = etag;
+        }
         let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
         inner.keep(&mut self.row, here).await
     }
@@ -151,7 +154,12 @@ impl Part {
             room_for(&self.held.inner.library, ByteCount(ROOM_STEP)).await?;
             self.room = end + ROOM_STEP;
         }
-        if let Err(error) = self.file.write_all(&bytes).await {
+        // Flushed, so that nothing is in flight when the part is dropped and opened again.
+        let written = match self.file.write_all(&bytes).await {
+            Ok(()) => self.file.flush().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
             return Err(self.failed("write a part file", error).await);
         }
         self.here = end;
@@ -166,18 +174,10 @@ impl Part {
     pub async fn finish(mut self) -> Result<()> {
         let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
         if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
-            // What is in flight reaches the file before anybody opens it again.
-            if let Err(error) = self.file.flush().await {
-                return Err(self.failed("write a part file", error).await);
-            }
             let what = format!("the transfer broke off after {} of {size} bytes", self.here);
             return Err(Error::new(Kind::Unreachable, what));
         }
-        let synced = match self.file.flush().await {
-            Ok(()) => self.file.sync_all().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = synced {
+        if let Err(error) = self.file.sync_all().await {
             return Err(self.failed("sync a part file", error).await);
         }
         let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();

@@ -57,19 +57,21 @@ enum Went {
 pub async fn run(inner: Arc<Inner>) {
     let mut later = HashSet::new();
     let mut idle = 0;
-    while !inner.stop.is_cancelled() {
+    loop {
         match waiting(&inner, &later).await {
-            Ok(Some(row)) => {
-                idle = 0;
-                let id = row.id;
-                if bring(&inner, row).await == Ended::Later {
-                    later.insert(id);
-                }
-            }
-            Ok(None) => tokio::select! {
+            Ok(rows) if rows.is_empty() => tokio::select! {
                 () = inner.stop.cancelled() => return,
                 () = inner.work.notified() => {}
             },
+            Ok(rows) => {
+                idle = 0;
+                for row in rows {
+                    let id = row.id;
+                    if bring(&inner, row).await == Ended::Later {
+                        later.insert(id);
+                    }
+                }
+            }
             Err(error) => {
                 warn!(%error, "the journal cannot be read");
                 let Next::Again(delay) = next(Stage::Staged, Outcome::Trouble(Kind::Full), idle) else {
@@ -79,12 +81,17 @@ pub async fn run(inner: Arc<Inner>) {
                 sleep(&inner.stop, delay).await;
             }
         }
+        if inner.stop.is_cancelled() {
+            return;
+        }
     }
 }
 
-async fn waiting(inner: &Inner, later: &HashSet<OfferId>) -> Result<Option<JournalRow>> {
-    let open = inner.library.journal_open().await?;
-    Ok(open.into_iter().find(|row| row.stage != Stage::Offered && !later.contains(&row.id)))
+/// Returns what waits, in the order it came.
+async fn waiting(inner: &Inner, later: &HashSet<OfferId>) -> Result<Vec<JournalRow>> {
+    let mut open = inner.library.journal_open().await?;
+    open.retain(|row| row.stage != Stage::Offered && !later.contains(&row.id));
+    Ok(open)
 }
 
 /// Whether a row is through.
