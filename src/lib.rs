@@ -57,3 +57,7 @@ pub mod ctl;
 mod ctl_text;
 pub mod run;
 pub mod seams;
+
+#[cfg(test)]
+#[path = "../tests/support/mint.rs"]
+mod mint;

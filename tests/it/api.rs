@@ -1,0 +1,189 @@
+//! Every route against the OpenAPI document and against every right, without a network: requests go straight into the router.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use konpo::error::Result;
+use konpo::hifi::{Hifi, HifiConfig, Parts, Running};
+use konpo::http::server::PeerCred;
+use konpo::intake::{Intake, IntakeConfig, Take};
+use konpo::library::{Library, LibraryConfig};
+use konpo::offer::Right;
+use konpo::player::{Knob, Player, PlayerConfig};
+use konpo::signal::Device;
+use konpo::units::{Gain, Volume};
+use konpo::web::Web;
+use konpo::web::routes::{openapi, router, table};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+/// A box without a network, on the silent output.
+struct Bench {
+    app: axum::Router,
+    stop: CancellationToken,
+    intake: Intake,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    library: Library,
+    _folder: TempDir,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Who {
+    Room,
+    Owner,
+    Token,
+}
+
+impl Bench {
+    async fn new() -> Result<Bench> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config =
+            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let library = tokio::task::spawn_blocking(move || Library::open(config)).await.expect("no panic")?;
+        let stop = CancellationToken::new();
+        let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await?;
+        let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
+        let (player, events) = Player::start(silent)?;
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
+        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX };
+        let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
+        let app = router(Web::new(hifi, intake.clone(), "Test"));
+        Ok(Bench { app, stop, intake, tasks, library, _folder: folder })
+    }
+
+    async fn ask(&mut self, who: Who, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        if who == Who::Token {
+            request = request.header(header::AUTHORIZATION, "Bearer wrong");
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        let mut request = request.body(body).expect("a request");
+        if who == Who::Owner {
+            request.extensions_mut().insert(PeerCred { uid: 0, gid: 0 });
+        }
+        let response = self.app.call(request).await.expect("infallible");
+        let status = response.status();
+        let streams = response.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "text/event-stream");
+        if streams {
+            return (status, Value::Null);
+        }
+        let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.intake.stopped().await;
+        for task in self.tasks {
+            task.await.expect("in order");
+        }
+        let library = self.library;
+        tokio::task::spawn_blocking(move || library.close()).await.expect("no panic").expect("closed");
+    }
+}
+
+fn example(path: &str) -> String {
+    path.replace("{id}", "1").replace("{file}", "1.flac").replace("{what}", "look")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_route_gives_a_caller_more_than_its_right() {
+    let mut bench = Bench::new().await.expect("started");
+    for route in table() {
+        for who in [Who::Room, Who::Token, Who::Owner] {
+            // Asking the neighbourhood needs somebody who serves it; the right is decided before.
+            if who == Who::Owner && (route.path.starts_with("/api/neighbours") || route.path == "/api/search")
+            {
+                continue;
+            }
+            let method = route.method.to_ascii_uppercase();
+            let (status, body) = bench.ask(who, &method, &example(route.path), None).await;
+            let has = if who == Who::Owner { Right::Owner } else { Right::Room };
+            let refused = status == StatusCode::FORBIDDEN;
+            assert_eq!(refused, has < route.right, "{who:?} {method} {}: {status} {body}", route.path);
+            if refused {
+                assert_eq!(body["code"], "not_allowed", "{}", route.path);
+            }
+        }
+    }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_and_the_router_know_the_same_routes() {
+    let mut bench = Bench::new().await.expect("started");
+    let (status, served) = bench.ask(Who::Room, "GET", "/api/openapi.json", None).await;
+    assert_eq!((status, &served), (StatusCode::OK, &openapi()));
+    for (path, methods) in served["paths"].as_object().expect("paths") {
+        let (status, _) = bench.ask(Who::Owner, "PATCH", &example(path), None).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{path} is not in the router");
+        assert!(!methods.as_object().expect("methods").is_empty());
+    }
+    let (status, body) = bench.ask(Who::Owner, "GET", "/api/nothing", None).await;
+    assert_eq!((status, body["code"].as_str()), (StatusCode::NOT_FOUND, Some("not_found")));
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_answered_after_the_state_shows_it() {
+    let mut bench = Bench::new().await.expect("started");
+    let (status, done) =
+        bench.ask(Who::Room, "POST", "/api/command", Some(json!({ "set_volume": 12 }))).await;
+    assert_eq!(status, StatusCode::OK);
+    let (_, state) = bench.ask(Who::Room, "GET", "/api/state", None).await;
+    assert_eq!((&state["volume"], state["rev"].as_u64() >= done["rev"].as_u64()), (&json!(12), true));
+    for (command, status, code) in [
+        (json!("play_something"), StatusCode::CONFLICT, "empty_queue"),
+        (json!({ "play": 77 }), StatusCode::NOT_FOUND, "no_such_entry"),
+        (
+            json!({ "add": { "entries": [{ "what": { "shelf": 5 } }] } }),
+            StatusCode::NOT_FOUND,
+            "no_such_track",
+        ),
+        (json!({ "set_volume": 101 }), StatusCode::BAD_REQUEST, "invalid"),
+        (json!("explode"), StatusCode::BAD_REQUEST, "invalid"),
+    ] {
+        let (said, body) = bench.ask(Who::Room, "POST", "/api/command", Some(command.clone())).await;
+        assert_eq!((said, body["code"].as_str()), (status, Some(code)), "{command} {body}");
+    }
+    for bad in
+        ["/api/library/tracks?limit=0", "/api/library/tracks?limit=99999", "/api/library/tracks?colour=red"]
+    {
+        let (status, body) = bench.ask(Who::Room, "GET", bad, None).await;
+        assert_eq!((status, body["code"].as_str()), (StatusCode::BAD_REQUEST, Some("invalid")), "{bad}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_the_owner_opens_the_owners_doors() {
+    let mut bench = Bench::new().await.expect("started");
+    let (status, made) = bench.ask(Who::Owner, "POST", "/api/tokens", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let token = made["token"].as_str().expect("a token").to_owned();
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri("/api/purchases")
+        .header(header::HOST, "localhost")
+        .header(header::AUTHORIZATION, format!("Bearer {token}"))
+        .body(Body::empty())
+        .expect("a request");
+    let response = bench.app.call(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    let kept = Arc::new(bench.library.clone());
+    let raw = konpo::offer::Key::Cookie(token);
+    assert!(kept.device_by_key(raw).await.expect("read").is_none(), "the token itself is not kept");
+    bench.end().await;
+}
