@@ -36,7 +36,8 @@ fn shipped() -> String {
 /// The same with every key set.
 fn spoken(shipped: &str) -> String {
     let set = |line: &str| {
-        let key = line.strip_prefix('#').filter(|rest| rest.starts_with(|sign: char| sign.is_ascii_lowercase()));
+        let key =
+            line.strip_prefix('#').filter(|rest| rest.starts_with(|sign: char| sign.is_ascii_lowercase()));
         key.unwrap_or(line).to_owned() + "\n"
     };
     shipped.lines().map(set).collect()
