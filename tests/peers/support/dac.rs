@@ -14,9 +14,10 @@ use super::wait_for;
 
 /// A PulseAudio server of its own with one sink, `dac`.
 pub struct Dac {
+    // First, so that it can show its words before the folder goes.
+    _server: Process,
     folder: TempDir,
     form: Form,
-    _server: Process,
 }
 
 /// What the sink takes: its own rate and samples of 4 or 2 bytes.

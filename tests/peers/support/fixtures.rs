@@ -19,7 +19,7 @@ pub struct Signal {
 
 /// Returns white noise at a tenth of full scale, the same for the same seed.
 pub fn noise(seed: u64, rate: u32, bits: u16, frames: usize) -> Signal {
-    let mut random = Random(seed | 1);
+    let mut random = Random((seed << 1 | 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let mask = !0 << (32 - bits);
     let samples = (0..frames * 2).map(|_| ((random.next() >> 32) as i32 / 10) & mask).collect();
     Signal { rate, bits, samples }
@@ -100,6 +100,13 @@ fn ffmpeg(source: &Path, path: &Path, arguments: &[&str], tags: &[(&str, &str)])
     run(command);
 }
 
+/// Runs a few lines over a file; Debian's own python has Debian's mutagen.
+fn python(lines: &str, path: &Path) {
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", lines]).arg(path);
+    run(command);
+}
+
 /// Fills `folder` with the music of a phone and returns what lies there.
 pub fn phone_library(folder: &Path) -> Vec<PathBuf> {
     let short = |seed| noise(seed, 44_100, 16, 44_100 * 2);
@@ -139,17 +146,13 @@ pub fn phone_library(folder: &Path) -> Vec<PathBuf> {
         ("album", "Wood"),
     ];
     short(14).flac(&at("Bought/Ember.flac"), &camp);
-    let river = [
-        ("title", "River"),
-        ("artist", "Stone"),
-        ("album", "Bridge"),
-        ("comment", "Amazon.com Song ID: 212345678"),
-    ];
+    let river = [("title", "River"), ("artist", "Stone"), ("album", "Bridge")];
     short(15).encode(
         &at("Bought/River.mp3"),
         &["-c:a", "libmp3lame", "-b:a", "256k", "-id3v2_version", "3"],
         &river,
     );
+    python(AMAZON_COMMENT, &at("Bought/River.mp3"));
     short(16).encode(
         &at("Late/Moth.mp3"),
         &["-c:a", "libmp3lame", "-q:a", "2"],
@@ -172,9 +175,7 @@ pub fn bought_m4a(path: &Path, seed: u64, kind: Kind) {
     let title = if kind == Kind::Plus { "Plus One" } else { "Under Lock" };
     let tags = [("title", title), ("artist", "Hanako Yamada Band"), ("album", "Bought")];
     noise(seed, 44_100, 16, 88_200).encode(path, &["-c:a", "aac", "-b:a", "256k"], &tags);
-    let mut command = Command::new("/usr/bin/python3");
-    command.args(["-c", ITUNES_ATOMS]).arg(path);
-    run(command);
+    python(ITUNES_ATOMS, path);
     let file = fs::read(path).expect("a file");
     let (child, entry) = match kind {
         Kind::Plus => (purchase_box(b"pinf"), None),
@@ -253,4 +254,12 @@ file.tags['atID'] = [7654321]
 file.tags['sfID'] = [143462]
 file.tags['akID'] = [0]
 file.save()
+";
+
+const AMAZON_COMMENT: &str = "
+import sys
+from mutagen.id3 import ID3, COMM
+file = ID3(sys.argv[1])
+file.add(COMM(encoding=0, lang='eng', desc='', text=['Amazon.com Song ID: 212345678']))
+file.save(v2_version=3)
 ";

@@ -16,10 +16,11 @@ use super::wait_for;
 
 /// A konpo with its folders; it can be stopped, killed and started again on the same shelf.
 pub struct Konpo {
+    // First, so that it can show its words before the folder goes.
+    process: Option<Process>,
     host: Host,
     folder: TempDir,
     environment: Vec<(String, String)>,
-    process: Option<Process>,
 }
 
 impl Konpo {

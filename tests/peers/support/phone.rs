@@ -12,9 +12,10 @@ use super::process::Process;
 
 /// minidlna with its own database and settings. The same `Phone` started again has the same UDN.
 pub struct Phone {
+    // First, so that it can show its words before the folder goes.
+    process: Option<Process>,
     host: Host,
     folder: TempDir,
-    process: Option<Process>,
     /// When it was last started: before its first announcement.
     pub started: Instant,
 }
@@ -44,6 +45,7 @@ impl Phone {
         let path = |name: &str| self.folder.path().join(name);
         let mut command = self.host.command("minidlnad");
         command.arg("-d").arg("-f").arg(path("minidlna.conf")).arg("-P").arg(path("pid"));
+        let _fresh = fs::remove_file(path("said"));
         self.started = Instant::now();
         self.process = Some(Process::start("minidlna", command, &path("said")));
     }
