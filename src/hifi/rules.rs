@@ -128,6 +128,8 @@ pub struct Rules {
     primed: Option<(PlaySerial, QueueId)>,
     /// What was primed before: it starts all the same when its sound was decoded already.
     retired: Option<(PlaySerial, QueueId)>,
+    /// What is primed cannot be opened: it will not start by itself.
+    primed_broken: bool,
     /// Entries that broke in a row since something sounded.
     broken: usize,
     signal: Option<Arc<SignalPath>>,
@@ -170,6 +172,7 @@ impl Rules {
             loaded: None,
             primed: None,
             retired: None,
+            primed_broken: false,
             broken: 0,
             signal: None,
             device: Arc::new(device),
@@ -451,6 +454,7 @@ impl Rules {
         let entry = wanted.and_then(|id| self.queue.get(id));
         let next = entry.map(|entry| (entry.id, entry.what.clone()));
         self.retired = self.primed.or(self.retired);
+        self.primed_broken = false;
         match next {
             Some((id, what)) => {
                 self.serial = PlaySerial(self.serial.0 + 1);
@@ -477,7 +481,12 @@ impl Rules {
                     self.position = position;
                 }
             }
-            Event::Finished(serial) if self.loaded == Some(serial) => self.finished(now, out),
+            // What is primed starts by itself, and says so.
+            Event::Finished(serial) if self.loaded == Some(serial) => {
+                if self.primed.is_none() || self.primed_broken {
+                    self.finished(now, out);
+                }
+            }
             Event::Failed { serial, why } => self.failed(serial, &why, now, wall, out),
             Event::Device(device) => {
                 if let Some(trouble) =
@@ -576,6 +585,7 @@ impl Rules {
         self.notice(format!("{name} cannot be played: {why}"), Right::Room, wall);
         if primed.is_some() {
             // It is skipped when its turn comes; the one that sounds goes on.
+            self.primed_broken = true;
             return;
         }
         self.broken += 1;

@@ -32,7 +32,7 @@ pub struct PeerCred {
     pub gid: u32,
 }
 
-/// Serves the app over TCP until the stop token falls, then lets connections end within [`ENDS_WITHIN`].
+/// Serves the app over TCP until the stop token falls, then lets connections end within half a second.
 pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: CancellationToken) {
     let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
     let room = Room::new(stop);

@@ -1,6 +1,6 @@
 //! The motor: an opened file becomes sound at the DAC. Knows no SQL, no protocol, no queue.
 //!
-//! [`Player`] is the bounded handle; everything happens on the thread of [`thread`], which decodes into the ring of
+//! [`Player`] is the bounded handle; everything happens on the thread of `thread`, which decodes into the ring of
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
 pub mod cards;

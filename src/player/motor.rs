@@ -30,6 +30,8 @@ pub struct Motor {
     told_position: Option<Instant>,
     told_device: Option<Device>,
     events: VecDeque<PlayerEvent>,
+    /// The last track ended with nothing behind it: what comes as its next starts at once.
+    dry: bool,
 }
 
 struct OpenDevice {
@@ -72,6 +74,7 @@ impl Motor {
             recovery: Recovery::default(),
             told_position: None,
             told_device: None,
+            dry: false,
             events: VecDeque::new(),
         }
     }
@@ -92,7 +95,7 @@ impl Motor {
     pub(super) fn take(&mut self, message: Message, now: Instant) {
         match message {
             Message::Load(load) => self.load(load, now),
-            Message::Next(load) => self.next(load),
+            Message::Next(load) => self.next(load, now),
             Message::Pause => self.pause(now),
             Message::Resume => self.resume(now),
             Message::Stop => self.stop(now),
@@ -146,10 +149,15 @@ impl Motor {
         }
     }
 
-    fn next(&mut self, load: Option<Load>) {
+    fn next(&mut self, load: Option<Load>, now: Instant) {
         self.line.waiting.clear();
         let Some(load) = load else { return };
-        if let Ok(active) = self.open(load) {
+        let Ok(active) = self.open(load) else { return };
+        if std::mem::take(&mut self.dry) {
+            // The track before ended while this one was on its way: it follows all the same.
+            self.line.current = Some(active);
+            self.begin(now);
+        } else {
             self.line.waiting.push_back(active);
         }
     }
@@ -218,6 +226,7 @@ impl Motor {
 
     /// Drops all sound and all that is loaded.
     fn cut(&mut self) {
+        self.dry = false;
         self.flush();
         self.line = Line::default();
     }
@@ -335,6 +344,7 @@ impl Motor {
         let Some(next) = self.line.waiting.front() else {
             if self.line.spans.is_empty() {
                 self.phase = Phase::Idle { since: now };
+                self.dry = true;
             }
             return;
         };

@@ -104,6 +104,12 @@ impl Bench {
         self.now += Duration::from_secs(10);
         match self.motor.1.take() {
             Some(next) => {
+                // The motor tells the end of each track, then the start of the one it held.
+                self.event(Event::Finished(self.motor.0.expect("loaded")));
+                assert!(
+                    !self.effects.iter().any(|e| matches!(e, Effect::Load { .. })),
+                    "the hand-over was cut"
+                );
                 self.motor.0 = Some(next);
                 self.event(Event::Started { serial: next, at: self.now });
             }
