@@ -44,7 +44,8 @@ impl Active {
     /// Returns what it wants from a device.
     pub fn want(&self, knob: Knob) -> Want {
         let about = self.source.about();
-        Want { rate: about.rate, channels: about.channels, bits: about.bits, knob }
+        let enough = if about.format.codec.is_lossless() { about.bits } else { about.bits.min(LOSSY_BITS) };
+        Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob }
     }
 
     /// Spreads mono over the channels of the device.
@@ -220,3 +221,6 @@ impl Span {
         self.position + heard.min(end).saturating_sub(self.start)
     }
 }
+
+/// What a CD resolves: lossy sound is not coded finer.
+const LOSSY_BITS: u16 = 16;

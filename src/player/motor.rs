@@ -53,7 +53,7 @@ impl OpenDevice {
     /// Returns whether the stream carries this without loss and without a gap.
     fn takes(&self, want: &Want) -> bool {
         let plan = &self.plan;
-        let deep = plan.sample.bits() >= want.bits.min(plan.deepest);
+        let deep = plan.sample.bits() >= want.enough.min(plan.deepest);
         let wide = plan.channels == want.channels || (want.channels == 1 && plan.channels == 2);
         plan.rate == want.rate && wide && deep
     }

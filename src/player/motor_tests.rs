@@ -149,6 +149,21 @@ fn a_next_that_comes_when_the_decoder_is_done_is_still_gapless() {
 }
 
 #[test]
+fn a_next_that_comes_after_the_end_follows_at_once_but_not_after_a_stop() {
+    let mut rig = Rig::new();
+    rig.take(Message::Load(load(1, 1, 4_410, 44_100, 0, 0)));
+    rig.run(600);
+    assert!(rig.events.contains(&"finished 1".to_owned()));
+    rig.take(Message::Next(Some(load(2, 10_001, 4_410, 44_100, 0, 0))));
+    rig.run(300);
+    assert!(rig.events.contains(&"finished 2".to_owned()));
+    rig.take(Message::Stop);
+    rig.take(Message::Next(Some(load(3, 20_001, 4_410, 44_100, 0, 0))));
+    rig.run(300);
+    assert!(!rig.events.contains(&"started 3".to_owned()));
+}
+
+#[test]
 fn another_rate_reopens_the_device_after_the_last_frame() {
     let mut rig = Rig::new();
     rig.take(Message::Load(load(1, 1, 4_410, 44_100, 0, 0)));

@@ -16,6 +16,8 @@ pub struct Want {
     pub channels: u16,
     /// Bits that carry sound: 16, 24 or 32.
     pub bits: u16,
+    /// Bits with which a stream that runs already goes on without a gap: lossy sound has no depth of its own.
+    pub enough: u16,
     /// With the knob on konpo more bits are wanted than the file has.
     pub knob: Knob,
 }
