@@ -40,6 +40,17 @@ fn gapless(form: Form, bits: u16) {
     let from = rate / 2 * 2;
     let start = find(&recording, &signal.samples[from..from + 64]).expect("the signal is on the recording");
     let same = equal(&recording[start..], &signal.samples[from..]);
+    if same < signal.samples.len() - from {
+        let (heard, sent) = (&recording[start + same..], &signal.samples[from + same..]);
+        let zeros = heard.iter().take_while(|sample| **sample == 0).count();
+        let again = (1..=40_000)
+            .find(|n| same >= *n && sent.len() > 64 && recording[start + same - n..][..64] == heard[..64]);
+        println!("what was heard {again:?} samples before is heard again");
+        println!(
+            "then {zeros} zeros; the rest of the signal goes on at {:?}",
+            find(heard, &sent[..sent.len().min(64)])
+        );
+    }
     println!("{same} of {} samples are identical in one piece at {form:?}", signal.samples.len() - from);
     assert_eq!(same, signal.samples.len() - from);
 }

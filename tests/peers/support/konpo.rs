@@ -224,6 +224,16 @@ impl Konpo {
     }
 }
 
+impl Drop for Konpo {
+    fn drop(&mut self) {
+        // For looking into a failure: the shelf and the data stay.
+        if std::thread::panicking() && std::env::var_os("KONPO_KEEP").is_some() {
+            self.folder.disable_cleanup(true);
+            eprintln!("kept: {}", self.folder.path().display());
+        }
+    }
+}
+
 /// Returns a file's text, empty when it is not there.
 pub fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()

@@ -96,4 +96,4 @@ pub fn run(mut command: Command) -> Vec<u8> {
     output.stdout
 }
 
-const SHOWN_LINES: usize = 60;
+const SHOWN_LINES: usize = 160;
