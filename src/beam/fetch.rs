@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client, GetOptions, Reply};
+use crate::intake::glance::{Glance, Says};
 use crate::intake::staging::Part;
 
 /// What became of a fetch.
@@ -117,6 +119,42 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
     }
     copy(&mut reply, part).await?;
     Ok(Got::All)
+}
+
+/// Looks at a few bytes of a file: whether it was bought. A neighbour that knows no ranges is believed to say no more than
+/// its first bytes do.
+///
+/// # Errors
+/// `Unreachable`.
+pub async fn is_bought(client: &Client, url: &str, allow: &Allow, size: u64) -> Result<bool> {
+    let mut glance = Glance::new(size);
+    loop {
+        let (at, count) = match glance.says() {
+            Says::More(at, count) => (at, count),
+            said => return Ok(said == Says::Bought),
+        };
+        let options = GetOptions { from: at, count: Some(count), ..GetOptions::copy(allow.clone()) };
+        let mut reply = client.get(url, &options).await?;
+        let first = match (reply.status, reply.range) {
+            (StatusCode::PARTIAL_CONTENT, Some((first, _))) => first,
+            (StatusCode::OK, _) => 0,
+            _ => return Ok(false),
+        };
+        if first != at {
+            return Ok(false);
+        }
+        let mut piece = BytesMut::new();
+        while (piece.len() as u64) < count
+            && let Some(chunk) = reply.chunk().await?
+        {
+            piece.extend_from_slice(&chunk);
+        }
+        piece.truncate(count as usize);
+        if piece.is_empty() {
+            return Ok(false);
+        }
+        glance.add(at, piece.freeze());
+    }
 }
 
 async fn copy(reply: &mut Reply, part: &mut Part) -> Result<()> {

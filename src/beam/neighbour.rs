@@ -12,10 +12,10 @@ use tracing::{info, warn};
 use crate::beam::Policy;
 use crate::beam::choose::{Short, choose, count};
 use crate::beam::content_directory::{Listing, Server};
-use crate::beam::fetch::{Fetched, fetch};
+use crate::beam::fetch::{Fetched, fetch, is_bought};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
-use crate::intake::Intake;
+use crate::intake::{Intake, Take};
 use crate::lan::Lan;
 use crate::lan::heard::Heard;
 use crate::offer::{Consent, Count, Neighbour, NeighbourId, NeighbourState, RemoteItem};
@@ -40,6 +40,8 @@ pub type Wished = (Wish, oneshot::Sender<Result<()>>);
 pub struct Tools {
     /// What happens when a phone appears.
     pub policy: Policy,
+    /// What is taken.
+    pub take: Take,
     /// The network.
     pub lan: Lan,
     /// The client.
@@ -266,12 +268,18 @@ impl Visit {
         let mut later = None;
         for (done, item) in (0..).zip(new) {
             self.show(NeighbourState::Pulling { done, total });
-            let url = item.url.clone();
+            let (url, size) = (item.url.clone(), item.size);
             let part = match self.tools.intake.pull_item(&self.shown, item).await {
                 Ok(part) => part,
                 Err(error) if error.kind() == Kind::Busy => continue,
                 Err(error) => return Err(error),
             };
+            if let (Take::Purchased, Some(size)) = (self.tools.take, size)
+                && !is_bought(&self.tools.client, &url, &allow, size.0).await?
+            {
+                part.refuse("rule", "it carries no store's mark, and only purchases are taken").await?;
+                continue;
+            }
             match fetch(&self.tools.client, &url, &allow, part, &self.stop).await? {
                 Fetched::Whole | Fetched::Refused => {}
                 Fetched::Later(why) => {

@@ -3,6 +3,7 @@
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 mod board;
+pub mod glance;
 mod inbox;
 mod stages;
 pub mod staging;
