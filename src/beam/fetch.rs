@@ -7,16 +7,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Error, Kind, Result};
-use crate::http::client::{Allow, Client, GetOptions, Reply};
+use crate::http::client::{Allow, Client, GetOptions};
 use crate::intake::staging::Part;
 
 /// What became of a fetch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Fetched {
     /// All bytes are here.
     Whole,
-    /// Not now: the neighbour does not answer, or has not got it at the moment. The part stays for the next time.
-    Later(String),
+    /// Not now, and why: the neighbour does not answer, or does not give it at the moment. Dropped, the part stays for the
+    /// next time.
+    Later(String, Option<Box<Part>>),
     /// It can never be taken from there.
     Refused,
 }
@@ -38,19 +39,20 @@ pub async fn fetch(
     let mut last = String::new();
     for pause in PAUSES {
         tokio::select! {
-            () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into())),
+            () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into(), None)),
             () = tokio::time::sleep(pause) => {}
         }
         match once(client, url, allow, &mut part).await {
             Ok(Got::All) => match part.finish().await {
                 Ok(()) => return Ok(Fetched::Whole),
                 Err(error) if error.kind() == Kind::Unreachable => {
-                    return Ok(Fetched::Later(error.to_string()));
+                    return Ok(Fetched::Later(error.to_string(), None));
                 }
                 Err(error) => return Err(error),
             },
-            Ok(Got::Gone(status)) => {
-                return Ok(Fetched::Later(format!("the file is not there at the moment ({status})")));
+            Ok(Got::Refusal(status)) => {
+                let why = format!("the neighbour does not give the file ({status})");
+                return Ok(Fetched::Later(why, Some(Box::new(part))));
             }
             Err(error) => match error.kind() {
                 Kind::Unreachable => {
@@ -65,65 +67,67 @@ pub async fn fetch(
             },
         }
     }
-    Ok(Fetched::Later(last))
+    Ok(Fetched::Later(last, Some(Box::new(part))))
 }
 
 enum Got {
     All,
-    Gone(StatusCode),
+    /// A status says nothing of the file itself: a sleeping phone answers so, and one whose permission is missing.
+    Refusal(StatusCode),
 }
 
 async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got> {
-    let options = GetOptions {
-        from: part.offset(),
-        if_range: part.etag().map(str::to_owned),
-        ..GetOptions::copy(allow.clone())
-    };
+    // Without a tag of the file, its last bytes here must come again: another file under the same URL is noticed so.
+    let known = part.etag().map(str::to_owned);
+    let again = if known.is_none() { part.offset().min(OVERLAP) } else { 0 };
+    let options =
+        GetOptions { from: part.offset() - again, if_range: known, ..GetOptions::copy(allow.clone()) };
     let mut reply = client.get(url, &options).await?;
-    let size = match reply.status {
+    let (size, mut repeated) = match reply.status {
         StatusCode::OK => {
             // The whole came: the file is another one now, or the server knows no ranges.
             if part.offset() > 0 {
                 part.restart().await?;
             }
-            reply.length
+            (reply.length, Vec::new())
         }
         StatusCode::PARTIAL_CONTENT => {
             let (first, size) = reply.range.unwrap_or((0, None));
-            if first != part.offset() {
-                part.restart().await?;
-                return Err(Error::new(Kind::Unreachable, "the server sent another part than was asked for"));
+            if first != options.from {
+                return another(part, "the server sent another part than was asked for").await;
             }
-            size.or(reply.length.map(|length| first + length))
+            // Some servers do not know If-Range.
+            let tag = validator(&reply.headers);
+            if options.if_range.is_some() && tag.is_some() && tag != options.if_range {
+                return another(part, "the file is another one now").await;
+            }
+            let size = size.or(reply.length.map(|length| first + length));
+            (size, part.tail(again as usize).await?)
         }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            part.restart().await?;
-            return Err(Error::new(Kind::Unreachable, "the file is shorter now: it starts over"));
-        }
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::SERVICE_UNAVAILABLE => {
-            return Ok(Got::Gone(reply.status));
-        }
-        status => {
-            let what = format!("the server refuses the file ({})", status.as_u16());
-            return Err(Error::new(Kind::Unsupported, what));
-        }
+        StatusCode::RANGE_NOT_SATISFIABLE => return another(part, "the file is shorter now").await,
+        status => return Ok(Got::Refusal(status)),
     };
-    if let Err(error) = part.begin(size, validator(&reply.headers)).await {
-        if error.kind() != Kind::Invalid {
-            return Err(error);
-        }
-        part.restart().await?;
-        return Err(Error::with(Kind::Unreachable, "the file is another one now: it starts over", error));
+    match part.begin(size, validator(&reply.headers)).await {
+        Err(error) if error.kind() == Kind::Invalid => return another(part, error.what()).await,
+        begun => begun?,
     }
-    copy(&mut reply, part).await?;
+    while let Some(mut chunk) = reply.chunk().await? {
+        let both = repeated.len().min(chunk.len());
+        if chunk.split_to(both) != repeated[..both] {
+            return another(part, "the file is another one now").await;
+        }
+        repeated.drain(..both);
+        if !chunk.is_empty() {
+            part.write(chunk).await?;
+        }
+    }
     Ok(Got::All)
 }
 
-async fn copy(reply: &mut Reply, part: &mut Part) -> Result<()> {
-    while let Some(chunk) = reply.chunk().await? {
-        part.write(chunk).await?;
-    }
-    Ok(())
+/// What is here is of no use: the next try starts over.
+async fn another(part: &mut Part, why: &str) -> Result<Got> {
+    part.restart().await?;
+    Err(Error::new(Kind::Unreachable, format!("{why}: it starts over")))
 }
 
 /// What If-Range may name: a strong entity tag, else the date (RFC 9110, 13.1.5).
@@ -133,6 +137,8 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     tag.or(text(header::LAST_MODIFIED)).map(str::to_owned)
 }
 
+/// Bytes that must come again.
+const OVERLAP: u64 = 64 << 10;
 /// Before each try; a phone that moves from one access point to the next is back within the second pause.
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
