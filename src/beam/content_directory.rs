@@ -192,10 +192,10 @@ impl Server {
                 Err(error) => {
                     // The one thing that breaks the page is left out; a server that breaks on all of them is given up.
                     all.lost += 1;
-                    if all.lost > MOST_LOST || (all.didl.items.is_empty() && all.lost > 3) {
+                    if all.lost > MOST_LOST || (all.didl.items.is_empty() && all.lost > 1) {
                         return Err(error);
                     }
-                    (start, size) = (start + 1, PAGE);
+                    start += 1;
                     continue;
                 }
             };
@@ -321,3 +321,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DEEPEST: usize = 16;
 const MOST_THINGS: usize = 200_000;
 const MOST_LOST: u64 = 100;
+
+#[cfg(test)]
+mod tests;

@@ -393,4 +393,4 @@ const ROWS_REMEMBERED: u32 = 2000;
 const RETRIED: [&str; 2] = ["full", "gone"];
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
