@@ -51,8 +51,9 @@ pub fn sniff(look: &mut Look<'_>, start: u64, mut raw: Vec<RawTag>) -> Result<Sn
     Ok(sniffed)
 }
 
-/// Finds the last frame and holds its end against the promised length. A file without any frame header near its end
-/// (a long tail of other bytes) is left to the decoder.
+/// Finds the farthest frame end and holds it against the promised length. A file without any frame header near its end
+/// (a long tail of other bytes) is left to the decoder. Sound that looks like a header by chance has small numbers
+/// nearly always, so the farthest end counts, not the last one found.
 fn check_end(look: &mut Look<'_>, audio: u64, total: u64, (smallest, largest): (u64, u64)) -> Result<()> {
     let from = look.len().saturating_sub(TAIL).max(audio);
     let tail = look.some(from, TAIL as usize)?;
@@ -66,7 +67,8 @@ fn check_end(look: &mut Look<'_>, audio: u64, total: u64, (smallest, largest): (
             let variable = tail[at + 1] & 1 == 1;
             let first = if variable { number } else { number.saturating_mul(smallest.max(1)) };
             if smallest == largest || variable {
-                last = Some(first.saturating_add(block));
+                let end = first.saturating_add(block);
+                last = last.max((first < total).then_some(end));
             }
         }
     }

@@ -48,11 +48,16 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         if size == 0 || body + size > end {
             break;
         }
-        // Compressed or encrypted frames, and those of a tag with unsynchronisation, are not read here.
-        let odd = version >= 3 && frame[9] & 0x0f & !0x01 != 0;
-        if !odd && is_of_use(id) && size <= LARGEST_FRAME {
-            let bytes = look.exact(body, size as usize)?;
-            found.extend(frame_tag(id, &bytes, dialect, flags & 0x80 != 0, body));
+        // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
+        // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
+        let form = if version >= 3 { frame[9] } else { 0 };
+        let (odd, skip) = match version {
+            4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
+            _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
+        };
+        if !odd && is_of_use(id) && size <= LARGEST_FRAME && skip < size {
+            let bytes = look.exact(body + skip, (size - skip) as usize)?;
+            found.extend(frame_tag(id, &bytes, dialect, body + skip));
         }
         place = body + size;
     }
@@ -64,7 +69,7 @@ fn is_of_use(id: &[u8]) -> bool {
     id[0] == b'T' || id[0] == b'W' || known.contains(&id)
 }
 
-fn frame_tag(id: &[u8], bytes: &[u8], dialect: &str, unsynced: bool, at: u64) -> Option<RawTag> {
+fn frame_tag(id: &[u8], bytes: &[u8], dialect: &str, at: u64) -> Option<RawTag> {
     let name = String::from_utf8_lossy(id).into_owned();
     let all = PersonalBytes { offset: ByteCount(at), length: ByteCount(bytes.len() as u64) };
     let tag = |place: String, value| RawTag::new(format!("{dialect}:{place}"), value);
@@ -77,7 +82,7 @@ fn frame_tag(id: &[u8], bytes: &[u8], dialect: &str, unsynced: bool, at: u64) ->
             let names_buyer = owner == "www.amazon.com" || owner.ends_with("/UITS");
             let at = at + end as u64 + 1;
             let place = PersonalBytes { offset: ByteCount(at), length: ByteCount(data.len() as u64) };
-            let personal = (names_buyer && !unsynced).then_some(place);
+            let personal = names_buyer.then_some(place);
             Some(RawTag { personal, ..tag(format!("PRIV/{owner}"), RawValue::Bytes(data.to_vec())) })
         }
         "OWNE" | "TOWN" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),

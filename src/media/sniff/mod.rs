@@ -155,14 +155,22 @@ fn by_magic(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
     }
 }
 
-/// What follows an ID3v2 tag says what the file is.
+/// What follows the ID3v2 tags says what the file is.
 fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
-    let end = id3::end_of(head);
-    if end >= look.len() {
-        return Err(Error::new(Kind::Damaged, "the file breaks off inside its tag"));
+    let (mut end, mut raw, mut next) = (0, Vec::new(), head.to_vec());
+    // Some programs put a new tag in front of the old one.
+    for _ in 0..MOST_TAGS {
+        if !next.starts_with(b"ID3") {
+            break;
+        }
+        let behind = end + id3::end_of(&next);
+        if behind >= look.len() {
+            return Err(Error::new(Kind::Damaged, "the file breaks off inside its tag"));
+        }
+        raw.extend(id3::frames(look, end, "id3")?);
+        end = behind;
+        next = look.some(end, 16)?;
     }
-    let raw = id3::frames(look, 0, "id3")?;
-    let next = look.some(end, 16)?;
     if next.starts_with(b"fLaC") {
         return flac::sniff(look, end, raw);
     }
@@ -253,6 +261,8 @@ fn some(number: u64) -> Option<u32> {
 
 /// What the first look reads: enough for every magic, and to tell text from noise.
 const HEAD: usize = 512;
+/// More tags in a row are no accident of programs.
+const MOST_TAGS: usize = 4;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The MP4 family (ISO/IEC 14496-12): the walk through boxes. Sample entries are read by `mp4_entry`.
 
+use std::mem;
+
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, RawValue};
 use crate::media::sniff::look::{Look, be};
@@ -19,15 +21,35 @@ pub struct Block {
     pub end: u64,
 }
 
+/// What one track says: its sound, time scale and duration, edit.
+#[derive(Default)]
+struct Track {
+    entry: Option<Entry>,
+    media: (u64, u64),
+    edit: Option<(i64, u64)>,
+}
+
+impl Track {
+    /// Keeps the first sound track; a lock on any other track locks the file too.
+    fn joined(mut self, next: Track) -> Track {
+        match (&mut self.entry, next.entry) {
+            (Some(first), Some(other)) => {
+                first.join(other);
+                self
+            }
+            (Some(_), None) => self,
+            (None, entry) => Track { entry, ..next },
+        }
+    }
+}
+
 /// What the walk gathers.
 #[derive(Default)]
 struct Walk {
     boxes: usize,
     brands: Vec<[u8; 4]>,
-    entry: Option<Entry>,
-    media: (u64, u64),
+    track: Track,
     movie_scale: u64,
-    edit: Option<(i64, u64)>,
     systems: Vec<String>,
     copy_guard: bool,
     oma_drm: Option<String>,
@@ -109,10 +131,9 @@ impl Walk {
     fn visit(&mut self, look: &mut Look<'_>, block: &Block, depth: usize) -> Result<()> {
         match &block.name {
             b"trak" => {
-                let other = self.entry.take();
+                let before = mem::take(&mut self.track);
                 self.children(look, block, depth + 1)?;
-                // The first sound track counts; pictures are tracks too.
-                self.entry = other.or(self.entry.take());
+                self.track = before.joined(mem::take(&mut self.track));
             }
             b"mdia" | b"minf" | b"stbl" | b"edts" | b"udta" | b"traf" => {
                 self.children(look, block, depth + 1)?
@@ -126,9 +147,9 @@ impl Walk {
             }
             b"ilst" => self.list(look, block)?,
             b"mvhd" => self.movie_scale = scale(look, block)?.0,
-            b"mdhd" if self.entry.is_none() => self.media = scale(look, block)?,
-            b"stsd" if self.entry.is_none() => self.entry = mp4_entry::first(look, block, &mut self.boxes)?,
-            b"elst" if self.entry.is_none() => self.edit = edit(look, block)?,
+            b"mdhd" => self.track.media = scale(look, block)?,
+            b"stsd" => self.track.entry = mp4_entry::of(look, block, &mut self.boxes)?,
+            b"elst" => self.track.edit = edit(look, block)?,
             b"pssh" => {
                 let id = look.some(block.at + 4, 16)?;
                 self.systems.push(mp4_entry::system_name(&id));
@@ -190,11 +211,11 @@ impl Walk {
                 "the MP4 file breaks off: its table of contents is missing",
             ));
         }
-        let entry = self.entry.take();
+        let Track { entry, media, edit } = self.track;
         let entry = entry.ok_or_else(|| Error::new(Kind::Unsupported, "this MP4 file holds no sound"))?;
         let (first, end) = self.mdat.unwrap_or((0, len));
         let mut sniffed = Sniffed::new(Container::Mp4, entry.codec, first..end);
-        let (media_scale, media_length) = self.media;
+        let (media_scale, media_length) = media;
         sniffed.format.rate = entry.rate;
         sniffed.format.channels = entry.channels;
         sniffed.format.bits = entry.bits;
@@ -218,7 +239,7 @@ impl Walk {
         };
         let media = in_frames(media_length, media_scale).filter(|&frames| frames > 0);
         sniffed.gapless = smpb(&sniffed.raw).or_else(|| {
-            let (start, length) = self.edit?;
+            let (start, length) = edit?;
             let delay = u32::try_from(in_frames(u64::try_from(start).ok()?, media_scale)?).ok()?;
             let frames = in_frames(length, self.movie_scale).filter(|&f| f > 0)?;
             let padding = media?.saturating_sub(u64::from(delay)).saturating_sub(frames);
@@ -246,8 +267,9 @@ fn value(name: &str, data: &[u8], at: u64) -> RawTag {
     let value = match kind {
         1 => RawValue::Text(String::from_utf8_lossy(bytes).into_owned()),
         // Stores write their numbers as type 21 or 0 (reference purchases 1.1).
+        // They are ids up to 32 and 64 bits: no sign.
+        21 | 0 if numeric => RawValue::Number(be(bytes, 0, bytes.len()) as i64),
         21 if (1..=8).contains(&bytes.len()) => number(),
-        0 if numeric => number(),
         _ => RawValue::Bytes(bytes.to_vec()),
     };
     let personal = matches!(name, "apID" | "ownr")

@@ -9,7 +9,7 @@ use crate::media::sniff::mpeg::AAC_RATES;
 use crate::track::{Codec, Evidence, PersonalBytes, Protection, Purchase, PurchaseLevel};
 use crate::units::{ByteCount, SampleRate};
 
-/// What the first sound entry of `stsd` says.
+/// What the sound entries of `stsd` say: the first one, and the lock of any.
 #[derive(Debug)]
 pub struct Entry {
     /// The coding.
@@ -30,12 +30,38 @@ pub struct Entry {
     pub raw: Vec<RawTag>,
 }
 
-/// Reads the first entry; `None` when it is no sound.
+impl Entry {
+    /// Takes over the lock of another entry, and what its boxes prove: a decoder could reach it through this file.
+    pub fn join(&mut self, other: Entry) {
+        if !self.protection.is_locked() {
+            self.protection = other.protection;
+        }
+        self.purchase = self.purchase.take().or(other.purchase);
+        self.raw.extend(other.raw);
+    }
+}
+
+/// Reads the entries; `None` when none is sound.
 ///
 /// # Errors
 /// Those of reading.
-pub fn first(look: &mut Look<'_>, stsd: &Block, boxes: &mut usize) -> Result<Option<Entry>> {
-    let Some(block) = next_box(look, stsd.at + 8, stsd.end, boxes)? else { return Ok(None) };
+pub fn of(look: &mut Look<'_>, stsd: &Block, boxes: &mut usize) -> Result<Option<Entry>> {
+    let mut found: Option<Entry> = None;
+    let mut at = stsd.at + 8;
+    // Files with a clear beginning have one clear and one locked entry. The stated count is not believed: a decoder may
+    // not believe it either.
+    while let Some(block) = next_box(look, at, stsd.end, boxes)? {
+        at = block.end;
+        match (&mut found, one(look, &block, boxes)?) {
+            (Some(first), Some(other)) => first.join(other),
+            (None, entry) => found = entry,
+            (Some(_), None) => {}
+        }
+    }
+    Ok(found)
+}
+
+fn one(look: &mut Look<'_>, block: &Block, boxes: &mut usize) -> Result<Option<Entry>> {
     let codec = match &block.name {
         b"mp4a" | b"drms" | b"enca" => Codec::Other,
         b"alac" => Codec::Alac,

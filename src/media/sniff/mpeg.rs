@@ -13,7 +13,7 @@ use crate::units::{Frames, SampleRate};
 /// `Unsupported` when there are none.
 pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffed> {
     let window = look.some(start, WINDOW)?;
-    let end = end_of_audio(look)?.max(start);
+    let end = end_of_audio(look)?;
     let found = (0..window.len().saturating_sub(4)).find_map(|at| {
         let bytes = &window[at..];
         adts(bytes)
@@ -24,14 +24,21 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     let Some((at, frame)) = found else {
         return Err(Error::new(Kind::Unsupported, "this is not music in a form konpo knows"));
     };
-    let mut sniffed = Sniffed::new(frame.container, frame.codec, start + at as u64..end);
+    let first = start + at as u64;
+    // A tag behind the audio that claims to begin in front of it is no tag.
+    let end = if end > first { end } else { look.len() };
+    let mut sniffed = Sniffed::new(frame.container, frame.codec, first..end);
     sniffed.format.rate = SampleRate::new(frame.rate);
     sniffed.format.channels = Some(frame.channels);
     sniffed.format.frames = match frame.container {
         Container::Mpeg => xing_frames(&window[at..], &frame),
         _ => None,
     };
-    if sniffed.format.frames.is_none() && frame.container == Container::Mpeg && frame.bitrate > 0 {
+    if sniffed.format.frames.is_none()
+        && frame.container == Container::Mpeg
+        && frame.bitrate > 0
+        && end < u64::MAX
+    {
         // Constant bit rate: the length follows from the size.
         let seconds = (end - sniffed.audio.start) as u128 * 8 * u128::from(frame.rate);
         sniffed.format.frames = Some(Frames((seconds / u128::from(frame.bitrate)) as u64));

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::media::sniff::Sniffed;
+use crate::media::sniff::id3;
 use crate::media::sniff::look::{Look, be, le};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
@@ -22,7 +23,7 @@ pub fn wav(look: &mut Look<'_>) -> Result<Sniffed> {
         match &head[..4] {
             // EBU Tech 3306: the 64-bit sizes of RF64.
             b"ds64" => long_size = Some(le(&look.some(body, 24)?, 8, 8)),
-            b"fmt " => {
+            b"fmt " if sniffed.audio.is_empty() => {
                 let format = look.some(body, 40)?;
                 block = le(&format, 12, 2);
                 let tag = match le(&format, 0, 2) {
@@ -41,7 +42,7 @@ pub fn wav(look: &mut Look<'_>) -> Result<Sniffed> {
                 sniffed.format.rate = SampleRate::new(le(&format, 4, 4) as u32);
                 sniffed.format.bits = u16::try_from(le(&format, 14, 2)).ok().filter(|&bits| bits > 0);
             }
-            b"data" => {
+            b"data" if sniffed.audio.is_empty() => {
                 // Programs that stream write 0 or the largest number: then the file's end counts.
                 let streamed = size == 0 || size == 0xffff_ffff;
                 let size = if streamed {
@@ -49,13 +50,22 @@ pub fn wav(look: &mut Look<'_>) -> Result<Sniffed> {
                 } else {
                     size
                 };
-                return audio(sniffed, look, "WAV", body, size, block);
+                audio(&mut sniffed, look, "WAV", body, size, block)?;
+                at = sniffed.audio.end.saturating_add(size % 2);
+                if at >= look.len() {
+                    break;
+                }
+                continue;
             }
+            b"id3 " | b"ID3 " => tag(&mut sniffed, look, body, size)?,
             _ => {}
         }
         at = body + size + size % 2;
     }
-    Err(Error::new(Kind::Damaged, "the WAV file breaks off before its sound"))
+    if sniffed.audio.is_empty() {
+        return Err(Error::new(Kind::Damaged, "the WAV file breaks off before its sound"));
+    }
+    Ok(sniffed)
 }
 
 /// Says what an AIFF file is.
@@ -85,24 +95,18 @@ pub fn aiff(look: &mut Look<'_>) -> Result<Sniffed> {
                 sniffed.format.codec = if plain { Codec::Pcm } else { Codec::Other };
             }
             b"SSND" => sound = Some((body + 8, size.saturating_sub(8))),
+            b"ID3 " => tag(&mut sniffed, look, body, size)?,
             _ => {}
         }
         at = body + size + size % 2;
     }
     match sound {
-        Some((body, size)) => audio(sniffed, look, "AIFF", body, size, block),
+        Some((body, size)) => audio(&mut sniffed, look, "AIFF", body, size, block).map(|()| sniffed),
         None => Err(Error::new(Kind::Damaged, "the AIFF file breaks off before its sound")),
     }
 }
 
-fn audio(
-    mut sniffed: Sniffed,
-    look: &Look<'_>,
-    name: &str,
-    body: u64,
-    size: u64,
-    block: u64,
-) -> Result<Sniffed> {
+fn audio(sniffed: &mut Sniffed, look: &Look<'_>, name: &str, body: u64, size: u64, block: u64) -> Result<()> {
     let end = body.saturating_add(size);
     if end > look.len() {
         let lost = (end - look.len()) as f64 * 100.0 / size.max(1) as f64;
@@ -116,7 +120,16 @@ fn audio(
     if sniffed.format.codec == Codec::Pcm && block > 0 {
         sniffed.format.frames = Some(Frames(size / block));
     }
-    Ok(sniffed)
+    Ok(())
+}
+
+/// A chunk with an ID3v2 tag in it; a broken one says nothing.
+fn tag(sniffed: &mut Sniffed, look: &mut Look<'_>, body: u64, size: u64) -> Result<()> {
+    let inside = body.checked_add(size).is_some_and(|end| end <= look.len());
+    if inside && size > 10 && look.some(body, 10)?.starts_with(b"ID3") {
+        sniffed.raw.extend(id3::frames(look, body, "id3")?);
+    }
+    Ok(())
 }
 
 /// The whole part of an 80-bit extended number, as AIFF writes its rate (Apple SANE).

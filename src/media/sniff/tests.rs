@@ -251,6 +251,10 @@ fn corpus() -> Vec<Vec<u8>> {
         mint::data("tone.mp3"),
         mint::data("tone.aiff"),
         mint::wav(50),
+        [mint::wav(50), b"id3 \x2a\0\0\0".to_vec(), mint::tag(b"ID3", &mint::frame(b"TIT2", &[0; 22]))]
+            .concat(),
+        mint::insert(&mint::cenc(), &[b"moov"], &mp4_track(&mint::itunes_locked())),
+        [mint::tag(b"ID3", &mint::frame(b"TIT2", b"\0Song")), mint::amazon()].concat(),
     ]
 }
 
@@ -259,7 +263,7 @@ proptest! {
 
     #[test]
     fn no_file_breaks_the_gate(
-        which in 0usize..12, edits in prop::collection::vec((any::<u16>(), any::<u8>()), 0..12), keep in 0usize..=100,
+        which in 0usize..15, edits in prop::collection::vec((any::<u16>(), any::<u8>()), 0..12), keep in 0usize..=100,
     ) {
         let mut bytes = corpus().swap_remove(which);
         for (at, value) in edits {
@@ -276,5 +280,101 @@ proptest! {
     #[test]
     fn noise_is_no_music(bytes in prop::collection::vec(any::<u8>(), 1..600)) {
         let _either_way = look(&bytes);
+    }
+}
+
+fn mp4_track(file: &[u8]) -> Vec<u8> {
+    let at = file.windows(4).position(|w| w == b"trak").expect("a track") - 4;
+    let size = u32::from_be_bytes(file[at..at + 4].try_into().expect("4")) as usize;
+    file[at..at + size].to_vec()
+}
+
+#[test]
+fn a_lock_anywhere_in_the_movie_locks_the_file() {
+    let plain = mint::data("tone-aac.m4a");
+    let sample_tables: [&[u8]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+    for name in [b"drms", b"drmi", b"enca", b"encv", b"aavd"] {
+        let second_entry = mint::insert(&plain, &sample_tables, &mint::boxed(name, &[0; 28]));
+        assert!(good(&second_entry).gate().is_err(), "{name:?} behind a clear entry");
+        let mut track = mp4_track(&plain);
+        let at = track.windows(4).position(|w| w == b"stsd").expect("stsd") + 16;
+        track[at..at + 4].copy_from_slice(name);
+        let second_track = mint::insert(&plain, &[b"moov"], &track);
+        assert!(good(&second_track).gate().is_err(), "{name:?} in a second track");
+    }
+}
+
+#[test]
+fn a_track_behind_the_sound_does_not_change_its_length() {
+    let plain = mint::data("tone-aac.m4a");
+    let mut chapters = mp4_track(&plain);
+    let place = |track: &[u8], name: &[u8]| track.windows(4).position(|w| w == name).expect("a box");
+    let entry = place(&chapters, b"stsd") + 16;
+    chapters[entry..entry + 4].copy_from_slice(b"text");
+    // mdhd: name, version, two times, then the scale. elst: name, version, count, duration, media time.
+    let scale = place(&chapters, b"mdhd") + 4 + 12;
+    chapters[scale..scale + 4].copy_from_slice(&1000u32.to_be_bytes());
+    let media_time = place(&chapters, b"elst") + 4 + 12;
+    chapters[media_time..media_time + 4].copy_from_slice(&500u32.to_be_bytes());
+    let (one, two) = (good(&plain), good(&mint::insert(&plain, &[b"moov"], &chapters)));
+    assert_eq!(two.gapless, one.gapless);
+    assert_eq!(two.format, one.format);
+}
+
+#[test]
+fn store_numbers_have_no_sign() {
+    let file = mint::atom(&mint::itunes_plus(), b"atID", 21, &0xf000_0000u32.to_be_bytes());
+    let found = good(&file);
+    let number = found.raw.iter().find(|tag| tag.place == "mp4:ilst/atID").map(|tag| tag.value.clone());
+    assert_eq!(number, Some(RawValue::Number(0xf000_0000)));
+}
+
+#[test]
+fn sound_that_looks_like_a_frame_header_does_not_make_a_flac_short() {
+    // A header of frame 0 with a right CRC-8, as it may stand by chance in the last frame's samples.
+    let chance = [0xff, 0xf8, 0xc9, 0x18, 0x00, 0xc2];
+    let bytes = [mint::data("tone.flac"), chance.to_vec(), vec![0x55; 16]].concat();
+    assert_eq!(good(&bytes).format.frames, Some(Frames(11_025)));
+    let all_short = [mint::cut(&mint::data("tone.flac"), 60), chance.to_vec(), vec![0x55; 16]].concat();
+    assert!(said(&all_short).contains("breaks off"));
+}
+
+#[test]
+fn a_tail_that_claims_more_than_the_file_is_not_believed() {
+    let mut tail = b"APETAGEX".to_vec();
+    tail.extend_from_slice(&2000u32.to_le_bytes());
+    tail.extend_from_slice(&u32::MAX.to_le_bytes());
+    tail.resize(32, 0);
+    let found = good(&[vec![0x55; 10], mint::mp3_frames(), tail].concat());
+    assert!(found.audio.start < found.audio.end);
+    assert!(found.format.duration().is_none_or(|time| time < crate::units::Millis(60_000)));
+}
+
+#[test]
+fn a_second_tag_is_passed_over() {
+    let cover = mint::frame(b"APIC", &[0x55; 100_000]);
+    let tags = [mint::tag(b"ID3", &mint::frame(b"TIT2", b"\0Song")), mint::tag(b"ID3", &cover)].concat();
+    let found = good(&[tags.clone(), mint::mp3_frames()].concat());
+    assert_eq!((found.format.codec, found.audio.start), (Codec::Mp3, tags.len() as u64));
+}
+
+#[test]
+fn the_buyers_bytes_are_marked_in_an_unsynchronised_tag_too() {
+    let mut bytes = mint::amazon();
+    bytes[5] |= 0x80;
+    assert_eq!(good(&bytes).personal, good(&mint::amazon()).personal);
+}
+
+#[test]
+fn tags_in_chunks_of_wav_and_aiff_are_read() {
+    let comment = mint::frame(b"COMM", b"\0eng\0Visit https://singer.bandcamp.com");
+    let tag = mint::tag(b"ID3", &comment);
+    let even = [tag.clone(), vec![0; tag.len() % 2]].concat();
+    let wav = [mint::wav(100), b"id3 ".to_vec(), (tag.len() as u32).to_le_bytes().to_vec(), even.clone()];
+    let aiff = [mint::data("tone.aiff"), b"ID3 ".to_vec(), (tag.len() as u32).to_be_bytes().to_vec(), even];
+    for bytes in [wav.concat(), aiff.concat()] {
+        let found = good(&bytes);
+        assert_eq!(purchases(&found, &[]).len(), 1);
+        assert_eq!(found.format.frames, good(&bytes[..bytes.len() - tag.len()]).format.frames);
     }
 }
