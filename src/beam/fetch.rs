@@ -73,6 +73,39 @@ enum Got {
     Gone(StatusCode),
 }
 
+/// What an answer means for the part.
+#[derive(Debug, PartialEq, Eq)]
+enum Way {
+    /// The whole file follows.
+    Whole,
+    /// What is missing follows.
+    Rest,
+    /// Without a range it may work.
+    Again,
+    /// Later it may work.
+    Gone,
+    /// It never will.
+    Never,
+}
+
+/// Decides what an answer means when `here` bytes were there before.
+fn way(status: StatusCode, here: u64) -> Way {
+    match status {
+        StatusCode::OK => Way::Whole,
+        StatusCode::PARTIAL_CONTENT => Way::Rest,
+        StatusCode::RANGE_NOT_SATISFIABLE => Way::Again,
+        // minidlna 1.3.0 answers a range that begins at the end of the file so.
+        StatusCode::BAD_REQUEST if here > 0 => Way::Again,
+        StatusCode::NOT_FOUND
+        | StatusCode::GONE
+        | StatusCode::REQUEST_TIMEOUT
+        | StatusCode::TOO_MANY_REQUESTS => Way::Gone,
+        // A server that scans answers 500, one that sleeps 503: it is asked again at its next visit.
+        status if status.is_server_error() => Way::Gone,
+        _ => Way::Never,
+    }
+}
+
 async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got> {
     let options = GetOptions {
         from: part.offset(),
@@ -80,15 +113,15 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
         ..GetOptions::copy(allow.clone())
     };
     let mut reply = client.get(url, &options).await?;
-    let size = match reply.status {
-        StatusCode::OK => {
+    let size = match way(reply.status, part.offset()) {
+        Way::Whole => {
             // The whole came: the file is another one now, or the server knows no ranges.
             if part.offset() > 0 {
                 part.restart().await?;
             }
             reply.length
         }
-        StatusCode::PARTIAL_CONTENT => {
+        Way::Rest => {
             let (first, size) = reply.range.unwrap_or((0, None));
             if first != part.offset() {
                 part.restart().await?;
@@ -96,15 +129,17 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
             }
             size.or(reply.length.map(|length| first + length))
         }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
+        Way::Again => {
             part.restart().await?;
-            return Err(Error::new(Kind::Unreachable, "the file is shorter now: it starts over"));
+            let what = format!(
+                "the server has no such rest of the file ({}): it starts over",
+                reply.status.as_u16()
+            );
+            return Err(Error::new(Kind::Unreachable, what));
         }
-        StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::SERVICE_UNAVAILABLE => {
-            return Ok(Got::Gone(reply.status));
-        }
-        status => {
-            let what = format!("the server refuses the file ({})", status.as_u16());
+        Way::Gone => return Ok(Got::Gone(reply.status)),
+        Way::Never => {
+            let what = format!("the server refuses the file ({})", reply.status.as_u16());
             return Err(Error::new(Kind::Unsupported, what));
         }
     };
@@ -136,3 +171,26 @@ fn validator(headers: &HeaderMap) -> Option<String> {
 /// Before each try; a phone that moves from one access point to the next is back within the second pause.
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_here_whole_when_the_power_went_is_not_refused() {
+        // Its rest is empty: there is no such range.
+        assert_eq!(way(StatusCode::BAD_REQUEST, 100_044), Way::Again);
+        assert_eq!(way(StatusCode::RANGE_NOT_SATISFIABLE, 100_044), Way::Again);
+        assert_eq!(way(StatusCode::BAD_REQUEST, 0), Way::Never);
+    }
+
+    #[test]
+    fn a_server_in_trouble_is_asked_again_another_time() {
+        for status in
+            [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND]
+        {
+            assert_eq!(way(status, 0), Way::Gone);
+        }
+        assert_eq!(way(StatusCode::FORBIDDEN, 0), Way::Never);
+    }
+}
