@@ -83,7 +83,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         Pull::Ask => crate::beam::Policy::Ask,
         Pull::Never => crate::beam::Policy::Never,
     };
-    let beam = Beam::start(BeamConfig { pull }, lan.clone(), Client::new(), intake.clone(), sources).await?;
+    let beam =
+        Beam::start(BeamConfig { pull, take }, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);

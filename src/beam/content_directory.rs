@@ -36,10 +36,21 @@ pub struct About {
 pub struct Listing {
     /// The sound things, URLs resolved.
     pub items: Vec<Item>,
-    /// Its SystemUpdateID when it was asked; 0 when it does not say.
-    pub update: u32,
+    /// What told its state just before.
+    pub mark: Mark,
     /// Things that could not be read.
     pub lost: u64,
+}
+
+/// What tells cheaply whether a listing would change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Its SystemUpdateID; 0 when it does not say.
+    pub update: u32,
+    /// How many sound things its search finds; `None` when it cannot search.
+    pub total: Option<u64>,
+    /// It refused to answer.
+    pub faulted: bool,
 }
 
 impl Server {
@@ -71,24 +82,42 @@ impl Server {
     /// # Errors
     /// `Unreachable` and `Damaged` when nothing could be read at all.
     pub async fn list(&mut self) -> Result<Listing> {
-        let update = self.update_id().await;
-        if self.searches.is_none() {
-            self.searches = Some(self.can_search().await);
-        }
+        let mark = self.mark().await;
         if self.searches == Some(true) {
             match self.pages(&Ask::Search).await {
-                Ok(found) => return Ok(self.listing(found, update)),
-                Err(error) if error.kind() == Kind::Unreachable => return Err(error),
+                Ok(found) => return Ok(self.listing(found, mark)),
+                Err(error) if error.kind() == Kind::Unreachable && !self.is_there().await => {
+                    return Err(error);
+                }
                 // A server that says it can and cannot is walked through.
                 Err(error) => debug!(%error, "the search failed"),
             }
         }
         let found = self.walk().await?;
-        Ok(self.listing(found, update))
+        Ok(self.listing(found, mark))
     }
 
-    /// Returns its SystemUpdateID, 0 when it does not say.
-    pub async fn update_id(&self) -> u32 {
+    /// Returns what tells whether its content changed.
+    pub async fn mark(&mut self) -> Mark {
+        let update = self.update_id().await;
+        let searches = match self.searches {
+            Some(searches) => searches,
+            None => {
+                let can = self.can_search().await;
+                self.searches = can;
+                can == Some(true)
+            }
+        };
+        if !searches {
+            return Mark { update, total: None, faulted: self.searches.is_none() };
+        }
+        match self.page(&Ask::Search, 0, 1).await {
+            Ok(page) => Mark { update, total: Some(page.total), faulted: false },
+            Err(_) => Mark { update, total: None, faulted: true },
+        }
+    }
+
+    async fn update_id(&self) -> u32 {
         let answer = self.call("GetSystemUpdateID", "").await;
         answer.ok().and_then(|values| values.get("Id")?.trim().parse().ok()).unwrap_or(0)
     }
@@ -98,10 +127,16 @@ impl Server {
         !matches!(self.call("GetSystemUpdateID", "").await, Err(error) if error.kind() == Kind::Unreachable)
     }
 
-    async fn can_search(&self) -> bool {
-        let answer = self.call("GetSearchCapabilities", "").await;
-        let caps = answer.ok().and_then(|values| values.get("SearchCaps").cloned()).unwrap_or_default();
-        caps.split(',').any(|cap| matches!(cap.trim(), "upnp:class" | "*"))
+    /// Returns whether it can search by class; `None` when it does not answer now.
+    async fn can_search(&self) -> Option<bool> {
+        let values = match self.call("GetSearchCapabilities", "").await {
+            Ok(values) => values,
+            Err(error) if error.kind() == Kind::Unreachable => return None,
+            Err(_) => return Some(false),
+        };
+        // rupnp leaves an empty SearchCaps out.
+        let caps = values.get("SearchCaps").map_or("", String::as_str);
+        Some(caps.split(',').any(|cap| matches!(cap.trim(), "upnp:class" | "*")))
     }
 
     async fn walk(&self) -> Result<Found> {
@@ -144,24 +179,27 @@ impl Server {
             sleep(PAUSE).await;
             let page = match self.page(ask, start, size).await {
                 Ok(page) => page,
+                Err(error) if is_cut_off(&error) => return Err(error),
                 Err(error) if size > 1 => {
                     debug!(%error, start, size, "a page failed: smaller ones are tried");
-                    size /= 2;
+                    // A server that does not answer the small page either has left.
+                    size = if error.kind() == Kind::Unreachable { 1 } else { size / 2 };
                     continue;
                 }
-                Err(error) if start == 0 && all.lost == 0 && error.kind() == Kind::Unreachable => {
+                Err(error) if error.kind() == Kind::Unreachable && !self.is_there().await => {
                     return Err(error);
                 }
                 Err(error) => {
                     // The one thing that breaks the page is left out; a server that breaks on all of them is given up.
                     all.lost += 1;
-                    if all.lost > MOST_LOST || (all.didl.items.is_empty() && all.lost > 3) {
+                    if all.lost > MOST_LOST || (all.didl.items.is_empty() && all.lost > 1) {
                         return Err(error);
                     }
                     start += 1;
                     continue;
                 }
             };
+            size = (size * 2).min(PAGE);
             let id = page.didl.items.first().map(|i| i.id.clone());
             let id = id.or_else(|| page.didl.containers.first().map(|c| c.id.clone()));
             if start > 0 && id.is_some() && id == first_id {
@@ -216,7 +254,7 @@ impl Server {
         answer.map_err(late)?.map_err(explain)
     }
 
-    fn listing(&self, found: Found, update: u32) -> Listing {
+    fn listing(&self, found: Found, mark: Mark) -> Listing {
         let base = self.device.url().to_string();
         let mut items = found.didl.items;
         items.retain(|item| item.class.contains("audioItem"));
@@ -225,8 +263,13 @@ impl Server {
                 resource.url = url;
             }
         }
-        Listing { items, update, lost: found.lost }
+        Listing { items, mark, lost: found.lost }
     }
+}
+
+/// No connection at all: smaller pages do not help.
+fn is_cut_off(error: &Error) -> bool {
+    error.kind() == Kind::Unreachable && error.what() == CUT_OFF
 }
 
 enum Ask {
@@ -251,7 +294,7 @@ fn explain(error: rupnp::Error) -> Error {
     use rupnp::Error as E;
     match error {
         E::NetworkError(_) | E::NetworkClientError(_) | E::IO(_) => {
-            Error::with(Kind::Unreachable, "it cannot be reached", error)
+            Error::with(Kind::Unreachable, CUT_OFF, error)
         }
         E::HttpErrorCode(code) => Error::new(Kind::Damaged, format!("it answers with an error ({code})")),
         E::UPnPError(error) => Error::new(Kind::Damaged, format!("it refuses ({})", error.err_code())),
@@ -264,6 +307,7 @@ fn explain(error: rupnp::Error) -> Error {
     }
 }
 
+const CUT_OFF: &str = "it cannot be reached";
 /// reference upnp 8.1.
 const FILTER: &str = "dc:title,dc:creator,dc:date,upnp:class,upnp:artist,upnp:album,upnp:genre,\
 upnp:originalTrackNumber,@childCount,@refID,res,res@duration,res@size,res@bitrate,res@sampleFrequency,\
@@ -277,3 +321,6 @@ const PAUSE: Duration = Duration::from_millis(50);
 const DEEPEST: usize = 16;
 const MOST_THINGS: usize = 200_000;
 const MOST_LOST: u64 = 100;
+
+#[cfg(test)]
+mod tests;

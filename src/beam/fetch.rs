@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use http::{HeaderMap, StatusCode, header};
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use crate::error::{Error, Kind, Result};
-use crate::http::client::{Allow, Client, GetOptions, Reply};
+use crate::http::client::{Allow, Client, GetOptions};
+use crate::intake::glance::{Glance, Says};
 use crate::intake::staging::Part;
 
 /// What became of a fetch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Fetched {
     /// All bytes are here.
     Whole,
-    /// Not now: the neighbour does not answer, or has not got it at the moment. The part stays for the next time.
-    Later(String),
+    /// Not now, and why: the neighbour does not answer, or does not give it at the moment. Dropped, the part stays for the
+    /// next time.
+    Later(String, Option<Box<Part>>),
     /// It can never be taken from there.
     Refused,
 }
@@ -38,19 +41,20 @@ pub async fn fetch(
     let mut last = String::new();
     for pause in PAUSES {
         tokio::select! {
-            () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into())),
+            () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into(), None)),
             () = tokio::time::sleep(pause) => {}
         }
         match once(client, url, allow, &mut part).await {
             Ok(Got::All) => match part.finish().await {
                 Ok(()) => return Ok(Fetched::Whole),
                 Err(error) if error.kind() == Kind::Unreachable => {
-                    return Ok(Fetched::Later(error.to_string()));
+                    return Ok(Fetched::Later(error.to_string(), None));
                 }
                 Err(error) => return Err(error),
             },
-            Ok(Got::Gone(status)) => {
-                return Ok(Fetched::Later(format!("the file is not there at the moment ({status})")));
+            Ok(Got::Refusal(status)) => {
+                let why = format!("the neighbour does not give the file ({status})");
+                return Ok(Fetched::Later(why, Some(Box::new(part))));
             }
             Err(error) => match error.kind() {
                 Kind::Unreachable => {
@@ -65,100 +69,103 @@ pub async fn fetch(
             },
         }
     }
-    Ok(Fetched::Later(last))
+    Ok(Fetched::Later(last, Some(Box::new(part))))
 }
 
 enum Got {
     All,
-    Gone(StatusCode),
-}
-
-/// What an answer means for the part.
-#[derive(Debug, PartialEq, Eq)]
-enum Way {
-    /// The whole file follows.
-    Whole,
-    /// What is missing follows.
-    Rest,
-    /// Without a range it may work.
-    Again,
-    /// Later it may work.
-    Gone,
-    /// It never will.
-    Never,
-}
-
-/// Decides what an answer means when `here` bytes were there before.
-fn way(status: StatusCode, here: u64) -> Way {
-    match status {
-        StatusCode::OK => Way::Whole,
-        StatusCode::PARTIAL_CONTENT => Way::Rest,
-        StatusCode::RANGE_NOT_SATISFIABLE => Way::Again,
-        // minidlna 1.3.0 answers a range that begins at the end of the file so.
-        StatusCode::BAD_REQUEST if here > 0 => Way::Again,
-        StatusCode::NOT_FOUND
-        | StatusCode::GONE
-        | StatusCode::REQUEST_TIMEOUT
-        | StatusCode::TOO_MANY_REQUESTS => Way::Gone,
-        // A server that scans answers 500, one that sleeps 503: it is asked again at its next visit.
-        status if status.is_server_error() => Way::Gone,
-        _ => Way::Never,
-    }
+    /// A status says nothing of the file itself: a sleeping phone answers so, and one whose permission is missing.
+    Refusal(StatusCode),
 }
 
 async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got> {
-    let options = GetOptions {
-        from: part.offset(),
-        if_range: part.etag().map(str::to_owned),
-        ..GetOptions::copy(allow.clone())
-    };
+    // Without a tag of the file, its last bytes here must come again: another file under the same URL is noticed so.
+    let known = part.etag().map(str::to_owned);
+    let again = if known.is_none() { part.offset().min(OVERLAP) } else { 0 };
+    let options =
+        GetOptions { from: part.offset() - again, if_range: known, ..GetOptions::copy(allow.clone()) };
     let mut reply = client.get(url, &options).await?;
-    let size = match way(reply.status, part.offset()) {
-        Way::Whole => {
+    let (size, mut repeated) = match reply.status {
+        StatusCode::OK => {
             // The whole came: the file is another one now, or the server knows no ranges.
             if part.offset() > 0 {
                 part.restart().await?;
             }
-            reply.length
+            (reply.length, Vec::new())
         }
-        Way::Rest => {
+        StatusCode::PARTIAL_CONTENT => {
             let (first, size) = reply.range.unwrap_or((0, None));
-            if first != part.offset() {
-                part.restart().await?;
-                return Err(Error::new(Kind::Unreachable, "the server sent another part than was asked for"));
+            if first != options.from {
+                return another(part, "the server sent another part than was asked for").await;
             }
-            size.or(reply.length.map(|length| first + length))
+            // Some servers do not know If-Range.
+            let tag = validator(&reply.headers);
+            if options.if_range.is_some() && tag.is_some() && tag != options.if_range {
+                return another(part, "the file is another one now").await;
+            }
+            let size = size.or(reply.length.map(|length| first + length));
+            (size, part.tail(again as usize).await?)
         }
-        Way::Again => {
-            part.restart().await?;
-            let what = format!(
-                "the server has no such rest of the file ({}): it starts over",
-                reply.status.as_u16()
-            );
-            return Err(Error::new(Kind::Unreachable, what));
-        }
-        Way::Gone => return Ok(Got::Gone(reply.status)),
-        Way::Never => {
-            let what = format!("the server refuses the file ({})", reply.status.as_u16());
-            return Err(Error::new(Kind::Unsupported, what));
-        }
+        StatusCode::RANGE_NOT_SATISFIABLE => return another(part, "the file is shorter now").await,
+        status => return Ok(Got::Refusal(status)),
     };
-    if let Err(error) = part.begin(size, validator(&reply.headers)).await {
-        if error.kind() != Kind::Invalid {
-            return Err(error);
-        }
-        part.restart().await?;
-        return Err(Error::with(Kind::Unreachable, "the file is another one now: it starts over", error));
+    match part.begin(size, validator(&reply.headers)).await {
+        Err(error) if error.kind() == Kind::Invalid => return another(part, error.what()).await,
+        begun => begun?,
     }
-    copy(&mut reply, part).await?;
+    while let Some(mut chunk) = reply.chunk().await? {
+        let both = repeated.len().min(chunk.len());
+        if chunk.split_to(both) != repeated[..both] {
+            return another(part, "the file is another one now").await;
+        }
+        repeated.drain(..both);
+        if !chunk.is_empty() {
+            part.write(chunk).await?;
+        }
+    }
     Ok(Got::All)
 }
 
-async fn copy(reply: &mut Reply, part: &mut Part) -> Result<()> {
-    while let Some(chunk) = reply.chunk().await? {
-        part.write(chunk).await?;
+/// Looks at a few bytes of a file: whether it was bought. A neighbour that knows no ranges is believed to say no more than
+/// its first bytes do.
+///
+/// # Errors
+/// `Unreachable`.
+pub async fn is_bought(client: &Client, url: &str, allow: &Allow, size: u64) -> Result<bool> {
+    let mut glance = Glance::new(size);
+    loop {
+        let (at, count) = match glance.says() {
+            Says::More(at, count) => (at, count),
+            said => return Ok(said == Says::Bought),
+        };
+        let options = GetOptions { from: at, count: Some(count), ..GetOptions::copy(allow.clone()) };
+        let mut reply = client.get(url, &options).await?;
+        let first = match (reply.status, reply.range) {
+            (StatusCode::PARTIAL_CONTENT, Some((first, _))) => first,
+            (StatusCode::OK, _) => 0,
+            _ => return Ok(false),
+        };
+        if first != at {
+            return Ok(false);
+        }
+        let mut piece = BytesMut::new();
+        while (piece.len() as u64) < count
+            && let Some(chunk) = reply.chunk().await?
+        {
+            piece.extend_from_slice(&chunk);
+        }
+        piece.truncate(count as usize);
+        if piece.is_empty() {
+            return Ok(false);
+        }
+        glance.add(at, piece.freeze());
     }
-    Ok(())
+}
+
+/// What is here is of no use: the next try starts over.
+async fn another(part: &mut Part, why: &str) -> Result<Got> {
+    part.restart().await?;
+    Err(Error::new(Kind::Unreachable, format!("{why}: it starts over")))
 }
 
 /// What If-Range may name: a strong entity tag, else the date (RFC 9110, 13.1.5).
@@ -168,29 +175,160 @@ fn validator(headers: &HeaderMap) -> Option<String> {
     tag.or(text(header::LAST_MODIFIED)).map(str::to_owned)
 }
 
+/// Bytes that must come again.
+const OVERLAP: u64 = 64 << 10;
 /// Before each try; a phone that moves from one access point to the next is back within the second pause.
 const PAUSES: [Duration; 4] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(15)];
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::{Arc, Mutex};
 
-    #[test]
-    fn a_file_that_was_here_whole_when_the_power_went_is_not_refused() {
-        // Its rest is empty: there is no such range.
-        assert_eq!(way(StatusCode::BAD_REQUEST, 100_044), Way::Again);
-        assert_eq!(way(StatusCode::RANGE_NOT_SATISFIABLE, 100_044), Way::Again);
-        assert_eq!(way(StatusCode::BAD_REQUEST, 0), Way::Never);
+    use axum::Router;
+    use axum::extract::State;
+    use axum::response::{IntoResponse, Response};
+    use axum::routing::get;
+
+    use super::*;
+    use crate::http::hosts::Hosts;
+    use crate::intake::Intake;
+    use crate::intake::tests::{in_folder, item, phone};
+
+    /// A server of one file that knows ranges, and whether it gives a tag.
+    #[derive(Clone)]
+    struct Source {
+        bytes: Vec<u8>,
+        tag: Option<&'static str>,
+        ranges: Arc<Mutex<Vec<String>>>,
     }
 
-    #[test]
-    fn a_server_in_trouble_is_asked_again_another_time() {
-        for status in
-            [StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE, StatusCode::NOT_FOUND]
-        {
-            assert_eq!(way(status, 0), Way::Gone);
+    async fn give(State(source): State<Arc<Mutex<Source>>>, headers: HeaderMap) -> Response {
+        let Source { bytes, tag, ranges } = source.lock().expect("whole").clone();
+        if bytes.is_empty() {
+            return StatusCode::NOT_FOUND.into_response();
         }
-        assert_eq!(way(StatusCode::FORBIDDEN, 0), Way::Never);
+        let range = headers.get(header::RANGE).map(|range| range.to_str().expect("text").to_owned());
+        let from =
+            range.as_deref().map(|r| r["bytes=".len()..].trim_end_matches('-').parse().expect("a number"));
+        ranges.lock().expect("whole").extend(range);
+        let from: usize = from.unwrap_or(0);
+        let length = bytes.len();
+        let body = bytes[from..].to_vec();
+        let mut answer = match from {
+            0 => body.into_response(),
+            _ => {
+                let range = format!("bytes {from}-{}/{length}", length - 1);
+                (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], body).into_response()
+            }
+        };
+        if let Some(tag) = tag {
+            answer.headers_mut().insert(header::ETAG, http::HeaderValue::from_static(tag));
+        }
+        answer
+    }
+
+    struct Rig {
+        url: String,
+        source: Arc<Mutex<Source>>,
+        intake: Intake,
+        allow: Allow,
+        _folder: tempfile::TempDir,
+        _up: tokio_util::sync::DropGuard,
+    }
+
+    impl Rig {
+        async fn new(bytes: &[u8], tag: Option<&'static str>) -> Rig {
+            let source = Source { bytes: bytes.to_vec(), tag, ranges: Arc::default() };
+            let source = Arc::new(Mutex::new(source));
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+            let port = listener.local_addr().expect("bound").port();
+            let stop = CancellationToken::new();
+            let app = Router::new().route("/22.wav", get(give)).with_state(source.clone());
+            tokio::spawn(crate::http::server::serve(listener, app, Hosts::new(&[]), stop.clone()));
+            let folder = tempfile::tempdir().expect("a folder");
+            let allow = Allow { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
+            let intake = in_folder(folder.path()).await;
+            let url = format!("http://127.0.0.1:{port}/22.wav");
+            Rig { url, source, intake, allow, _folder: folder, _up: stop.drop_guard() }
+        }
+
+        async fn part(&self) -> Part {
+            let item = item("22", "Song", self.source.lock().expect("whole").bytes.len());
+            self.intake.pull_item(&phone(), item).await.expect("opened")
+        }
+
+        /// A part whose first half came from `bytes`.
+        async fn half(&self, bytes: &[u8], tag: Option<&str>) -> Part {
+            let mut part = self.part().await;
+            part.begin(Some(bytes.len() as u64), tag.map(str::to_owned)).await.expect("room");
+            part.write(bytes[..bytes.len() / 2].to_vec().into()).await.expect("written");
+            part
+        }
+
+        async fn once(&self, part: &mut Part) -> Result<Got> {
+            once(&Client::new(), &self.url, &self.allow, part).await
+        }
+
+        fn asked(&self) -> Vec<String> {
+            self.source.lock().expect("whole").ranges.lock().expect("whole").clone()
+        }
+    }
+
+    fn noise(seed: u32) -> Vec<u8> {
+        (0..200_000u32).map(|n| (n.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 13) as u8).collect()
+    }
+
+    #[tokio::test]
+    async fn a_file_comes_whole_and_goes_on_where_it_broke_off() {
+        let bytes = noise(1);
+        for (tag, from) in [(Some("\"a\""), 100_000), (None, 100_000 - OVERLAP)] {
+            let rig = Rig::new(&bytes, tag).await;
+            let mut part = rig.half(&bytes, tag).await;
+            assert!(matches!(rig.once(&mut part).await, Ok(Got::All)));
+            assert_eq!(part.tail(200_000).await.expect("read"), bytes);
+            assert_eq!(rig.asked(), [format!("bytes={from}-")]);
+            part.finish().await.expect("whole");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_files_are_never_spliced() {
+        let (old, new) = (noise(1), noise(77_777));
+        // The server ignores If-Range but says its tag; and one that has no tags at all.
+        for (before, now) in [(Some("\"a\""), Some("\"b\"")), (None, None)] {
+            let rig = Rig::new(&new, now).await;
+            let mut part = rig.half(&old, before).await;
+            let error = rig.once(&mut part).await.err().expect("another file");
+            assert_eq!((error.kind(), part.offset()), (Kind::Unreachable, 0), "{error}");
+            assert!(matches!(rig.once(&mut part).await, Ok(Got::All)));
+            assert_eq!(part.tail(200_000).await.expect("read"), new);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_status_says_nothing_of_the_file() {
+        let rig = Rig::new(b"", None).await;
+        let part = rig.part().await;
+        let stop = CancellationToken::new();
+        let fetched =
+            fetch(&Client::new(), &rig.url, &rig.allow, part, &stop).await.expect("no trouble of ours");
+        let Fetched::Later(why, Some(part)) = fetched else { panic!("{fetched:?}") };
+        assert!(why.contains("404"), "{why}");
+        drop(part);
+        let again = rig.intake.is_new(&phone().id, vec![item("22", "Song", 0)]).await.expect("read");
+        assert_eq!(again.len(), 1, "it is asked for again");
+    }
+
+    #[tokio::test]
+    async fn a_forbidden_place_is_refused_for_good() {
+        let rig = Rig::new(&noise(1), None).await;
+        let (part, stop) = (rig.part().await, CancellationToken::new());
+        let elsewhere = Allow { peer: [10, 0, 0, 9].into(), networks: Vec::new() };
+        let fetched =
+            fetch(&Client::new(), &rig.url, &elsewhere, part, &stop).await.expect("no trouble of ours");
+        assert!(matches!(fetched, Fetched::Refused), "{fetched:?}");
+        let song = item("22", "Song", 200_000);
+        assert!(rig.intake.is_new(&phone().id, vec![song]).await.expect("read").is_empty());
     }
 }

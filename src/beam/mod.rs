@@ -19,7 +19,7 @@ use crate::beam::content_directory::Server;
 use crate::beam::neighbour::{Tools, Visit, Wish, Wished, check_location, id_of};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
-use crate::intake::{Asked, Intake};
+use crate::intake::{Asked, Intake, Take};
 use crate::lan::Lan;
 use crate::lan::heard::Heard;
 use crate::offer::{Ask, Consent, Neighbour, NeighbourId, NeighbourState};
@@ -41,6 +41,8 @@ pub enum Policy {
 pub struct BeamConfig {
     /// What happens when a phone or player appears.
     pub pull: Policy,
+    /// What is taken.
+    pub take: Take,
 }
 
 /// The running part.
@@ -63,7 +65,7 @@ impl Beam {
     ) -> Result<Beam> {
         let taken = || Error::new(Kind::Internal, "the ask channel is served already");
         let asks = intake.asks().ok_or_else(taken)?;
-        let tools = Tools { policy: config.pull, lan, client, intake };
+        let tools = Tools { policy: config.pull, take: config.take, lan, client, intake };
         // What was asked by address waits here when 16 stand in line; beyond, the asker is told.
         let (found, found_out) = mpsc::channel(16);
         let host = Host {

@@ -1,5 +1,6 @@
 //! One neighbour: its description, a look, a pull. Runs as one task per device, so that none delays another.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,11 @@ use tracing::{info, warn};
 
 use crate::beam::Policy;
 use crate::beam::choose::{Short, choose, count};
-use crate::beam::content_directory::{Listing, Server};
-use crate::beam::fetch::{Fetched, fetch};
+use crate::beam::content_directory::{Listing, Mark, Server};
+use crate::beam::fetch::{Fetched, fetch, is_bought};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
-use crate::intake::Intake;
+use crate::intake::{Intake, Take};
 use crate::lan::Lan;
 use crate::lan::heard::Heard;
 use crate::offer::{Consent, Count, Neighbour, NeighbourId, NeighbourState, RemoteItem};
@@ -40,6 +41,8 @@ pub type Wished = (Wish, oneshot::Sender<Result<()>>);
 pub struct Tools {
     /// What happens when a phone appears.
     pub policy: Policy,
+    /// What is taken.
+    pub take: Take,
     /// The network.
     pub lan: Lan,
     /// The client.
@@ -55,10 +58,35 @@ pub struct Visit {
     stop: CancellationToken,
     shown: Neighbour,
     server: Option<Server>,
-    /// What the last listing said, to see whether it still grows.
-    last: Option<(u32, u64)>,
+    /// What the last listing was made of.
+    last: Option<Listed>,
     /// When it is read again, and how often that happened.
     again: Option<(Instant, usize)>,
+    /// A person asked for a pull that is not at its end.
+    wanted: bool,
+    /// Files that did not come, by object id.
+    failed: HashMap<String, Failed>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    mark: Mark,
+    at: Instant,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    tries: usize,
+    next: Instant,
+}
+
+/// What a visit does. Ordered: of two wishes the greater one is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    Greet,
+    Look,
+    Pull,
+    Again,
 }
 
 impl Visit {
@@ -76,15 +104,39 @@ impl Visit {
             seen: UnixTime::now(),
         };
         drop(seen);
-        Visit { tools, heard, stop, shown, server: None, last: None, again: None }
+        Visit {
+            tools,
+            heard,
+            stop,
+            shown,
+            server: None,
+            last: None,
+            again: None,
+            wanted: false,
+            failed: HashMap::new(),
+        }
     }
 
-    /// Runs until the neighbour is gone or konpo stops.
+    /// Runs until the neighbour is gone or konpo stops. What is under way then is in the journal.
     pub async fn run(mut self, mut wishes: mpsc::Receiver<Wished>) {
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.live(&mut wishes) => {}
+        }
+    }
+
+    async fn live(&mut self, wishes: &mut mpsc::Receiver<Wished>) {
         self.shown.consent = self.consent().await;
+        // A pull that broke off when it left goes on when it is back.
+        self.wanted = self.tools.intake.awaits(&self.shown.id).await.unwrap_or(false);
         self.show(NeighbourState::Reading);
-        self.greet().await;
+        let mut job = Some(Job::Greet);
         loop {
+            if let Some(now) = job {
+                job = self.turn(now, wishes).await;
+                continue;
+            }
             let at = self.again.map(|(at, _)| at);
             let wake = async {
                 match at {
@@ -93,18 +145,85 @@ impl Visit {
                 }
             };
             tokio::select! {
-                () = self.stop.cancelled() => return,
-                changed = self.heard.changed() => {
-                    if changed.is_err() {
-                        return;
+                changed = self.heard.changed() => match changed {
+                    Ok(()) => job = Some(Job::Greet),
+                    Err(_) => return,
+                },
+                Some((wish, reply)) = wishes.recv() => {
+                    let (answer, decided) = self.hear(wish).await;
+                    // Nobody waits any more when the connection is gone.
+                    let _gone = reply.send(answer);
+                    match decided {
+                        Heeded::Job(next) => job = Some(next),
+                        Heeded::Consent(consent) => self.decided(consent),
+                        Heeded::Nothing => {}
                     }
-                    // It was restarted, or lives at another address now.
-                    self.server = None;
-                    self.greet().await;
                 }
-                Some((wish, reply)) = wishes.recv() => self.wish(wish, reply).await,
-                () = wake => self.read_again().await,
+                () = wake => job = Some(Job::Again),
             }
+        }
+    }
+
+    /// Does a job and hears wishes meanwhile. Returns what is to be done next.
+    async fn turn(&mut self, job: Job, wishes: &mut mpsc::Receiver<Wished>) -> Option<Job> {
+        let (ear, mut heard) = (self.ear(), self.heard.clone());
+        let (mut next, mut consent) = (None, None);
+        let ended = {
+            let work = self.work(job);
+            tokio::pin!(work);
+            loop {
+                tokio::select! {
+                    () = &mut work => break Ended::Done,
+                    changed = heard.changed() => match changed {
+                        Ok(()) => break Ended::Moved,
+                        Err(_) => std::future::pending().await,
+                    },
+                    Some((wish, reply)) = wishes.recv() => {
+                        let (answer, heeded) = ear.hear(wish).await;
+                        let _gone = reply.send(answer);
+                        match heeded {
+                            Heeded::Job(other) if job != Job::Pull => next = next.max(Some(other)),
+                            Heeded::Job(_) | Heeded::Nothing => {}
+                            Heeded::Consent(decided) => {
+                                consent = Some(decided);
+                                let unasked = matches!(job, Job::Again | Job::Greet);
+                                if decided == Consent::Never || (decided == Consent::Ask && unasked) {
+                                    break Ended::Cut;
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        if let Some(consent) = consent {
+            self.decided(consent);
+        }
+        match ended {
+            Ended::Done => {}
+            Ended::Cut => {
+                self.again = None;
+                self.show(NeighbourState::Ready);
+            }
+            // It was restarted, or lives at another address now: what is under way leads nowhere.
+            Ended::Moved => {
+                self.wanted |= job == Job::Pull;
+                self.heard.mark_unchanged();
+                return Some(Job::Greet);
+            }
+        }
+        next
+    }
+
+    async fn work(&mut self, job: Job) {
+        let done = match job {
+            Job::Greet => self.greet().await,
+            Job::Look => self.look().await,
+            Job::Pull => self.pull_wanted().await,
+            Job::Again => self.read_again().await,
+        };
+        if let Err(error) = done {
+            self.cannot(&error);
         }
     }
 
@@ -117,17 +236,43 @@ impl Visit {
         }
     }
 
-    /// Reads the description, and under "always" takes what is new.
-    async fn greet(&mut self) {
-        self.again = None;
-        if let Err(error) = self.load().await {
-            self.cannot(&error);
-            return;
+    fn ear(&self) -> Ear {
+        let never = self.shown.consent == Consent::Never || self.tools.policy == Policy::Never;
+        Ear { intake: self.tools.intake.clone(), id: self.shown.id.clone(), never }
+    }
+
+    async fn hear(&self, wish: Wish) -> (Result<()>, Heeded) {
+        self.ear().hear(wish).await
+    }
+
+    /// Follows a decision that was kept.
+    fn decided(&mut self, consent: Consent) {
+        self.shown.consent = consent;
+        self.wanted &= consent != Consent::Never;
+        self.again = self.takes().then(|| (Instant::now(), 0));
+        self.failed.clear();
+        let state = self.shown.state.clone();
+        self.show(state);
+    }
+
+    /// Whether what is new is taken without another word.
+    fn takes(&self) -> bool {
+        match self.shown.consent {
+            Consent::Always => true,
+            Consent::Ask => self.wanted,
+            Consent::Never => false,
         }
+    }
+
+    /// Reads the description anew, and takes what is new where that is wanted.
+    async fn greet(&mut self) -> Result<()> {
+        (self.again, self.server, self.last) = (None, None, None);
+        self.load().await?;
         self.show(NeighbourState::Ready);
-        if self.shown.consent == Consent::Always {
+        if self.takes() {
             self.again = Some((Instant::now(), 0));
         }
+        Ok(())
     }
 
     async fn load(&mut self) -> Result<()> {
@@ -154,6 +299,11 @@ impl Visit {
             self.server = None;
         }
         self.show(NeighbourState::Unusable { reason: error.to_string() });
+        self.pause();
+    }
+
+    /// Plans the next reading.
+    fn pause(&mut self) {
         let tries = self.again.map_or(0, |(_, tries)| tries);
         let pause = AGAIN.get(tries).copied().unwrap_or(POLL);
         self.again = Some((Instant::now() + pause, tries + 1));
@@ -164,131 +314,123 @@ impl Visit {
         self.tools.intake.set_neighbour(self.shown.clone());
     }
 
-    async fn wish(&mut self, wish: Wish, reply: oneshot::Sender<Result<()>>) {
-        if let Wish::Decide(consent) = wish {
-            let kept = self.tools.intake.set_consent(&self.shown.id, consent).await;
-            let kept = kept.map(|()| {
-                self.shown.consent = consent;
-                self.again = (consent == Consent::Always).then(|| (Instant::now(), 0));
-                let state = self.shown.state.clone();
-                self.show(state);
-            });
-            // Nobody waits any more when the connection is gone.
-            let _gone = reply.send(kept);
-            return;
-        }
-        if self.shown.consent == Consent::Never || self.tools.policy == Policy::Never {
-            let words = "this device is to be left alone: decide otherwise first";
-            let _gone = reply.send(Err(Error::new(Kind::NotAllowed, words)));
-            return;
-        }
-        let _gone = reply.send(Ok(()));
-        let stop = self.stop.clone();
-        let work = async {
-            self.load().await?;
-            match wish {
-                Wish::Pull => self.pull().await.map(|_| ()),
-                _ => self.look().await,
-            }
-        };
-        let done = tokio::select! {
-            () = stop.cancelled() => return,
-            done = work => done,
-        };
-        if let Err(error) = done {
-            self.cannot(&error);
-        }
-    }
-
     async fn look(&mut self) -> Result<()> {
+        self.load().await?;
         self.show(NeighbourState::Looking);
         let (counted, _) = self.find().await?;
         self.show(NeighbourState::Looked(counted));
         Ok(())
     }
 
-    /// Under "always": reads again while it still grows, later when its content changed.
-    async fn read_again(&mut self) {
-        let tries = self.again.map_or(0, |(_, tries)| tries);
-        let stop = self.stop.clone();
-        let work = async {
-            self.load().await?;
-            let settled = tries > AGAIN.len();
-            if let (true, Some((update, _)), Some(server)) = (settled, self.last, &self.server) {
-                let now = server.update_id().await;
-                if now == update && now != 0 {
-                    return Ok(());
-                }
-            }
-            if self.shown.consent == Consent::Always {
-                self.pull().await.map(|_| ())
-            } else {
-                self.show(NeighbourState::Ready);
-                Ok(())
-            }
-        };
-        let done = tokio::select! {
-            () = stop.cancelled() => return,
-            done = work => done,
-        };
-        match done {
-            Ok(()) if self.shown.consent == Consent::Always => {
-                let pause = AGAIN.get(tries).copied().unwrap_or(POLL);
-                self.again = Some((Instant::now() + pause, tries + 1));
-            }
-            Ok(()) => self.again = None,
-            Err(error) => self.cannot(&error),
+    /// Reads again while it still grows, later when its content changed.
+    async fn read_again(&mut self) -> Result<()> {
+        self.load().await?;
+        if !self.takes() {
+            self.again = None;
+            self.show(NeighbourState::Ready);
+            return Ok(());
         }
+        if !self.is_same().await {
+            self.pull().await?;
+        }
+        if self.takes() {
+            self.pause();
+        } else {
+            self.again = None;
+        }
+        Ok(())
+    }
+
+    /// Whether a listing would say what the last one said, and nothing is to be tried again.
+    async fn is_same(&mut self) -> bool {
+        let now = Instant::now();
+        if self.failed.values().any(|failed| failed.next <= now) {
+            return false;
+        }
+        let (Some(listed), Some(server)) = (self.last, &mut self.server) else { return false };
+        let settled = self.again.is_some_and(|(_, tries)| tries > AGAIN.len());
+        says_the_same(listed.mark, server.mark().await, settled, now - listed.at)
     }
 
     /// Lists and chooses; returns the count and what is new.
     async fn find(&mut self) -> Result<(Count, Vec<RemoteItem>)> {
         let server = self.server.as_mut().ok_or_else(|| Error::new(Kind::Unreachable, "it is gone"))?;
-        let Listing { items, update, lost } = server.list().await?;
+        let Listing { items, mark, lost } = server.list().await?;
         if lost > 0 {
             warn!(name = self.shown.name, lost, "some things cannot be read");
         }
+        self.last = Some(Listed { mark, at: Instant::now() });
         let short = if self.tools.policy == Policy::Always { Short::Take } else { Short::Leave };
         let choice = choose(items, short);
-        self.last = Some((update, choice.take.len() as u64));
         let new = self.tools.intake.is_new(&self.shown.id, choice.take.clone()).await?;
         Ok((count(&choice, &new), new))
     }
 
-    async fn pull(&mut self) -> Result<Count> {
+    async fn pull_wanted(&mut self) -> Result<()> {
+        self.wanted = true;
+        self.pull().await?;
+        if self.takes() && self.again.is_none() {
+            self.pause();
+        }
+        Ok(())
+    }
+
+    async fn pull(&mut self) -> Result<()> {
+        self.load().await?;
+        if self.shown.model.to_ascii_lowercase().contains("konpo") {
+            return Err(Error::new(
+                Kind::Unsupported,
+                "it is another konpo: its shelf is not taken as a whole",
+            ));
+        }
         let (counted, new) = self.find().await?;
         if counted.tracks > MOST_PULLED {
+            self.wanted = false;
             let what = format!("it has {} tracks: too many to take at once", counted.tracks);
             return Err(Error::new(Kind::Unsupported, what));
         }
         let total = new.len() as u64;
-        let allow = self.allow();
-        let mut later = None;
         for (done, item) in (0..).zip(new) {
-            self.show(NeighbourState::Pulling { done, total });
-            let url = item.url.clone();
-            let part = match self.tools.intake.pull_item(&self.shown, item).await {
-                Ok(part) => part,
-                Err(error) if error.kind() == Kind::Busy => continue,
-                Err(error) => return Err(error),
-            };
-            match fetch(&self.tools.client, &url, &allow, part, &self.stop).await? {
-                Fetched::Whole | Fetched::Refused => {}
-                Fetched::Later(why) => {
-                    later = Some(why);
-                    if !self.is_alive().await {
-                        break;
-                    }
-                }
+            let now = Instant::now();
+            if self.failed.get(&item.object_id).is_none_or(|failed| failed.next <= now) {
+                self.show(NeighbourState::Pulling { done, total });
+                self.pull_one(item).await?;
             }
         }
-        match later {
-            Some(why) => Err(Error::new(Kind::Unreachable, why)),
-            None => {
-                self.show(NeighbourState::Pulled(counted));
-                Ok(counted)
-            }
+        self.wanted &= self.failed.values().any(|failed| failed.tries < RETRIES.len());
+        self.show(NeighbourState::Pulled(counted));
+        Ok(())
+    }
+
+    /// Takes one file. That one does not come keeps nobody from the next, unless the neighbour has left.
+    async fn pull_one(&mut self, item: RemoteItem) -> Result<()> {
+        let (url, id, size) = (item.url.clone(), item.object_id.clone(), item.size);
+        let part = match self.tools.intake.pull_item(&self.shown, item).await {
+            Ok(part) => part,
+            Err(error) if error.kind() == Kind::Busy => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if let (Take::Purchased, Some(size)) = (self.tools.take, size)
+            && !is_bought(&self.tools.client, &url, &self.allow(), size.0).await?
+        {
+            return part.refuse("rule", "it carries no store's mark, and only purchases are taken").await;
         }
+        let Fetched::Later(why, part) =
+            fetch(&self.tools.client, &url, &self.allow(), part, &self.stop).await?
+        else {
+            self.failed.remove(&id);
+            return Ok(());
+        };
+        if !self.is_alive().await {
+            return Err(Error::new(Kind::Unreachable, why));
+        }
+        let tries = self.failed.get(&id).map_or(0, |failed| failed.tries);
+        let pause = RETRIES.get(tries).copied().unwrap_or(RARELY);
+        self.failed.insert(id, Failed { tries: tries + 1, next: Instant::now() + pause });
+        if let (Some(part), true) = (part, tries >= RETRIES.len()) {
+            part.refuse("gone", &why).await?;
+        }
+        Ok(())
     }
 
     /// Whether one file failed or the whole phone left.
@@ -304,6 +446,58 @@ impl Visit {
             self.tools.lan.interfaces().borrow().iter().map(|i| (IpAddr::V4(i.address), i.prefix)).collect();
         Allow { peer: self.heard.borrow().from.ip(), networks }
     }
+}
+
+/// How a job ended.
+enum Ended {
+    Done,
+    /// A decision ended it.
+    Cut,
+    /// The neighbour is somewhere else now.
+    Moved,
+}
+
+/// What a wish leads to.
+enum Heeded {
+    Job(Job),
+    Consent(Consent),
+    Nothing,
+}
+
+/// Hears wishes while the visit is at work.
+struct Ear {
+    intake: Intake,
+    id: NeighbourId,
+    never: bool,
+}
+
+impl Ear {
+    /// Returns the answer: whether it is heeded, not whether it is done.
+    async fn hear(&self, wish: Wish) -> (Result<()>, Heeded) {
+        let job = match wish {
+            Wish::Decide(consent) => {
+                return match self.intake.set_consent(&self.id, consent).await {
+                    Ok(()) => (Ok(()), Heeded::Consent(consent)),
+                    Err(error) => (Err(error), Heeded::Nothing),
+                };
+            }
+            Wish::Look => Job::Look,
+            Wish::Pull => Job::Pull,
+        };
+        if self.never {
+            let words = "this device is to be left alone: decide otherwise first";
+            return (Err(Error::new(Kind::NotAllowed, words)), Heeded::Nothing);
+        }
+        (Ok(()), Heeded::Job(job))
+    }
+}
+
+/// Decides from two marks whether a listing would say the same again. Many phones say 0 or 1 for ever, and their marks hold
+/// for ten minutes only (reference upnp 8.1, cache).
+fn says_the_same(then: Mark, now: Mark, settled: bool, age: Duration) -> bool {
+    let counts = now.update > 1;
+    let fresh = age < KEPT_FOR && (now.total.is_some() || settled);
+    then == now && !now.faulted && (counts || fresh)
 }
 
 /// Returns the name of a neighbour.
@@ -328,5 +522,37 @@ const AGAIN: [Duration; 4] =
     [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(5), Duration::from_secs(10)];
 /// Afterwards its SystemUpdateID is asked for this often.
 const POLL: Duration = Duration::from_secs(60);
+/// A mark that cannot be trusted holds for so long.
+const KEPT_FOR: Duration = Duration::from_secs(600);
+/// A file that does not come from a phone that is there is tried again after these pauses, then given up with the reason...
+const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(600)];
+/// ...and asked for this often.
+const RARELY: Duration = Duration::from_secs(24 * 3600);
 /// Servers with more are never pulled as a whole (product.md, "Other people's phones").
 const MOST_PULLED: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listing_is_read_again_while_it_may_have_changed() {
+        let mark = |update, total| Mark { update, total, faulted: false };
+        let young = Duration::from_secs(5);
+        let same = |then, now| says_the_same(then, now, false, young);
+        assert!(same(mark(7, Some(14)), mark(7, Some(14))));
+        assert!(!same(mark(7, Some(14)), mark(8, Some(14))), "something changed");
+        assert!(!same(mark(7, Some(9)), mark(7, Some(14))), "it still scans");
+        assert!(!same(mark(7, None), Mark { faulted: true, ..mark(7, None) }), "calls fault");
+        assert!(!same(mark(0, None), mark(0, None)), "it says nothing");
+    }
+
+    #[test]
+    fn a_phone_that_always_says_zero_is_listed_every_ten_minutes() {
+        let silent = Mark { update: 0, total: None, faulted: false };
+        let minutes = |n: u64| says_the_same(silent, silent, true, Duration::from_secs(60 * n));
+        assert!(minutes(1) && minutes(9) && !minutes(10));
+        let counted = Mark { update: 1, total: Some(3), faulted: false };
+        assert!(!says_the_same(counted, counted, true, Duration::from_secs(700)));
+    }
+}

@@ -52,6 +52,8 @@ fn same_network(a: IpAddr, b: IpAddr, prefix: u8) -> bool {
 pub struct GetOptions {
     /// Start from this byte; 0 asks for the whole.
     pub from: u64,
+    /// Ask for this many bytes only.
+    pub count: Option<u64>,
     /// Only if the file is still the one with this entity tag or date.
     pub if_range: Option<String>,
     /// Further headers.
@@ -69,6 +71,7 @@ impl GetOptions {
     pub fn copy(allow: Allow) -> GetOptions {
         GetOptions {
             from: 0,
+            count: None,
             if_range: None,
             headers: vec![("transfermode.dlna.org", "Background")],
             allow,
@@ -257,7 +260,10 @@ fn request(uri: &Uri, options: &GetOptions) -> http::Result<Request<Empty<Bytes>
     for &(name, value) in &options.headers {
         request = request.header(name, value);
     }
-    if options.from > 0 {
+    if let Some(count) = options.count {
+        let last = (options.from + count).saturating_sub(1);
+        request = request.header(header::RANGE, format!("bytes={}-{last}", options.from));
+    } else if options.from > 0 {
         request = request.header(header::RANGE, format!("bytes={}-", options.from));
         if let Some(tag) = &options.if_range {
             request = request.header(header::IF_RANGE, tag);

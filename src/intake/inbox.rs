@@ -1,15 +1,16 @@
 //! The drop folder: whatever lies there quietly is moved into staging under a row of the journal. What cannot be taken goes
 //! back under its name and is left alone until it changes. One task; the folder itself is read off the tasks' threads.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -102,13 +103,14 @@ pub fn left_before(recent: &[JournalRow]) -> HashMap<PathBuf, Mark> {
 /// Looks after the drop folder until the stop token falls.
 pub async fn run(inner: Arc<Inner>) {
     let nudge = Arc::new(Notify::new());
+    let writing = Writing::default();
     let mut watcher = None;
     let mut growing = HashMap::new();
     loop {
         if watcher.is_none() {
-            watcher = watch(&inner, nudge.clone()).await;
+            watcher = watch(&inner, nudge.clone(), writing.clone()).await;
         }
-        let wait = match look(&inner, &mut growing, Instant::now()).await {
+        let wait = match look(&inner, &mut growing, &writing, Instant::now()).await {
             Ok(wait) => wait.unwrap_or(BETWEEN_LOOKS),
             Err(error) => {
                 debug!(%error, "the drop folder cannot be read now");
@@ -127,14 +129,14 @@ pub async fn run(inner: Arc<Inner>) {
 }
 
 /// Watches for changes; without a watcher the looks from time to time must do.
-async fn watch(inner: &Arc<Inner>, nudge: Arc<Notify>) -> Option<RecommendedWatcher> {
+async fn watch(inner: &Arc<Inner>, nudge: Arc<Notify>, writing: Writing) -> Option<RecommendedWatcher> {
     let library = inner.library.clone();
     let watched = blocking(move || {
         let inbox = library.inbox_dir()?;
         let failed = |error| Error::with(Kind::Internal, "watch the drop folder", error);
         let heard = move |event: notify::Result<notify::Event>| {
             // Our own looks open folders, and that is heard as well.
-            if !event.is_ok_and(|event| event.kind.is_access()) {
+            if event.map_or(true, |event| writing.hear(&event)) {
                 nudge.notify_one();
             }
         };
@@ -149,18 +151,20 @@ async fn watch(inner: &Arc<Inner>, nudge: Arc<Notify>) -> Option<RecommendedWatc
 async fn look(
     inner: &Arc<Inner>,
     growing: &mut HashMap<PathBuf, Since>,
+    writing: &Writing,
     now: Instant,
 ) -> Result<Option<Duration>> {
     let library = inner.library.clone();
-    let seen = blocking(move || {
-        let mut seen = Vec::new();
-        walk(&library.inbox_dir()?, Path::new(""), 0, &mut seen);
+    let (inbox, seen) = blocking(move || {
+        let (inbox, mut seen) = (library.inbox_dir()?, Vec::new());
+        walk(&inbox, Path::new(""), 0, &mut seen);
         seen.sort();
-        Ok(seen)
+        Ok((inbox, seen))
     })
     .await?;
+    let open = writing.below(&inbox);
     let left = inner.left().clone();
-    let (quiet, again) = decide(growing, &left, seen, now);
+    let (quiet, again) = decide(growing, &left, &open, seen, now);
     for (path, mark) in quiet {
         if inner.stop.is_cancelled() {
             return Ok(None);
@@ -196,10 +200,49 @@ fn waits(name: &str) -> bool {
         || ["thumbs.db", "desktop.ini"].contains(&name.as_str())
 }
 
+/// Files that somebody writes and has not closed, as the kernel tells: a program that pauses is not done.
+#[derive(Debug, Clone, Default)]
+struct Writing(Arc<Mutex<HashSet<PathBuf>>>);
+
+impl Writing {
+    /// Takes an event. Returns whether the folder is to be looked at.
+    fn hear(&self, event: &notify::Event) -> bool {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+                event.paths.iter().for_each(|path| drop(open.remove(path)));
+                true
+            }
+            EventKind::Access(_) => false,
+            EventKind::Create(CreateKind::Folder) => true,
+            EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => {
+                // Beyond this many the time of quiet must do.
+                if open.len() < MOST_FILES {
+                    open.extend(event.paths.iter().cloned());
+                }
+                true
+            }
+            // Renamed files come whole; a writer that goes on writing makes itself known again.
+            EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+                event.paths.iter().for_each(|path| drop(open.remove(path)));
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Returns the files below the drop folder, as paths below it.
+    fn below(&self, inbox: &Path) -> HashSet<PathBuf> {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        open.iter().filter_map(|path| Some(path.strip_prefix(inbox).ok()?.to_owned())).collect()
+    }
+}
+
 /// Returns the files that did not change for a while, and when the next one may be quiet.
 fn decide(
     growing: &mut HashMap<PathBuf, Since>,
     left: &HashMap<PathBuf, Mark>,
+    open: &HashSet<PathBuf>,
     seen: Vec<(PathBuf, Mark)>,
     now: Instant,
 ) -> (Vec<(PathBuf, Mark)>, Option<Duration>) {
@@ -212,10 +255,11 @@ fn decide(
         let since =
             before.remove(&path).filter(|since| since.mark == mark).unwrap_or(Since { mark, at: now });
         let waited = now.saturating_duration_since(since.at);
-        if waited >= QUIET {
+        let needed = if open.contains(&path) { NEVER_CLOSED } else { QUIET };
+        if waited >= needed {
             quiet.push((path, mark));
         } else {
-            let rest = QUIET - waited;
+            let rest = needed - waited;
             again = Some(again.map_or(rest, |again| again.min(rest)));
             growing.insert(path, since);
         }
@@ -326,6 +370,8 @@ pub enum Leave {
 pub const WAY: &str = "inbox";
 /// A file that did not change for so long is whole: copying programs write more often.
 const QUIET: Duration = Duration::from_secs(2);
+/// A file whose close was never heard (a hard link, an event that was lost) is taken after so long without a change.
+const NEVER_CLOSED: Duration = Duration::from_secs(600);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(30);
 /// While a file is being copied, changes come by the thousand.
 const BREATH: Duration = Duration::from_millis(500);
@@ -346,7 +392,8 @@ mod tests {
         let (mut growing, none) = (HashMap::new(), HashMap::new());
         let start = Instant::now();
         let mut at = |ms: u64, size: u64| {
-            let (quiet, again) = decide(&mut growing, &none, seen(size), start + Duration::from_millis(ms));
+            let (quiet, again) =
+                decide(&mut growing, &none, &HashSet::new(), seen(size), start + Duration::from_millis(ms));
             (quiet.len(), again.map(|again| again.as_millis()))
         };
         assert_eq!(at(0, 10), (0, Some(2000)));
@@ -356,12 +403,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_still_open_waits_however_quiet_it_is() {
+        let (mut growing, none, writing) = (HashMap::new(), HashMap::new(), Writing::default());
+        let (inbox, start) = (Path::new("/m/Inbox"), Instant::now());
+        let heard = |kind| notify::Event::new(kind).add_path("/m/Inbox/a.flac".into());
+        let data = EventKind::Modify(ModifyKind::Data(notify::event::DataChange::Any));
+        assert!(writing.hear(&heard(data)));
+        assert!(decide(&mut growing, &none, &writing.below(inbox), seen(10), start).0.is_empty());
+        let later = start + QUIET * 30;
+        assert!(decide(&mut growing, &none, &writing.below(inbox), seen(10), later).0.is_empty());
+        assert!(!writing.hear(&heard(EventKind::Access(AccessKind::Open(AccessMode::Any)))));
+        assert!(writing.hear(&heard(EventKind::Access(AccessKind::Close(AccessMode::Write)))));
+        assert_eq!(decide(&mut growing, &none, &writing.below(inbox), seen(10), later).0.len(), 1);
+    }
+
+    #[test]
     fn what_was_refused_is_left_alone_until_it_changes() {
         let left = HashMap::from([(PathBuf::from("a.flac"), Mark { size: 10, modified: 7 })]);
         let (mut growing, start) = (HashMap::new(), Instant::now());
-        assert_eq!(decide(&mut growing, &left, seen(10), start), (vec![], None));
-        assert_eq!(decide(&mut growing, &left, seen(11), start), (vec![], Some(QUIET)));
-        assert_eq!(decide(&mut growing, &left, seen(11), start + QUIET).0.len(), 1);
+        assert_eq!(decide(&mut growing, &left, &HashSet::new(), seen(10), start), (vec![], None));
+        assert_eq!(decide(&mut growing, &left, &HashSet::new(), seen(11), start), (vec![], Some(QUIET)));
+        assert_eq!(decide(&mut growing, &left, &HashSet::new(), seen(11), start + QUIET).0.len(), 1);
     }
 
     #[test]

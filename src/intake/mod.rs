@@ -3,6 +3,7 @@
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 mod board;
+pub mod glance;
 mod inbox;
 mod stages;
 pub mod staging;
@@ -229,13 +230,24 @@ impl Intake {
     /// # Errors
     /// Those of the database.
     pub async fn is_new(&self, neighbour: &NeighbourId, items: Vec<RemoteItem>) -> Result<Vec<RemoteItem>> {
-        let seen = self.inner.library.seen_remote(&neighbour.0).await?;
+        let mut seen = self.inner.library.seen_remote(&neighbour.0).await?;
+        // The owner may have changed the rule since.
+        seen.retain(|row| self.inner.take == Take::Purchased || row.verdict != "rule");
         let open = self.inner.library.journal_open().await?;
         let held = self.inner.held().clone();
         let under_way = open.into_iter().filter(|row| row.stage != Stage::Offered || held.contains(&row.id));
         let under_way =
             under_way.filter(|row| row.provenance.device == *neighbour.0).map(|row| row.provenance.remote);
         Ok(unseen(items, &seen, under_way.collect()))
+    }
+
+    /// Returns whether a transfer of this neighbour broke off and waits for the rest.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn awaits(&self, neighbour: &NeighbourId) -> Result<bool> {
+        let open = self.inner.library.journal_open().await?;
+        Ok(open.iter().any(|row| row.stage == Stage::Offered && row.provenance.device == *neighbour.0))
     }
 
     /// Opens the way in for one item. One that was begun before goes on where it broke off.
@@ -382,4 +394,4 @@ const ROWS_REMEMBERED: u32 = 2000;
 const RETRIED: [&str; 2] = ["full", "gone"];
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

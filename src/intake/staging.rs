@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::intake::{Inner, board};
 use crate::library::{JournalRow, Library};
 use crate::offer::{OfferId, RemoteItem, Stage, Verdict};
 use crate::track::TrackId;
-use crate::units::ByteCount;
+use crate::units::{ByteCount, UnixTime};
 
 /// The way in of one file's bytes. Dropped, it leaves what is here for the next time.
 #[derive(Debug)]
@@ -96,6 +97,23 @@ impl Part {
     /// Returns the entity tag or date of the bytes that are here, for If-Range.
     pub fn etag(&self) -> Option<&str> {
         self.row.etag.as_deref()
+    }
+
+    /// Returns the last bytes that are here.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn tail(&self, count: usize) -> Result<Vec<u8>> {
+        let (path, from) = (self.path.clone(), self.here.saturating_sub(count as u64));
+        let length = (self.here - from) as usize;
+        blocking(move || {
+            let failed = |error| Error::io("read a part file", error);
+            let mut bytes = vec![0; length];
+            let file = fs::File::open(&path).map_err(failed)?;
+            file.read_exact_at(&mut bytes, from).map_err(failed)?;
+            Ok(bytes)
+        })
+        .await
     }
 
     /// Throws away what is here: the file over there is another one now.
@@ -256,6 +274,11 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
         let shelved = if there { None } else { inner.library.arrived(row.id).await? };
         let found = Found { part: there, inbox: taken.as_ref().map(|_| lies), shelved: shelved.is_some() };
         match at_start(row.stage, found) {
+            AtStart::Wait if UnixTime::now().0 - row.at.0 > LONGEST_WAIT => {
+                let reason = "its sender did not come back with the rest".to_owned();
+                inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, size).await?;
+                blocking(move || remove(&part)).await?;
+            }
             AtStart::Wait => inner.notes.put(board::arrival(&row, size)),
             AtStart::Work => {
                 if row.stage == Stage::Offered {
@@ -464,6 +487,8 @@ fn extension_of(name: &str) -> Option<&str> {
 const FROM_INBOX: &str = "inbox-";
 /// Stays free beside every file on its way in.
 const RESERVE: ByteCount = ByteCount(64_000_000);
+/// Seconds after which what broke off is given up: 30 days.
+const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 /// Above anything that is sold as one track.
 const LARGEST_FILE: u64 = 8 << 30;
 /// Bytes between two looks at the room while the size is not known.

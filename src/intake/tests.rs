@@ -1,3 +1,5 @@
+//! Intake on a real shelf in a folder of its own, without its tasks.
+
 use std::fs;
 use std::path::Path;
 
@@ -82,12 +84,20 @@ impl Konpo {
     }
 }
 
+/// Returns an intake in a folder, without its tasks, for the tests of those who bring bytes.
+pub async fn in_folder(folder: &Path) -> Intake {
+    let config = LibraryConfig { music: vec![folder.join("music")], data: folder.join("data") };
+    fs::create_dir_all(&config.data).expect("made");
+    prepare(Take::Music, &Library::open(config).expect("opened")).await
+}
+
 async fn prepare(take: Take, library: &Library) -> Intake {
     let stop = CancellationToken::new();
     Intake::prepare(IntakeConfig { take }, library.clone(), stop).await.expect("started")
 }
 
-fn phone() -> Neighbour {
+/// A neighbour.
+pub fn phone() -> Neighbour {
     Neighbour {
         id: NeighbourId("udn:phone".into()),
         name: "Yuki's phone".into(),
@@ -100,7 +110,8 @@ fn phone() -> Neighbour {
     }
 }
 
-fn item(id: &str, title: &str, size: usize) -> RemoteItem {
+/// An item of it.
+pub fn item(id: &str, title: &str, size: usize) -> RemoteItem {
     RemoteItem {
         object_id: id.into(),
         url: format!("http://phone/{id}.wav"),
@@ -237,7 +248,7 @@ async fn another_file_under_the_same_number_starts_over() {
     drop(part.finish().await);
     let part = konpo.intake.pull_item(&phone(), item("22", "Song", 800)).await.expect("opened");
     assert_eq!(part.offset(), 0);
-    part.refuse("rule", "a ringtone").await.expect("refused");
+    part.refuse("unsupported", "a ringtone").await.expect("refused");
     assert_eq!((konpo.staged(), konpo.new_ones(&[item("22", "Song", 800)]).await), (0, 0));
 }
 
@@ -391,4 +402,34 @@ async fn the_tasks_bring_a_file_to_the_shelf_and_stop() {
     konpo.intake.stopped().await;
     konpo.intake.stopped().await;
     assert_eq!(konpo.intake.ask(Ask::Search).await.expect_err("stopped").kind(), Kind::Stopped);
+}
+
+#[tokio::test]
+async fn what_a_rule_left_is_new_once_the_rule_is_gone() {
+    let konpo = Konpo::new(Take::Purchased).await;
+    let bytes = wav(1, 1000);
+    let song = item("22", "Song", bytes.len());
+    konpo.pull(&song, &bytes).await.expect("pulled");
+    konpo.work().await;
+    assert_eq!(konpo.new_ones(std::slice::from_ref(&song)).await, 0);
+    let all = prepare(Take::Music, &konpo.library).await;
+    assert_eq!(all.is_new(&phone().id, vec![song]).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn a_transfer_that_broke_off_is_awaited_and_given_up_after_a_month() {
+    let konpo = Konpo::new(Take::Music).await;
+    assert!(!konpo.intake.awaits(&phone().id).await.expect("read"));
+    let mut part = konpo.intake.pull_item(&phone(), item("22", "Song", 900)).await.expect("opened");
+    part.write(Bytes::from_static(&[1; 100])).await.expect("written");
+    assert_eq!(part.tail(40).await.expect("read"), [1; 40]);
+    drop(part);
+    let konpo = konpo.again().await;
+    assert!(konpo.intake.awaits(&phone().id).await.expect("read"));
+    let mut row = konpo.library.journal_open().await.expect("read").remove(0);
+    row.at = UnixTime(row.at.0 - 31 * 24 * 3600);
+    konpo.library.journal_put(row).await.expect("written");
+    let konpo = konpo.again().await;
+    assert!(!konpo.intake.awaits(&phone().id).await.expect("read"));
+    assert_eq!(konpo.staged(), 0);
 }
