@@ -210,7 +210,7 @@ impl Writing {
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
-                event.paths.iter().for_each(|path| drop(open.remove(path)));
+                open.retain(|path| !event.paths.contains(path));
                 true
             }
             EventKind::Access(_) => false,
@@ -224,7 +224,7 @@ impl Writing {
             }
             // Renamed files come whole; a writer that goes on writing makes itself known again.
             EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
-                event.paths.iter().for_each(|path| drop(open.remove(path)));
+                open.retain(|path| !event.paths.contains(path));
                 true
             }
             _ => true,

@@ -14,7 +14,7 @@ use crate::library::ledger::{Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
 use crate::library::root::{make_folder, move_new, sync_folder};
 use crate::library::store::tracks;
-use crate::library::{Added, CopyRow, Disk, Inner, NewCopy, Reserved, read};
+use crate::library::{Added, CopyRow, Disk, Inner, NewCopy, Reserved};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
@@ -341,11 +341,9 @@ pub fn mend(inner: &Inner) -> Result<()> {
             }
         }
         for track in tracks::not_shown(connection)? {
-            for copy in tracks::copies_of(connection, track)?.iter().take(1) {
-                let tags = read::tags(&disk.root.path.join(&copy.path)).unwrap_or_default();
-                tracks::show(connection, track, &tags)?;
-                changed = true;
-            }
+            let tags = tracks::tags_at_arrival(connection, track)?;
+            tracks::show(connection, track, &tags)?;
+            changed = true;
         }
         Ok(changed)
     })?;

@@ -238,11 +238,16 @@ fn arrival(line: &Line, path: &Path) -> Result<NewCopy> {
     let facts = read::facts(path);
     let facts =
         facts.map_err(|error| Error::with(Kind::Damaged, format!("read {}", path.display()), error))?;
+    let mut tags = facts.tags;
+    // The sender's words, where the file has none.
+    tags.title = tags.title.or(line.title.clone());
+    tags.artist = tags.artist.or(line.artist.clone());
+    tags.album = tags.album.or(line.album.clone());
     Ok(NewCopy {
         event: OfferId(line.event),
         staged: path.to_owned(),
         original_name: line.original_name.clone(),
-        tags: facts.tags,
+        tags,
         format: facts.format,
         protection: line.protection.clone(),
         personal: line.personal.clone(),

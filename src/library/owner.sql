@@ -26,6 +26,7 @@ CREATE TABLE copy (
     format      TEXT NOT NULL,      -- JSON of AudioFormat
     protection  TEXT NOT NULL,      -- JSON of Protection
     personal    TEXT NOT NULL,      -- JSON list of PersonalBytes
+    tags        TEXT NOT NULL,      -- JSON of Tags at arrival: the sender's words where the file had none
     duration    INTEGER NOT NULL,   -- milliseconds, 0 unknown
     playable    INTEGER NOT NULL,   -- 1: a decoder may and can open it
     strength    INTEGER NOT NULL,   -- how strong its evidence and full its tags are, for merging

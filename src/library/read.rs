@@ -57,18 +57,6 @@ pub fn facts(path: &Path) -> Result<FileFacts> {
     })
 }
 
-/// Returns what the tags of a file say.
-///
-/// # Errors
-/// As [`facts`].
-/// # Blocks
-/// As long as reading the tags takes.
-pub fn tags(path: &Path) -> Result<Tags> {
-    let mut sound = open(path)?;
-    let sniffed = sniff(&mut sound)?;
-    Ok(read_tags(&mut sound, &sniffed)?.0)
-}
-
 fn open(path: &Path) -> Result<Sound> {
     let what = || format!("open {}", path.display());
     let file = File::open(path).map_err(|error| Error::io(what(), error))?;

@@ -174,6 +174,27 @@ fn whatever_step_the_power_is_cut_at_there_is_one_track_and_no_half_file() {
 }
 
 #[test]
+fn what_the_sender_said_survives_the_loss_of_the_index() {
+    let bench = Bench::new();
+    let library = bench.open();
+    // The file itself carries no tags: its title is what the phone called it.
+    let added = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
+    library.close().expect("closed");
+    drop(library);
+    for tail in ["", "-wal", "-shm"] {
+        let _not_all_are_there = fs::remove_file(bench.config().data.join(format!("index.db{tail}")));
+    }
+    let library = bench.open();
+    let title = |library: &Library| get(library, added.track).and_then(|t| t.tags.title.clone());
+    assert_eq!(title(&library).as_deref(), Some("Song"));
+    library.close().expect("closed");
+    drop(library);
+    rebuild(&bench.config()).expect("rebuilt");
+    let library = bench.open();
+    assert_eq!(title(&library).as_deref(), Some("Song"));
+}
+
+#[test]
 fn the_same_event_is_never_stored_twice() {
     let bench = Bench::new();
     let library = bench.open();

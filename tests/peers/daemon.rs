@@ -35,6 +35,18 @@ fn it_ends_within_two_seconds_while_playing() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    let lan = Lan::new();
+    let mut konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
+    let (status, took) = konpo.signals_at_once(&[Signal::SIGTERM, Signal::SIGINT]);
+    println!("ended in {} ms", took.as_millis());
+    assert_eq!(status.code(), Some(130), "{status}");
+    // What was left is mended at the next start.
+    konpo.spawn();
+    konpo.ready();
+}
+
+#[test]
 fn a_second_daemon_is_refused_on_the_same_shelf() {
     let lan = Lan::new();
     let konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
@@ -55,12 +67,14 @@ fn a_half_written_file_waits_until_it_is_closed() {
     let lan = Lan::new();
     let konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
     let made = tempfile::tempdir().expect("a folder");
-    let source = made.path().join("Slow.flac");
-    fixtures::noise(7, 44_100, 16, 88_200).flac(&source, &[("title", "Slow"), ("artist", "Copy")]);
+    // Half an MP3 is an MP3: only that it is still open tells.
+    let source = made.path().join("Slow.mp3");
+    let tags = [("title", "Slow"), ("artist", "Copy")];
+    fixtures::noise(7, 44_100, 16, 88_200).encode(&source, &["-c:a", "libmp3lame"], &tags);
     let bytes = fs::read(&source).expect("a file");
     let inbox = konpo.music().join("Inbox");
     wait_for("the drop folder is there", Duration::from_secs(5), || inbox.is_dir().then_some(()));
-    let mut file = File::create(inbox.join("Slow.flac")).expect("dropped");
+    let mut file = File::create(inbox.join("Slow.mp3")).expect("dropped");
     file.write_all(&bytes[..bytes.len() / 2]).expect("half");
     file.sync_all().expect("synced");
     konpo.at_rest(Duration::from_secs(20));
@@ -69,7 +83,7 @@ fn a_half_written_file_waits_until_it_is_closed() {
     drop(file);
     wait_for("the whole file is taken", Duration::from_secs(20), || konpo.tracks().pop());
     assert_eq!(shelf::hashes(&konpo.music()), [shelf::sha256(&source)]);
-    assert!(!inbox.join("Slow.flac").exists());
+    assert!(!inbox.join("Slow.mp3").exists());
 }
 
 /// Drops a song of `seconds` into the Inbox, in one move as a file manager does.

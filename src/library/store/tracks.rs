@@ -166,8 +166,8 @@ pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
     let playable = !new.protection.is_locked() && new.format.codec.is_decodable();
     let sql =
         "INSERT INTO copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal,
-                   duration, playable, strength, event)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                   tags, duration, playable, strength, event)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     transaction.execute(
         sql,
         params![
@@ -181,6 +181,7 @@ pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
             to_json(&new.format)?,
             to_json(&new.protection)?,
             to_json(&new.personal)?,
+            to_json(&new.tags)?,
             new.duration.0 as i64,
             playable,
             strength(new),
@@ -386,6 +387,15 @@ fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
     }
     found.sort_by_key(|purchase| std::cmp::Reverse(purchase.level));
     Ok(found)
+}
+
+/// Returns what the best copy of a track said when it arrived.
+pub fn tags_at_arrival(connection: &Connection, track: TrackId) -> Result<Tags> {
+    let sql = "SELECT tags FROM copy WHERE track = ?1 AND trashed IS NULL
+               ORDER BY playable DESC, strength DESC, id DESC LIMIT 1";
+    let text: Option<String> =
+        connection.prepare_cached(sql)?.query_row([track.0], |row| row.get(0)).optional()?;
+    text.map_or_else(|| Ok(Tags::default()), |text| from_json(&text))
 }
 
 /// Returns the tracks on the shelf that show nothing yet: index.db is new, or a crash came between the two databases.

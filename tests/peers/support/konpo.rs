@@ -119,6 +119,15 @@ impl Konpo {
         process.wait(Duration::from_secs(10))
     }
 
+    /// Sends it signals that all wait for it when it wakes, and returns how and after what time it ended.
+    pub fn signals_at_once(&mut self, signals: &[Signal]) -> (std::process::ExitStatus, Duration) {
+        let mut process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGSTOP);
+        signals.iter().for_each(|&signal| process.signal(signal));
+        process.signal(Signal::SIGCONT);
+        process.wait(Duration::from_secs(10))
+    }
+
     /// Asks its API as the owner.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Reply {
         let socket = self.path("data").join("ctl.sock");
