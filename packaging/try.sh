@@ -55,7 +55,7 @@ if [ -z "$music" ]; then
 fi
 mkdir -p "$music"
 
-if [ -z "$("$konpo" outputs 2>/dev/null)" ]; then
+if "$konpo" outputs 2>/dev/null | grep -q '^\* silent'; then
   say "no sound device was found: konpo will keep time but make NO SOUND"
 fi
 say "music goes to $music, or drop files into $music/Inbox; Ctrl-C ends konpo"

@@ -107,6 +107,10 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
             (size, part.tail(again as usize).await?)
         }
         StatusCode::RANGE_NOT_SATISFIABLE => return another(part, "the file is shorter now").await,
+        // minidlna 1.3.0 says so of a range that begins at the end.
+        StatusCode::BAD_REQUEST if options.from > 0 => {
+            return another(part, "the server does not give the rest").await;
+        }
         status => return Ok(Got::Refusal(status)),
     };
     match part.begin(size, validator(&reply.headers)).await {
