@@ -7,6 +7,7 @@ mod guard;
 mod json;
 mod library;
 mod neighbours;
+mod page;
 pub mod routes;
 
 use std::path::PathBuf;

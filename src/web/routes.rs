@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, events, guard, library, neighbours};
+use crate::web::{Web, api, events, guard, library, neighbours, page};
 
 /// One route.
 pub struct Route {
@@ -52,6 +52,7 @@ impl Route {
 pub fn table() -> Vec<Route> {
     use Right::{Member, Owner, Room};
     let all = [
+        Route::new("get", "/", Room, "A page with what plays", get(page::page)).answers(200, "text/html"),
         Route::new("get", "/api/state", Room, "The box: what plays, the queue, the knob", get(api::state)),
         Route::new(
             "get",

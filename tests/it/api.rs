@@ -53,7 +53,7 @@ impl Bench {
         let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
         let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
-        let app = router(Web::new(hifi, intake.clone(), "Test"));
+        let app = router(Web::new(hifi, intake.clone(), "Test <1>"));
         Ok(Bench { app, stop, intake, tasks, library, _folder: folder })
     }
 
@@ -164,6 +164,21 @@ async fn a_command_is_answered_after_the_state_shows_it() {
         let (status, body) = bench.ask(Who::Room, "GET", bad, None).await;
         assert_eq!((status, body["code"].as_str()), (StatusCode::BAD_REQUEST, Some("invalid")), "{bad}");
     }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_runs_nothing_and_loads_nothing() {
+    let mut bench = Bench::new().await.expect("started");
+    let request = Request::builder().uri("/").header(header::HOST, "localhost").body(Body::empty());
+    let response = bench.app.call(request.expect("a request")).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text").to_owned();
+    assert!(policy.contains("default-src 'none'"), "{policy}");
+    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+    let page = String::from_utf8(bytes.to_vec()).expect("text");
+    assert!(page.contains("<h1>Test &lt;1&gt;</h1>") && page.contains("Nothing is chosen."), "{page}");
+    assert!(!page.contains("<script"), "{page}");
     bench.end().await;
 }
 
