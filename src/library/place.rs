@@ -43,9 +43,10 @@ pub fn file_name(stem: &str, suffix: &str, extension: Option<&str>) -> String {
 pub fn place(tags: &Tags, original: &str, received: UnixTime) -> (Vec<String>, String) {
     let title = tags.title.as_deref();
     let artist = tags.artist.as_deref().or(tags.album_artist.as_deref());
-    if title.is_none() && artist.is_none() {
+    // A title alone names no folder either: nobody looks for it under a made-up artist (product.md, "When a song lands").
+    if artist.is_none() && (title.is_none() || tags.album.is_none()) {
         let month = received.rfc3339()[..7].to_owned();
-        return (vec!["Beamed".into(), month], stem_of(original).to_owned());
+        return (vec!["Beamed".into(), month], title.unwrap_or_else(|| stem_of(original)).to_owned());
     }
     let owner = match (tags.compilation, tags.album_artist.as_deref()) {
         (_, Some(album_artist)) => album_artist,
@@ -172,6 +173,8 @@ mod tests {
         assert_eq!(at(&album), "Various Artists/Album/03 Song");
         assert_eq!(at(&tags("Song", "Singer", "")), "Singer/Singles/Song");
         assert_eq!(at(&tags("", "", "Album")), "Beamed/1970-01/orig.name");
+        assert_eq!(at(&tags("Song", "", "")), "Beamed/1970-01/Song");
+        assert_eq!(at(&tags("Song", "", "Album")), "Various Artists/Album/Song");
         assert_eq!(at(&tags("", "Singer", "Album")), "Singer/Album/orig.name");
     }
 
