@@ -326,6 +326,14 @@ impl Protection {
         !matches!(self, Protection::None | Protection::CarrierCopyGuard)
     }
 
+    /// Returns the same lock without the buyer's account.
+    pub fn without_personal(&self) -> Protection {
+        match self {
+            Protection::FairPlay { .. } => Protection::FairPlay { user_id: None },
+            other => other.clone(),
+        }
+    }
+
     /// Returns the reason code of reference 2.7, `None` when plain.
     pub fn code(&self) -> Option<&'static str> {
         Some(match self {
@@ -532,6 +540,14 @@ mod tests {
         assert!("é".repeat(32).parse::<Sha256>().is_err());
         let json = serde_json::to_string(&QuickKey([1; 16])).expect("plain data");
         assert_eq!(serde_json::from_str::<QuickKey>(&json).expect("as printed"), QuickKey([1; 16]));
+    }
+
+    #[test]
+    fn a_lock_without_the_buyer_is_the_same_lock() {
+        let lock = Protection::FairPlay { user_id: Some(4711) };
+        assert_eq!(lock.without_personal(), Protection::FairPlay { user_id: None });
+        assert_eq!(lock.without_personal().code(), lock.code());
+        assert_eq!(Protection::PlayReady.without_personal(), Protection::PlayReady);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::offer::{Board, Caller, Right};
 use crate::player::{Player, PlayerEvent};
 use crate::query::{Item, Page, Query, Window};
 use crate::signal::Device;
-use crate::track::{Track, TrackId};
+use crate::track::{Protection, Track, TrackId};
 use crate::units::Volume;
 
 /// The box. Cheap to clone.
@@ -206,7 +206,7 @@ impl Session {
         if self.caller.right < Right::Owner {
             for item in &mut page.items {
                 if let Item::Track(track) = item {
-                    *track = without_purchases(track);
+                    *track = without_personal(track);
                 }
             }
         }
@@ -220,7 +220,7 @@ impl Session {
     pub async fn track(&self, id: TrackId) -> Result<Arc<Track>> {
         let found = self.hifi.library.get(&[id]).await?.into_iter().flatten().next();
         let track = found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no track {id}")))?;
-        Ok(if self.caller.right < Right::Owner { without_purchases(&track) } else { track })
+        Ok(if self.caller.right < Right::Owner { without_personal(&track) } else { track })
     }
 
     /// Returns the tracks that were bought, newest purchase first. Owner only.
@@ -258,11 +258,18 @@ impl Session {
     }
 }
 
-fn without_purchases(track: &Arc<Track>) -> Arc<Track> {
-    if track.purchases.is_empty() {
+/// Returns a track as anybody may see it: who bought it and where its bytes name the buyer left out.
+fn without_personal(track: &Arc<Track>) -> Arc<Track> {
+    let plain = |copy: &crate::track::Copy| copy.protection == Protection::None && copy.personal.is_empty();
+    if track.purchases.is_empty() && track.copies.iter().all(plain) {
         return track.clone();
     }
-    Arc::new(Track { purchases: Vec::new(), ..Track::clone(track) })
+    let mut shown = Track { purchases: Vec::new(), ..Track::clone(track) };
+    for copy in &mut shown.copies {
+        copy.protection = copy.protection.without_personal();
+        copy.personal.clear();
+    }
+    Arc::new(shown)
 }
 
 /// Returns the memory, or what to say when there is one that cannot be read.

@@ -310,7 +310,9 @@ async fn verdict_of(inner: &Inner, track: TrackId) -> Result<Verdict> {
     let copy =
         found.filter(|track| track.playable().is_none()).and_then(|track| track.copies.first().cloned());
     Ok(match copy {
-        Some(copy) if copy.protection.is_locked() => Verdict::Locked { track, protection: copy.protection },
+        Some(copy) if copy.protection.is_locked() => {
+            Verdict::Locked { track, protection: copy.protection.without_personal() }
+        }
         _ => Verdict::Stored { track },
     })
 }

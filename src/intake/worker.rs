@@ -308,7 +308,8 @@ async fn shelve(inner: &Inner, work: &mut Work) -> Result<Went> {
     let track = added.track;
     let verdict = match (added.merged, protection.is_locked()) {
         (true, _) => Verdict::Merged { track },
-        (false, true) => Verdict::Locked { track, protection },
+        // The board is read by people who may not know the buyer.
+        (false, true) => Verdict::Locked { track, protection: protection.without_personal() },
         (false, false) => Verdict::Stored { track },
     };
     Ok(Went::Shelved(verdict))

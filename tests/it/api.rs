@@ -9,17 +9,20 @@ use konpo::error::Result;
 use konpo::hifi::{Hifi, HifiConfig, Parts, Running};
 use konpo::http::server::PeerCred;
 use konpo::intake::{Intake, IntakeConfig, Take};
-use konpo::library::{Library, LibraryConfig};
-use konpo::offer::Right;
+use konpo::library::{Library, LibraryConfig, NewCopy};
+use konpo::offer::{OfferId, Provenance, Right};
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::Device;
-use konpo::units::{Gain, Volume};
+use konpo::track::Sha256;
+use konpo::units::{ByteCount, Gain, UnixTime, Volume};
 use konpo::web::Web;
 use konpo::web::routes::{openapi, router, table};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+
+use crate::mint;
 
 /// A box without a network, on the silent output.
 struct Bench {
@@ -179,6 +182,65 @@ async fn the_page_runs_nothing_and_loads_nothing() {
     let page = String::from_utf8(bytes.to_vec()).expect("text");
     assert!(page.contains("<h1>Test &lt;1&gt;</h1>") && page.contains("Nothing is chosen."), "{page}");
     assert!(!page.contains("<script"), "{page}");
+    bench.end().await;
+}
+
+/// Puts a file on the shelf as the worker does.
+async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u8]) {
+    let staged = library.staging_dir().expect("online").join(format!("{event}.part"));
+    std::fs::write(&staged, bytes).expect("written");
+    let facts = konpo::library::read::facts(&staged).expect("a file that konpo knows");
+    let new = NewCopy {
+        event: OfferId(event),
+        original_name: name.into(),
+        tags: facts.tags,
+        format: facts.format,
+        protection: facts.protection,
+        personal: facts.personal,
+        purchases: facts.purchases,
+        sha256: Sha256([event as u8; 32]),
+        quick: facts.quick,
+        fingerprint: facts.fingerprint,
+        size: ByteCount(bytes.len() as u64),
+        duration: facts.duration,
+        provenance: Provenance {
+            way: "inbox".into(),
+            device: String::new(),
+            device_name: String::new(),
+            original_name: name.into(),
+            remote: String::new(),
+        },
+        received: UnixTime(0),
+        staged,
+    };
+    library.add(new).await.expect("added");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_owner_reads_who_bought_a_song() {
+    let mut bench = Bench::new().await.expect("started");
+    shelve(&bench.library, 1, "plus.m4a", &mint::itunes_plus()).await;
+    shelve(&bench.library, 2, "locked.m4p", &mint::itunes_locked()).await;
+    let personal = ["user@example.com", "Hanako Yamada", "4711", "777001"];
+    let mut shown_to_owner = String::new();
+    for path in [
+        "/api/library/tracks",
+        "/api/library/recent",
+        "/api/library/search?q=a",
+        "/api/tracks/1",
+        "/api/tracks/2",
+    ] {
+        let (status, body) = bench.ask(Who::Room, "GET", path, None).await;
+        assert_eq!(status, StatusCode::OK, "{path}");
+        let body = body.to_string();
+        for name in personal {
+            assert!(!body.contains(name), "{path} shows {name} to the room: {body}");
+        }
+        shown_to_owner.push_str(&bench.ask(Who::Owner, "GET", path, None).await.1.to_string());
+    }
+    for name in personal {
+        assert!(shown_to_owner.contains(name), "the owner does not see {name}");
+    }
     bench.end().await;
 }
 

@@ -3,4 +3,7 @@
 mod api;
 mod arrows;
 mod callback_alloc;
+#[path = "../support/mint.rs"]
+#[allow(dead_code)]
+mod mint;
 mod settings;
