@@ -18,8 +18,9 @@ use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
-use crate::intake::staging::{blocking, move_new, part_name_of_inbox, put_back, staging_dir};
+use crate::intake::staging::{blocking, part_name_of_inbox, put_back, staging_dir};
 use crate::library::JournalRow;
+use crate::library::disk::move_new;
 use crate::offer::{OfferId, Provenance, Stage, Verdict};
 use crate::units::{ByteCount, UnixTime};
 

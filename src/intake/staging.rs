@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
 use tracing::{debug, info, warn};
@@ -17,6 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Taken};
 use crate::intake::stages::{AtStart, Found, at_start};
 use crate::intake::{Inner, board};
+use crate::library::disk::{move_new, remove, sync_folder};
 use crate::library::{JournalRow, Library};
 use crate::offer::{OfferId, RemoteItem, Stage, Verdict};
 use crate::track::TrackId;
@@ -363,52 +363,6 @@ pub(in crate::intake) fn put_back(inbox: &Path, name: &Path, from: &Path) -> Res
         }
     }
     Err(Error::new(Kind::Internal, format!("find a name for {} in the drop folder", name.display())))
-}
-
-/// Moves a file on one disk, durably, never over another. Returns false when something is there.
-///
-/// # Errors
-/// Those of the disk.
-/// # Blocks
-/// As long as the disk takes.
-pub(in crate::intake) fn move_new(from: &Path, to: &Path) -> Result<bool> {
-    let failed = |error| Error::io(format!("move {} to {}", from.display(), to.display()), error);
-    match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        Ok(()) => {}
-        Err(nix::errno::Errno::EEXIST) => return Ok(false),
-        // exFAT and some network disks do not know the flag; only konpo and the owner write here.
-        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => {
-            if fs::symlink_metadata(to).is_ok() {
-                return Ok(false);
-            }
-            fs::rename(from, to).map_err(failed)?;
-        }
-        Err(errno) => return Err(failed(errno.into())),
-    }
-    for folder in [to.parent(), from.parent()].into_iter().flatten() {
-        sync_folder(folder)?;
-    }
-    Ok(true)
-}
-
-/// Removes a file; one that is gone is no error.
-///
-/// # Errors
-/// Those of the disk.
-/// # Blocks
-/// As long as the disk takes.
-pub(in crate::intake) fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()), error))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn sync_folder(path: &Path) -> Result<()> {
-    let synced = fs::File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::io(format!("sync the folder {}", path.display()), error))
 }
 
 /// Runs file work off the tasks' threads.

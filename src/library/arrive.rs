@@ -10,9 +10,9 @@ use rusqlite::Connection;
 use tracing::{info, warn};
 
 use crate::error::{Error, Kind, Result};
+use crate::library::disk::{make_folder, move_new, remove, sync_folder};
 use crate::library::ledger::{Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
-use crate::library::root::{make_folder, move_new, sync_folder};
 use crate::library::store::tracks;
 use crate::library::{Added, CopyRow, Disk, Inner, NewCopy, Reserved};
 use crate::track::TrackId;
@@ -163,15 +163,6 @@ fn discard(disk: &Disk, new: &NewCopy) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("remove {}", path.display()), error))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Marks a copy as trashed, then moves it; a power cut between the two is mended at the next start.

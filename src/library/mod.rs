@@ -2,6 +2,7 @@
 
 mod arrive;
 pub mod check;
+pub mod disk;
 mod ledger;
 mod place;
 pub mod read;
@@ -208,7 +209,7 @@ impl Library {
     pub fn open(config: LibraryConfig) -> Result<Library> {
         let LibraryConfig { music, data } = config;
         let first = music.first().ok_or_else(|| Error::new(Kind::Invalid, "there is no music folder"))?;
-        root::make_folder(&data, 0o700)?;
+        disk::make_folder(&data, 0o700)?;
         let lock = root::lock(&data.join("lock"))?;
         let (store, clean) = Store::open(&data)?;
         let known = store.read_blocking(|c| tracks::root_uuid(c, first))?;

@@ -1,15 +1,16 @@
-//! A music folder: its marker, its lock, its hidden folders, and the moves that are safe against a power cut.
+//! A music folder: its marker, its lock, its hidden folders.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::disk::{make_folder, sync_folder};
 use crate::units::ByteCount;
 
 /// A music folder that is there.
@@ -120,67 +121,6 @@ pub fn lock(path: &Path) -> Result<Flock<File>> {
     Ok(flock)
 }
 
-/// Makes a folder and the ones above it, and puts new ones durably into their parents.
-///
-/// # Errors
-/// Those of the disk.
-pub fn make_folder(path: &Path, mode: u32) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    let failed = |error| Error::io(format!("make the folder {}", path.display()), error);
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        make_folder(parent, 0o775)?;
-    }
-    match DirBuilder::new().mode(mode).create(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
-        made => made.map_err(failed)?,
-    }
-    // The umask of a service is stricter than a shared music folder needs.
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(failed)?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-/// Makes the entries of a folder durable.
-///
-/// # Errors
-/// Those of the disk.
-pub fn sync_folder(path: &Path) -> Result<()> {
-    let synced = File::open(path).and_then(|folder| folder.sync_all());
-    synced.map_err(|error| Error::io(format!("sync the folder {}", path.display()), error))
-}
-
-/// Moves a file to a place where nothing may be yet, durably. Returns whether it moved; false: something is there.
-///
-/// # Errors
-/// Those of the disk.
-pub fn move_new(from: &Path, to: &Path) -> Result<bool> {
-    let what = || format!("move {} to {}", from.display(), to.display());
-    let moved = match renameat2(AT_FDCWD, from, AT_FDCWD, to, RenameFlags::RENAME_NOREPLACE) {
-        Ok(()) => true,
-        Err(nix::errno::Errno::EEXIST) => return Ok(false),
-        // exFAT and some network disks do not know the flag: a link refuses an existing name as well, and where
-        // there are no links either, a look before must do.
-        Err(nix::errno::Errno::EINVAL | nix::errno::Errno::ENOSYS) => move_by_link(from, to)?,
-        Err(errno) => return Err(Error::io(what(), errno.into())),
-    };
-    if moved {
-        to.parent().map_or(Ok(()), sync_folder)?;
-        from.parent().map_or(Ok(()), sync_folder)?;
-    }
-    Ok(moved)
-}
-
-fn move_by_link(from: &Path, to: &Path) -> Result<bool> {
-    let failed = |error| Error::io(format!("move {} to {}", from.display(), to.display()), error);
-    match fs::hard_link(from, to) {
-        Ok(()) => fs::remove_file(from).map(|()| true).map_err(failed),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(_) if to.exists() => Ok(false),
-        Err(_) => fs::rename(from, to).map(|()| true).map_err(failed),
-    }
-}
-
 fn write_marker(path: &Path) -> Result<Uuid> {
     let failed = |error| Error::io(format!("write the marker {}", path.display()), error);
     let uuid = Uuid::new_v4();
@@ -218,18 +158,5 @@ mod tests {
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(first);
         assert!(Root::open(folder.path(), None).is_ok());
-    }
-
-    #[test]
-    fn nothing_is_ever_moved_over_something() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
-        fs::write(&a, "a").expect("written");
-        fs::write(&b, "b").expect("written");
-        assert!(!move_new(&a, &b).expect("asked"));
-        assert_eq!(fs::read_to_string(&b).expect("there"), "b");
-        assert!(!move_by_link(&a, &b).expect("asked"));
-        assert!(move_new(&a, &folder.path().join("c")).expect("moved"));
-        assert!(!a.exists());
     }
 }
