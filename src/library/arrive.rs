@@ -61,20 +61,34 @@ fn decide(
     cut: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<Added> {
     if let Some(same) = tracks::by_sha256(connection, new.sha256)? {
-        return merge(disk, connection, new, &same, cut);
+        if lies_there(disk, &same) {
+            return merge(disk, connection, new, &same, cut);
+        }
+        // What the row names is gone: this file may be the only one left, and takes its place.
+        cut(Step::Reserve)?;
+        let reserved = reserve(disk, connection, new, Some(same.track))?;
+        return put(disk, connection, reserved, cut);
     }
     let same = match new.fingerprint {
         Some(fingerprint) if !new.protection.is_locked() => tracks::by_fingerprint(connection, fingerprint)?,
         _ => None,
     };
     match same {
-        Some(same) if tracks::strength(new) <= same.strength => merge(disk, connection, new, &same, cut),
+        Some(same) if lies_there(disk, &same) && tracks::strength(new) <= same.strength => {
+            merge(disk, connection, new, &same, cut)
+        }
         same => {
             cut(Step::Reserve)?;
             let reserved = reserve(disk, connection, new, same.map(|same| same.track))?;
             put(disk, connection, reserved, cut)
         }
     }
+}
+
+/// Whether the file of a row is on this disk as the row says.
+fn lies_there(disk: &Disk, copy: &CopyRow) -> bool {
+    copy.root == disk.id
+        && fs::metadata(disk.root.path.join(&copy.path)).is_ok_and(|found| found.len() == copy.size.0)
 }
 
 /// Moves a reserved file to its place and makes its row; a stronger file then retires the weaker one of the same music.

@@ -219,6 +219,18 @@ fn the_same_bytes_again_are_another_provenance_entry() {
 }
 
 #[test]
+fn a_file_that_comes_back_after_its_copy_was_lost_is_never_thrown_away() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let first = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
+    fs::remove_file(bench.music().join("Singer/Album/Song.wav")).expect("there");
+    let again = Bench::add(&library, bench.staged(2, "Song", &wav(1))).expect("added again");
+    assert_eq!(again.track, first.track);
+    assert!(library.open_blocking(first.track).is_ok());
+    assert!(bench.files("Singer/Album").iter().any(|name| name.starts_with("Song")));
+}
+
+#[test]
 fn of_two_files_with_one_payload_the_stronger_evidence_stays() {
     let bench = Bench::new();
     let library = bench.open();
