@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::lan::{Lan, LanConfig};
 use crate::library::LibraryConfig;
 use crate::library::check::{self, Repair};
+use crate::library::rebuild;
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::media::{purchase, tags};
@@ -169,7 +170,7 @@ pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
     let report = match how {
         Check::Look => check::check(&config, Repair::No)?,
         Check::Repair => check::check(&config, Repair::Yes)?,
-        Check::Rebuild => check::rebuild(&config)?,
+        Check::Rebuild => rebuild::rebuild(&config)?,
     };
     if as_json {
         let text = serde_json::to_string(&report);
@@ -178,6 +179,9 @@ pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
         println!("{} tracks, {} files", report.tracks, report.copies);
         for problem in &report.problems {
             println!("{problem}");
+        }
+        for lost in &report.lost {
+            println!("not brought over from the old database: {lost}");
         }
         if report.problems.is_empty() {
             println!("nothing is wrong");

@@ -37,9 +37,16 @@ pub struct Track {
 }
 
 impl Track {
-    /// Returns the copy that sounds: the first playable one, or `None` when all are protected or unsupported.
+    /// Returns the copy that sounds: the first playable one, those whose disk is there before others; `None` when all are
+    /// protected or unsupported.
     pub fn playable(&self) -> Option<&Copy> {
-        self.copies.iter().find(|copy| copy.is_playable())
+        let mut all = self.copies.iter().filter(|copy| copy.is_playable());
+        all.clone().find(|copy| copy.online).or_else(|| all.next())
+    }
+
+    /// Returns whether the disk of what would sound is away.
+    pub fn is_offline(&self) -> bool {
+        self.playable().or(self.copies.first()).is_some_and(|copy| !copy.online)
     }
 }
 
@@ -65,10 +72,12 @@ pub struct Copy {
     pub protection: Protection,
     /// Where bytes about the buyer lie: offset and length in the file.
     pub personal: Vec<PersonalBytes>,
+    /// Its disk is there.
+    pub online: bool,
 }
 
 impl Copy {
-    /// Returns whether a decoder may and can open this file.
+    /// Returns whether a decoder may and can open this file, once its disk is there.
     pub fn is_playable(&self) -> bool {
         !self.protection.is_locked() && self.format.codec.is_decodable()
     }

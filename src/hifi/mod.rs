@@ -121,8 +121,10 @@ impl Hifi {
     }
 
     /// Returns whether the music disk is there.
-    pub fn shelf_online(&self) -> bool {
-        self.library.root_online()
+    pub async fn shelf_online(&self) -> bool {
+        let library = self.library.clone();
+        let looked = tokio::task::spawn_blocking(move || library.look_at_disk()).await;
+        looked.is_ok_and(|found| found.is_ok())
     }
 
     async fn given(&self, command: &Command) -> Result<Given> {

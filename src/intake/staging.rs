@@ -391,13 +391,7 @@ pub(in crate::intake) async fn staging_dir(library: &Library) -> Result<PathBuf>
 /// `Full` with the bytes needed, `Offline`.
 pub(in crate::intake) async fn room_for(library: &Library, size: ByteCount) -> Result<()> {
     let library = library.clone();
-    let free = blocking(move || library.free_space()).await?;
-    let needed = size.saturating_add(RESERVE);
-    if needed > free {
-        let what = format!("the disk is full: {needed} are needed and {free} are free");
-        return Err(Error::new(Kind::Full, what));
-    }
-    Ok(())
+    blocking(move || library.make_room(size)).await
 }
 
 fn too_large() -> Error {
@@ -441,8 +435,6 @@ fn extension_of(name: &str) -> Option<&str> {
 
 /// Part files of the drop folder are told by their name even when the journal is lost.
 const FROM_INBOX: &str = "inbox-";
-/// Stays free beside every file on its way in.
-const RESERVE: ByteCount = ByteCount(64_000_000);
 /// Seconds after which what broke off is given up: 30 days.
 const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 /// Above anything that is sold as one track.

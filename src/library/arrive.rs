@@ -5,16 +5,18 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::Connection;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::error::{Error, Kind, Result};
 use crate::library::disk::{make_folder, move_new, remove, sync_folder};
 use crate::library::ledger::{Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
+use crate::library::roots::Disk;
 use crate::library::store::tracks;
-use crate::library::{Added, CopyRow, Disk, Inner, NewCopy, Reserved};
+use crate::library::{Added, CopyRow, Inner, NewCopy, Reserved, trash};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
@@ -40,7 +42,7 @@ pub fn add(
     new: NewCopy,
     cut: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<Added> {
-    let disk = inner.disk()?;
+    let disk = &*inner.disk()?.writable()?;
     if let Some(track) = tracks::of_event(connection, new.event)? {
         // It was stored before the power cut; what is left in staging is a leftover.
         discard(disk, &new)?;
@@ -60,7 +62,7 @@ fn decide(
     new: &NewCopy,
     cut: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<Added> {
-    if let Some(same) = tracks::by_sha256(connection, new.sha256)? {
+    if let Some(same) = tracks::by_sha256(connection, new.sha256, disk.id)? {
         if lies_there(disk, &same) {
             return merge(disk, connection, new, &same, cut);
         }
@@ -70,7 +72,9 @@ fn decide(
         return put(disk, connection, reserved, cut);
     }
     let same = match new.fingerprint {
-        Some(fingerprint) if !new.protection.is_locked() => tracks::by_fingerprint(connection, fingerprint)?,
+        Some(fingerprint) if !new.protection.is_locked() => {
+            tracks::by_fingerprint(connection, fingerprint, disk.id)?
+        }
         _ => None,
     };
     match same {
@@ -101,7 +105,7 @@ fn put(
     loop {
         cut(Step::Ledger)?;
         let line = line(&reserved.new, What::Arrived, reserved.track, &reserved.path, None);
-        disk.ledger().append(&line)?;
+        disk.ledger()?.append(&line)?;
         cut(Step::Move)?;
         if arrive(disk, &reserved)? {
             break;
@@ -113,7 +117,8 @@ fn put(
     let older = tracks::copies_of(connection, reserved.track)?;
     tracks::commit(connection, &reserved)?;
     cut(Step::Retire)?;
-    let same = |copy: &&CopyRow| copy.playable != reserved.new.protection.is_locked();
+    // A copy on another disk stays what it is there.
+    let same = |copy: &&CopyRow| copy.root == disk.id && copy.playable != reserved.new.protection.is_locked();
     let replaced: Vec<CopyRow> = older.iter().filter(same).cloned().collect();
     for copy in &replaced {
         retire(disk, connection, copy)?;
@@ -154,8 +159,8 @@ fn merge(
     cut: &mut dyn FnMut(Step) -> Result<()>,
 ) -> Result<Added> {
     cut(Step::Ledger)?;
-    let trashed = (same.sha256 != Some(new.sha256)).then(|| trash_name(new.event.0, &new.original_name));
-    disk.ledger().append(&line(new, What::Merged, same.track, &same.path, trashed))?;
+    let trashed = (same.sha256 != Some(new.sha256)).then(|| trash::name(new.event, &new.original_name));
+    disk.ledger()?.append(&line(new, What::Merged, same.track, &same.path, trashed))?;
     cut(Step::Commit)?;
     tracks::merge(connection, same.track, new)?;
     cut(Step::Retire)?;
@@ -170,45 +175,36 @@ fn merge(
 
 /// Moves what is left in staging to the trash.
 fn discard(disk: &Disk, new: &NewCopy) -> Result<()> {
-    if new.staged.exists() {
-        let target = disk.root.trash().join(trash_name(new.event.0, &new.original_name));
-        if !move_new(&new.staged, &target)? {
-            remove(&new.staged)?;
-        }
-    }
-    Ok(())
+    trash::put(disk, &new.staged, &trash::name(new.event, &new.original_name))
 }
 
-/// Marks a copy as trashed, then moves it; a power cut between the two is mended at the next start.
+/// Writes into the history that a copy goes to the trash, marks it, then moves it; a power cut on the way is mended at the
+/// next start.
 fn retire(disk: &Disk, connection: &mut Connection, copy: &CopyRow) -> Result<()> {
     let name = copy.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let trashed = trash_name(copy.event.0, &name);
-    tracks::trash(connection, copy.id, &trashed)?;
-    move_to_trash(disk, &copy.path, &trashed)
-}
-
-fn move_to_trash(disk: &Disk, path: &Path, name: &str) -> Result<()> {
-    let from = disk.root.path.join(path);
-    if from.exists() && !move_new(&from, &disk.root.trash().join(name))? {
-        warn!(path = %from.display(), "a file of this name is in the trash already; this one stays");
+    let trashed = trash::name(copy.event, &name);
+    let track = tracks::load(connection, copy.track)?;
+    let known = track.as_ref().and_then(|track| track.copies.iter().find(|known| known.id == copy.id));
+    if let (Some(known), Some(sha256)) = (known, copy.sha256) {
+        disk.ledger()?.append(&trash_line(copy, known, sha256, trashed.clone()))?;
     }
-    Ok(())
+    tracks::trash(connection, copy.id, &trashed)?;
+    trash::put(disk, &disk.root.path.join(&copy.path), &trashed)
 }
 
 /// Moves every copy of a track to the trash.
 pub fn trash_track(inner: &Inner, connection: &mut Connection, id: TrackId) -> Result<()> {
-    let disk = inner.disk()?;
+    let disk = &*inner.disk()?.writable()?;
     let copies = tracks::copies_of(connection, id)?;
     if copies.is_empty() {
         return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
     }
-    let facts = tracks::load(connection, id)?;
+    if let Some(away) = copies.iter().find(|copy| copy.root != disk.id) {
+        let folder = tracks::root_path(connection, away.root)?;
+        let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
+        return Err(Error::new(Kind::Offline, what));
+    }
     for copy in &copies {
-        let known = facts.as_ref().and_then(|track| track.copies.iter().find(|c| c.id == copy.id));
-        if let (Some(known), Some(sha256)) = (known, copy.sha256) {
-            let name = trash_name(copy.event.0, &copy.path.to_string_lossy());
-            disk.ledger().append(&trash_line(copy, known, sha256, name))?;
-        }
         retire(disk, connection, copy)?;
     }
     inner.changed(connection)
@@ -232,6 +228,8 @@ fn trash_line(
         size: copy.size.0,
         quick: crate::track::QuickKey([0; 16]),
         fingerprint: known.fingerprint,
+        format: Some(known.format.clone()),
+        duration_ms: None,
         protection: known.protection.clone(),
         purchases: Vec::new(),
         personal: Vec::new(),
@@ -303,6 +301,8 @@ fn line(new: &NewCopy, kind: What, track: TrackId, path: &Path, trashed: Option<
         size: new.size.0,
         quick: new.quick,
         fingerprint: new.fingerprint,
+        format: Some(new.format.clone()),
+        duration_ms: Some(new.duration.0),
         protection: new.protection.clone(),
         purchases: new.purchases.clone(),
         personal: new.personal.clone(),
@@ -314,16 +314,15 @@ fn line(new: &NewCopy, kind: What, track: TrackId, path: &Path, trashed: Option<
     }
 }
 
-fn trash_name(event: i64, original: &str) -> String {
-    format!("{event}-{}", component(original))
-}
-
 /// Finishes what a power cut interrupted, and shows what index.db lost.
-pub fn mend(inner: &Inner) -> Result<()> {
-    let Ok(disk) = inner.disk() else { return Ok(()) };
+pub fn mend(inner: &Inner, disk: &Arc<Disk>) -> Result<()> {
+    let Ok(disk) = &disk.clone().writable() else { return Ok(()) };
     let mended = inner.store.write_now(|connection| {
         let mut changed = false;
         for reserved in tracks::every_reserved(connection)? {
+            if reserved.root != disk.id {
+                continue;
+            }
             let target = disk.root.path.join(&reserved.path);
             if reserved.new.staged.exists() {
                 // Intake brings it again under the same event, and the reservation is taken up there.
@@ -342,7 +341,7 @@ pub fn mend(inner: &Inner) -> Result<()> {
         })?;
         for (path, root, name) in waiting {
             if root == disk.id && !tracks::path_taken(connection, root, &path)? {
-                move_to_trash(disk, &path, &name)?;
+                trash::put(disk, &disk.root.path.join(&path), &name)?;
             }
         }
         for track in tracks::not_shown(connection)? {

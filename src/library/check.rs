@@ -1,4 +1,4 @@
-//! `konpo check`: the disk against the database and the history; and the database made anew from the two.
+//! `konpo check`: the disk against the database and the history.
 //! Needs the locks, so the daemon must be stopped.
 
 use std::collections::{HashMap, HashSet};
@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use sha2::Digest;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::library::ledger::{Ledger, Line, What};
-use crate::library::store::{INDEX, OWNER, journal, tracks};
-use crate::library::{CopyRow, Library, LibraryConfig, NewCopy, Reserved, read};
+use crate::library::store::{journal, tracks};
+use crate::library::{CopyRow, Library, LibraryConfig};
 use crate::offer::OfferId;
-use crate::track::{Sha256, TrackId};
-use crate::units::{ByteCount, UnixTime};
+use crate::track::Sha256;
 
 /// Whether to mend what can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +38,8 @@ pub struct Report {
     pub torn_lines: usize,
     /// What is wrong.
     pub problems: Vec<Problem>,
+    /// What a rebuild could not bring over from the old database, in words.
+    pub lost: Vec<String>,
 }
 
 /// Something that is wrong.
@@ -69,9 +70,9 @@ pub fn check(config: &LibraryConfig, repair: Repair) -> Result<Report> {
     report
 }
 
-fn look(library: &Library, repair: Repair) -> Result<Report> {
+pub(super) fn look(library: &Library, repair: Repair) -> Result<Report> {
     let inner = &library.inner;
-    let disk = inner.disk()?;
+    let disk = &*inner.disk()?;
     let base = &disk.root.path;
     let mut copies: Vec<CopyRow> = Vec::new();
     let open_journal = inner.store.read_blocking(|c| {
@@ -90,6 +91,7 @@ fn look(library: &Library, repair: Repair) -> Result<Report> {
         }
     }
     report.tracks = found_tracks.len() as u64;
+    copies.retain(|copy| copy.root == disk.id);
     check_history(&disk.root.ledger(), &copies, &mut report)?;
     for path in music_files(base)? {
         if !known.contains(&path) {
@@ -168,98 +170,6 @@ fn check_history(ledger: &Path, copies: &[CopyRow], report: &mut Report) -> Resu
             .push(Problem { path: copy.path.clone(), what: "the history has no line for it".into() });
     }
     Ok(())
-}
-
-/// Makes the database anew from the disk and its history, with the same track numbers. The old one is kept beside it.
-///
-/// # Errors
-/// `Busy` while a daemon runs, and those of the disk.
-/// # Blocks
-/// As long as reading every file takes.
-pub fn rebuild(config: &LibraryConfig) -> Result<Report> {
-    let stamp = UnixTime::now().0;
-    {
-        let _lock = super::root::lock(&config.data.join("lock"))?;
-        for name in [OWNER, INDEX] {
-            for tail in ["", "-wal", "-shm"] {
-                let from = config.data.join(format!("{name}{tail}"));
-                let to = config.data.join(format!("{name}.before-{stamp}{tail}"));
-                match fs::rename(&from, &to) {
-                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                        return Err(Error::io(format!("put {} aside", from.display()), e));
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-    let library = Library::open(config.clone())?;
-    let report = restore(&library).and_then(|()| look(&library, Repair::No));
-    library.close()?;
-    report
-}
-
-fn restore(library: &Library) -> Result<()> {
-    let inner = &library.inner;
-    let disk = inner.disk()?;
-    let mut arrived: std::collections::BTreeMap<i64, Line> = std::collections::BTreeMap::new();
-    let mut merged = Vec::new();
-    Ledger::read(&disk.root.ledger(), |line| match line.kind {
-        What::Arrived => {
-            arrived.insert(line.event, line);
-        }
-        What::Merged => merged.push(line),
-        What::Trashed => {}
-    })?;
-    inner.store.write_now(|connection| {
-        for line in arrived.into_values() {
-            let path = disk.root.path.join(&line.path);
-            if !path.exists() {
-                continue;
-            }
-            let new = arrival(&line, &path)?;
-            let reserved =
-                Reserved { track: TrackId(line.track), root: disk.id, path: PathBuf::from(&line.path), new };
-            tracks::commit(connection, &reserved)?;
-        }
-        for line in merged {
-            let there = tracks::copies_of(connection, TrackId(line.track))?;
-            if let Some(copy) = there.first() {
-                let new = arrival(&line, &disk.root.path.join(&copy.path))?;
-                tracks::merge(connection, TrackId(line.track), &new)?;
-            }
-        }
-        inner.changed(connection)
-    })
-}
-
-/// An arrival as the history tells it, with the tags of the file as it lies there.
-fn arrival(line: &Line, path: &Path) -> Result<NewCopy> {
-    let facts = read::facts(path);
-    let facts =
-        facts.map_err(|error| Error::with(Kind::Damaged, format!("read {}", path.display()), error))?;
-    let mut tags = facts.tags;
-    // The sender's words, where the file has none.
-    tags.title = tags.title.or(line.title.clone());
-    tags.artist = tags.artist.or(line.artist.clone());
-    tags.album = tags.album.or(line.album.clone());
-    Ok(NewCopy {
-        event: OfferId(line.event),
-        staged: path.to_owned(),
-        original_name: line.original_name.clone(),
-        tags,
-        format: facts.format,
-        protection: line.protection.clone(),
-        personal: line.personal.clone(),
-        purchases: line.purchases.clone(),
-        sha256: line.sha256,
-        quick: line.quick,
-        fingerprint: line.fingerprint,
-        size: ByteCount(line.size),
-        duration: facts.duration,
-        provenance: line.provenance.clone(),
-        received: UnixTime::parse(&line.at).unwrap_or_default(),
-    })
 }
 
 /// Files of the shelf below a music folder, as paths below it; konpo's own folders and hidden files left out.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::offer::Provenance;
-use crate::track::{Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256};
+use crate::track::{AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256};
 
 /// What a line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +48,12 @@ pub struct Line {
     pub quick: QuickKey,
     /// The payload.
     pub fingerprint: Option<Fingerprint>,
+    /// What the bytes are; absent in lines of the first form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<AudioFormat>,
+    /// How long it sounds, milliseconds; 0 unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
     /// Whether it is locked, and how.
     pub protection: Protection,
     /// What proves a buy.
@@ -71,6 +77,8 @@ pub struct Line {
 pub struct Ledger {
     path: PathBuf,
     file: File,
+    /// A line may have been written in part (the disk was full): what follows it must not be glued to it.
+    torn: bool,
 }
 
 impl Ledger {
@@ -90,7 +98,7 @@ impl Ledger {
                 file.write_all(b"\n").and_then(|()| file.sync_data()).map_err(failed)?;
             }
         }
-        Ok(Ledger { path: path.to_owned(), file })
+        Ok(Ledger { path: path.to_owned(), file, torn: false })
     }
 
     /// Appends a line; it is on the disk when this returns.
@@ -101,8 +109,12 @@ impl Ledger {
         let failed = |error| Error::io(format!("write the history {}", self.path.display()), error);
         let mut text = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
         text.push(b'\n');
-        self.file.write_all(&text).map_err(failed)?;
-        self.file.sync_data().map_err(failed)
+        if self.torn {
+            text.insert(0, b'\n');
+        }
+        let written = append_whole(&mut self.file, &text);
+        self.torn = written.is_err();
+        written.map_err(failed)
     }
 
     /// Reads every line from the start; one that is torn or of another form is counted, not fatal.
@@ -134,6 +146,17 @@ impl Ledger {
     }
 }
 
+/// Appends and syncs; what was written in part is taken back where the disk allows it.
+fn append_whole(file: &mut File, text: &[u8]) -> std::io::Result<()> {
+    let before = file.metadata()?.len();
+    let written = file.write_all(text).and_then(|()| file.sync_data());
+    if written.is_err() {
+        // When this fails as well, the next line begins with a line's end.
+        let _torn = file.set_len(before);
+    }
+    written
+}
+
 /// A line holds a file's whole purchase evidence: UITS is limited to 64 kB.
 const LONGEST_LINE: u64 = 4 << 20;
 
@@ -155,6 +178,8 @@ pub mod tests {
             size: 10,
             quick: QuickKey([2; 16]),
             fingerprint: None,
+            format: None,
+            duration_ms: None,
             protection: Protection::None,
             purchases: Vec::new(),
             personal: Vec::new(),
@@ -185,5 +210,25 @@ pub mod tests {
         let mut events = Vec::new();
         let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
         assert_eq!((events, bad), (vec![1, 3], 1));
+    }
+
+    #[test]
+    fn a_line_the_full_disk_cut_off_does_not_swallow_the_next() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ledger.jsonl");
+        let mut ledger = Ledger::open(&path).expect("opened");
+        ledger.append(&line(1)).expect("written");
+        // What a full disk leaves when it does not even give the half line back.
+        ledger.file.write_all(br#"{"v":1,"event":2"#).expect("written");
+        ledger.torn = true;
+        ledger.append(&line(3)).expect("written");
+        // A handle that cannot write stands for the disk that fails.
+        let whole = std::mem::replace(&mut ledger.file, File::open(&path).expect("opened"));
+        assert!(ledger.append(&line(4)).is_err() && ledger.torn);
+        ledger.file = whole;
+        ledger.append(&line(5)).expect("written");
+        let mut events = Vec::new();
+        let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
+        assert_eq!((events, bad), (vec![1, 3, 5], 1));
     }
 }

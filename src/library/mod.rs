@@ -6,13 +6,16 @@ pub mod disk;
 mod ledger;
 mod place;
 pub mod read;
+pub mod rebuild;
 mod root;
+mod roots;
 mod store;
+mod trash;
 mod upgrade;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -20,8 +23,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::error::{Error, Kind, Result};
-use crate::library::ledger::Ledger;
-use crate::library::root::Root;
+use crate::library::roots::{Disk, Roots};
 use crate::library::store::{Store, browse, devices, journal, keep, kept, tracks};
 use crate::media::sound::Sound;
 use crate::offer::{
@@ -181,21 +183,12 @@ pub struct Library {
 #[derive(Debug)]
 struct Inner {
     store: Store,
-    /// The first music folder; `None` while its disk is not there.
-    root: Option<Disk>,
-    /// What to say while it is not.
-    offline: String,
+    roots: Roots,
     revision: watch::Sender<u64>,
+    /// Held while the revision grows.
+    counting: Mutex<()>,
     /// Held for life: two daemons never share a database.
     _lock: nix::fcntl::Flock<File>,
-}
-
-/// The first root and its history.
-#[derive(Debug)]
-struct Disk {
-    root: Root,
-    id: i64,
-    ledger: Mutex<Ledger>,
 }
 
 impl Library {
@@ -212,25 +205,18 @@ impl Library {
         disk::make_folder(&data, 0o700)?;
         let lock = root::lock(&data.join("lock"))?;
         let (store, clean) = Store::open(&data)?;
-        let known = store.read_blocking(|c| tracks::root_uuid(c, first))?;
-        let known = known.and_then(|uuid| uuid.parse().ok());
-        let (disk, offline) = match Root::open(first, known) {
-            Ok(root) => (Some(root), String::new()),
-            Err(error) if error.kind() == Kind::Offline => {
-                warn!(%error, "the shelf is offline");
-                (None, error.to_string())
-            }
-            Err(error) => return Err(error),
-        };
-        let disk = disk.map(|root| Disk::open(root, &store)).transpose()?;
+        let roots = Roots::open(first, &store)?;
         let revision =
             store.read_blocking(|c| kept(c, "revision"))?.and_then(|r| r.parse().ok()).unwrap_or(0);
-        let inner = Inner { store, root: disk, offline, revision: watch::Sender::new(revision), _lock: lock };
+        let (revision, counting) = (watch::Sender::new(revision), Mutex::default());
+        let inner = Inner { store, roots, revision, counting, _lock: lock };
         let library = Library { inner: Arc::new(inner) };
         if !clean {
             info!("the last stop was not clean: the shelf is mended");
         }
-        arrive::mend(&library.inner)?;
+        if let Ok(disk) = library.inner.disk() {
+            arrive::mend(&library.inner, &disk)?;
+        }
         Ok(library)
     }
 
@@ -250,33 +236,64 @@ impl Library {
         self.inner.revision.subscribe()
     }
 
-    /// Returns whether the music disk is there.
-    pub fn root_online(&self) -> bool {
-        self.inner.root.as_ref().is_some_and(|disk| disk.root.is_online())
+    /// Looks whether the music disk is there; one that came back is opened again.
+    ///
+    /// # Errors
+    /// `Offline` in words for a person.
+    /// # Blocks
+    /// As long as the disk takes to wake.
+    pub fn look_at_disk(&self) -> Result<()> {
+        self.inner.disk().map(drop)
     }
 
     /// Returns the folder of part files.
     ///
     /// # Errors
-    /// `Offline`.
+    /// `Offline`, also while the disk can only be read.
+    /// # Blocks
+    /// As long as the disk takes to wake.
     pub fn staging_dir(&self) -> Result<PathBuf> {
-        Ok(self.inner.disk()?.root.staging())
+        Ok(self.inner.disk()?.writable()?.root.staging())
     }
 
     /// Returns the drop folder.
     ///
     /// # Errors
-    /// `Offline`.
+    /// `Offline`, also while the disk can only be read.
+    /// # Blocks
+    /// As long as the disk takes to wake.
     pub fn inbox_dir(&self) -> Result<PathBuf> {
-        Ok(self.inner.disk()?.root.path.join("Inbox"))
+        Ok(self.inner.disk()?.writable()?.root.path.join("Inbox"))
     }
 
-    /// Returns the room on the music disk.
+    /// Makes sure that the disk has room for so many bytes more and for the reserve; the trash yields, oldest first.
+    ///
+    /// # Errors
+    /// `Full` with the bytes needed, `Offline`, and those of the disk.
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn make_room(&self, bytes: ByteCount) -> Result<()> {
+        trash::make_room(&*self.inner.disk()?.writable()?, bytes)
+    }
+
+    /// Removes what lies in the trash for more than 30 days.
     ///
     /// # Errors
     /// `Offline`, and those of the disk.
-    pub fn free_space(&self) -> Result<ByteCount> {
-        self.inner.disk()?.root.free_space()
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn empty_trash(&self, now: UnixTime) -> Result<()> {
+        trash::empty(&*self.inner.disk()?.writable()?, now)
+    }
+
+    /// Puts a file of the staging folder into the trash, where it stays for 30 days.
+    ///
+    /// # Errors
+    /// `Offline`, and those of the disk.
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn throw_away(&self, staged: &Path, event: OfferId, name: &str) -> Result<()> {
+        trash::put(&*self.inner.disk()?.writable()?, staged, &trash::name(event, name))
     }
 
     /// Returns tracks in the order asked; `None` for one that is not there.
@@ -322,16 +339,25 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes to wake.
     pub fn open_blocking(&self, id: TrackId) -> Result<OpenTrack> {
+        let disk = self.inner.disk();
         let found =
             self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
         let (Some(track), copies) = found else {
             return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
         };
-        let Some(copy) = copies.into_iter().find(|copy| copy.playable) else {
+        let mut playable = copies.into_iter().filter(|copy| copy.playable).peekable();
+        let Some(first) = playable.peek() else {
             let why = track.copies.first().map_or("", |copy| copy.protection.headline());
             return Err(Error::new(Kind::Unsupported, format!("track {id} cannot be played: {why}")));
         };
-        let path = self.inner.disk()?.root.path.join(&copy.path);
+        let elsewhere = first.root;
+        let disk = disk?;
+        let Some(copy) = playable.find(|copy| copy.root == disk.id) else {
+            let folder = self.inner.store.read_blocking(|c| tracks::root_path(c, elsewhere))?;
+            let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
+            return Err(Error::new(Kind::Offline, what));
+        };
+        let path = disk.root.path.join(&copy.path);
         let file = File::open(&path).map_err(|error| self.inner.explain(&path, error))?;
         let metadata = file.metadata().map_err(|error| Error::io("read the size of a track", error))?;
         Ok(OpenTrack {
@@ -525,19 +551,22 @@ impl Library {
 }
 
 impl Inner {
-    /// Returns the first root.
+    /// Returns the first root. When its disk came back just now, what was interrupted is finished first.
     ///
     /// # Errors
     /// `Offline`; nothing may be created under it then.
-    fn disk(&self) -> Result<&Disk> {
-        match &self.root {
-            Some(disk) if disk.root.is_online() => Ok(disk),
-            Some(disk) => {
-                let what = format!("the music disk is not there: {}", disk.root.path.display());
-                Err(Error::new(Kind::Offline, what))
+    fn disk(&self) -> Result<Arc<Disk>> {
+        let found = self.roots.look(&self.store);
+        if found.turned {
+            if let Ok(disk) = &found.disk
+                && let Err(error) = arrive::mend(self, disk)
+            {
+                warn!(%error, "what was interrupted when the music disk went could not be finished");
             }
-            None => Err(Error::new(Kind::Offline, self.offline.clone())),
+            // Everybody's tracks are here again, or away.
+            self.store.write_now(|c| self.changed(c))?;
         }
+        found.disk
     }
 
     /// Tells a file that is gone from a disk that is gone.
@@ -550,27 +579,11 @@ impl Inner {
 
     /// Counts a change of the shelf. Kept in the database, so that no revision means two things.
     fn changed(&self, connection: &rusqlite::Connection) -> Result<()> {
+        let _turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         let revision = *self.revision.borrow() + 1;
         keep(connection, "revision", &revision.to_string())?;
         self.revision.send_replace(revision);
         Ok(())
-    }
-}
-
-impl Disk {
-    fn open(root: Root, store: &Store) -> Result<Disk> {
-        let ledger = Ledger::open(&root.ledger())?;
-        let (mut track, mut event) = (0, 0);
-        Ledger::read(&root.ledger(), |line| (track, event) = (line.track.max(track), line.event.max(event)))?;
-        let id = store.write_now(|c| {
-            tracks::ids_from(c, track, event)?;
-            tracks::root_id(c, &root.uuid.to_string(), &root.path)
-        })?;
-        Ok(Disk { root, id, ledger: Mutex::new(ledger) })
-    }
-
-    fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

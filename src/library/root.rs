@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -20,7 +20,19 @@ pub struct Root {
     pub path: PathBuf,
     /// What its marker says.
     pub uuid: Uuid,
-    _lock: Flock<File>,
+    /// Whether konpo may write there.
+    pub writable: bool,
+    /// The marker as it was opened.
+    stamp: Stamp,
+    /// `None` on a disk that can only be read and has no lock file.
+    _lock: Option<Flock<File>>,
+}
+
+/// Tells one disk from another under the same path: the device, and when the marker was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    modified: (i64, i64),
 }
 
 /// `.konpo/root.toml`.
@@ -31,10 +43,12 @@ struct Marker {
 
 impl Root {
     /// Opens a music folder and takes its lock. `known` says whether this folder was a root before: then a missing marker
-    /// means that the disk is not there, and nothing is created.
+    /// means that the disk is not there, and nothing is created. A folder with its marker that konpo may not write is
+    /// opened for reading.
     ///
     /// # Errors
-    /// `Offline` for a known folder without its marker, `Busy` while another konpo holds it, and those of the disk.
+    /// `Offline` for a known folder without its marker, `Busy` while another konpo holds it, `NotAllowed` for a new folder
+    /// that konpo may not write, and those of the disk.
     pub fn open(path: &Path, known: Option<Uuid>) -> Result<Root> {
         let hidden = path.join(HIDDEN);
         let marker = hidden.join("root.toml");
@@ -45,32 +59,59 @@ impl Root {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(Error::io(format!("read the marker {}", marker.display()), error)),
         };
-        if let (Some(_), None) = (known, &found) {
-            return Err(Error::new(
-                Kind::Offline,
-                format!("the music disk is not there: {}", path.display()),
-            ));
-        }
-        for folder in [path.to_owned(), hidden.clone()] {
-            make_folder(&folder, if folder == hidden { 0o700 } else { 0o775 })?;
-        }
-        let lock = lock(&hidden.join("lock"))?;
-        let uuid = match found {
-            Some(marker) => marker.uuid,
-            None => write_marker(&marker)?,
+        let Some(found) = found else {
+            if known.is_some() {
+                let what = format!("the music disk is not there: {}", path.display());
+                return Err(Error::new(Kind::Offline, what));
+            }
+            make_folder(path, 0o775)?;
+            make_folder(&hidden, 0o700)?;
+            return Root::prepare(path, None);
         };
+        match Root::prepare(path, Some(found.uuid)) {
+            Err(error) if error.kind() == Kind::NotAllowed => Root::read_only_root(path, found.uuid),
+            prepared => prepared,
+        }
+    }
+
+    fn prepare(path: &Path, uuid: Option<Uuid>) -> Result<Root> {
+        let hidden = path.join(HIDDEN);
+        let marker = hidden.join("root.toml");
+        let lock = lock(&hidden.join("lock"))?;
+        let uuid = uuid.map_or_else(|| write_marker(&marker), Ok)?;
         for name in ["staging", "trash"] {
             make_folder(&hidden.join(name), 0o700)?;
         }
         for name in ["Inbox", "Playlists"] {
             make_folder(&path.join(name), 0o775)?;
         }
-        Ok(Root { path: path.to_owned(), uuid, _lock: lock })
+        let stamp = Stamp::of(&marker)?;
+        Ok(Root { path: path.to_owned(), uuid, writable: true, stamp, _lock: Some(lock) })
     }
 
-    /// Returns whether the marker is still where it was: a disk can go at any time.
+    fn read_only_root(path: &Path, uuid: Uuid) -> Result<Root> {
+        let hidden = path.join(HIDDEN);
+        let file = File::open(hidden.join("lock")).ok();
+        let lock = file.and_then(|file| Flock::lock(file, FlockArg::LockSharedNonblock).ok());
+        let stamp = Stamp::of(&hidden.join("root.toml"))?;
+        Ok(Root { path: path.to_owned(), uuid, writable: false, stamp, _lock: lock })
+    }
+
+    /// Returns whether this disk is still there, and still as writable as it was: a disk can go at any time, and another
+    /// one may be mounted in its place.
     pub fn is_online(&self) -> bool {
-        self.path.join(HIDDEN).join("root.toml").exists()
+        let hidden = self.path.join(HIDDEN);
+        let there = Stamp::of(&hidden.join("root.toml")).is_ok_and(|now| now == self.stamp);
+        there && (self.writable || nix::unistd::access(&hidden, nix::unistd::AccessFlags::W_OK).is_err())
+    }
+
+    /// Says that this disk can only be read, and what to do.
+    pub fn read_only(&self) -> Error {
+        let path = self.path.display();
+        let what = format!(
+            "the music disk can only be read: mount it for writing, or give it to konpo (sudo chown -R konpo: {path})"
+        );
+        Error::new(Kind::Offline, what)
     }
 
     /// Returns the folder of part files.
@@ -92,11 +133,29 @@ impl Root {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn free_space(&self) -> Result<ByteCount> {
+    pub fn room(&self) -> Result<Room> {
         let stat = nix::sys::statvfs::statvfs(&self.path)
             .map_err(|error| Error::io("ask for the free space", error.into()))?;
-        Ok(ByteCount(stat.blocks_available() as u64 * stat.fragment_size() as u64))
+        let bytes = |blocks: u64| ByteCount(blocks.saturating_mul(stat.fragment_size() as u64));
+        Ok(Room { free: bytes(stat.blocks_available() as u64), size: bytes(stat.blocks() as u64) })
     }
+}
+
+impl Stamp {
+    fn of(marker: &Path) -> Result<Stamp> {
+        let found = fs::metadata(marker)
+            .map_err(|error| Error::io(format!("look at the marker {}", marker.display()), error))?;
+        Ok(Stamp { device: found.dev(), modified: (found.mtime(), found.mtime_nsec()) })
+    }
+}
+
+/// The room on a disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Free for an ordinary user.
+    pub free: ByteCount,
+    /// The whole disk.
+    pub size: ByteCount,
 }
 
 /// Takes the lock of a folder for the life of the returned file.

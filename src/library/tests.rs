@@ -7,7 +7,8 @@ use tempfile::TempDir;
 
 use super::arrive::Step;
 use super::*;
-use crate::library::check::{Repair, check, rebuild};
+use crate::library::check::{Repair, check};
+use crate::library::rebuild::rebuild;
 use crate::track::{Codec, Container, Evidence, PurchaseLevel};
 
 struct Bench {
@@ -253,7 +254,7 @@ fn of_two_files_with_one_payload_the_stronger_evidence_stays() {
     assert_eq!((third.track, third.merged, third.replaced), (first.track, true, false));
     assert_eq!(bench.files(".konpo/trash"), ["1-Song.wav", "3-Song.wav"]);
     let history = fs::read_to_string(bench.music().join(".konpo/ledger.jsonl")).expect("there");
-    assert_eq!(history.lines().count(), 3);
+    assert_eq!(history.lines().count(), 4, "two arrivals, what was replaced, what was merged");
     library.close().expect("closed");
     drop((library, open));
     bench.clean();
@@ -336,12 +337,12 @@ fn a_missing_disk_is_offline_and_nothing_is_created_there() {
     let away = bench.folder.path().join("away");
     fs::rename(bench.music(), &away).expect("moved");
     fs::create_dir(bench.music()).expect("an empty mount point");
-    assert!(!library.root_online());
+    assert_eq!(library.look_at_disk().expect_err("away").kind(), Kind::Offline);
     assert_eq!(library.open_blocking(added.track).expect_err("away").kind(), Kind::Offline);
     library.close().expect("closed");
     drop(library);
     let library = bench.open();
-    assert!(!library.root_online());
+    assert_eq!(library.look_at_disk().expect_err("away").kind(), Kind::Offline);
     assert!(get(&library, added.track).is_some(), "it is known all the same");
     assert_eq!(fs::read_dir(bench.music()).expect("there").count(), 0);
     drop(library);
@@ -393,4 +394,180 @@ fn searches_find_by_sound_and_count_exactly() {
     assert_eq!(ask(Filter::Or(vec![])), 0);
     assert_eq!(ask(Filter::And(vec![])), 3);
     assert_eq!(ask(Filter::Contains(Field::Any, "%' OR 1".into())), 0);
+}
+
+#[test]
+fn a_disk_that_comes_back_while_konpo_runs_is_opened_again() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let added = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
+    let revision = *library.revision().borrow();
+    let away = bench.folder.path().join("away");
+    fs::rename(bench.music(), &away).expect("moved");
+    fs::create_dir(bench.music()).expect("an empty mount point");
+    assert!(library.look_at_disk().is_err());
+    let track = get(&library, added.track).expect("known all the same");
+    assert!(track.is_offline() && track.playable().is_some());
+    let newest =
+        |library: &Library| library.inner.store.read_blocking(|c| devices::newest(c, 9)).expect("read");
+    assert!(newest(&library).is_empty(), "nothing is offered that cannot be opened");
+    assert!(*library.revision().borrow() > revision, "faces hear of it");
+    fs::remove_dir(bench.music()).expect("nothing was created there");
+    fs::rename(&away, bench.music()).expect("moved back");
+    library.look_at_disk().expect("there again");
+    assert!(!get(&library, added.track).expect("there").is_offline());
+    assert_eq!(newest(&library), [added.track]);
+    Bench::add(&library, bench.staged(2, "Next", &wav(2))).expect("its history goes on");
+    library.close().expect("closed");
+    drop(library);
+    bench.clean();
+}
+
+#[test]
+fn tracks_of_another_music_folder_are_offline_and_never_opened_in_its_place() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let first = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
+    library.close().expect("closed");
+    drop(library);
+    let old = bench.folder.path().join("old");
+    fs::rename(bench.music(), &old).expect("moved");
+    let other = LibraryConfig { music: vec![bench.folder.path().join("other")], ..bench.config() };
+    let library = Library::open(other.clone()).expect("opened");
+    let error = library.open_blocking(first.track).expect_err("elsewhere");
+    assert_eq!(error.kind(), Kind::Offline);
+    assert!(error.to_string().contains("music"), "{error}");
+    assert!(get(&library, first.track).expect("known").is_offline());
+    // The same song comes again: it is stored here, and the copy elsewhere stays what it is.
+    let mut again = bench_staged_in(&bench, &other.music[0], 2);
+    again.tags.title = Some("Song".into());
+    let second = Bench::add(&library, again).expect("stored");
+    assert_eq!(second.track, first.track);
+    assert!(library.open_blocking(first.track).is_ok());
+    assert!(old.join("Singer/Album/Song.wav").exists());
+    library.close().expect("closed");
+    drop(library);
+    fs::rename(&old, bench.music()).expect("moved back");
+    let library = bench.open();
+    assert!(library.open_blocking(first.track).is_ok(), "back in the first folder");
+    library.close().expect("closed");
+    drop(library);
+    bench.clean();
+}
+
+fn bench_staged_in(bench: &Bench, music: &Path, event: i64) -> NewCopy {
+    fs::create_dir_all(bench.music().join(".konpo/staging")).expect("made");
+    let new = bench.staged(event, "Song", &wav(1));
+    let staged = music.join(".konpo/staging").join(format!("{event}.part"));
+    fs::rename(&new.staged, &staged).expect("moved");
+    fs::remove_dir_all(bench.music()).expect("removed");
+    NewCopy { staged, ..new }
+}
+
+#[test]
+fn a_rebuild_knows_what_was_replaced_deleted_or_cannot_be_read() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let same = Some(Fingerprint { algo: 1, hash: QuickKey([7; 16]) });
+    let mut plain = bench.staged(1, "Song", &wav(1));
+    plain.fingerprint = same;
+    let song = Bench::add(&library, plain).expect("added").track;
+    let mut bought = bench.staged(2, "Song", &wav(2));
+    (bought.fingerprint, bought.purchases) = (same, vec![purchase(1)]);
+    assert!(Bench::add(&library, bought).expect("replaced").replaced);
+    let deleted = Bench::add(&library, bench.staged(3, "Gone", &wav(3))).expect("added").track;
+    library.inner.store.write_now(|c| arrive::trash_track(&library.inner, c, deleted)).expect("deleted");
+    // Its place is used again.
+    let new = Bench::add(&library, bench.staged(4, "Gone", &wav(4))).expect("added").track;
+    let broken = Bench::add(&library, bench.staged(5, "Broken", &wav(5))).expect("added").track;
+    let absent = Bench::add(&library, bench.staged(6, "Absent", &wav(6))).expect("added").track;
+    library.close().expect("closed");
+    drop(library);
+    bench.clean();
+    fs::write(bench.music().join("Singer/Album/Broken.wav"), "no music").expect("written");
+    fs::remove_file(bench.music().join("Singer/Album/Absent.wav")).expect("there");
+
+    let report = rebuild(&bench.config()).expect("rebuilt");
+    let said: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(report.lost.is_empty(), "{:?}", report.lost);
+    let library = bench.open();
+    assert_eq!(get(&library, song).expect("there").copies.len(), 1);
+    assert_eq!(library.open_blocking(song).expect("opened").track.purchases.len(), 1);
+    assert!(get(&library, deleted).is_none());
+    assert!(library.open_blocking(new).is_ok());
+    for track in [broken, absent] {
+        let track = get(&library, track).expect("nothing is deleted because it is absent");
+        assert_eq!(track.copies[0].format.codec, Codec::Pcm, "as the history tells");
+    }
+    let seen = library.inner.store.read_blocking(|c| journal::seen_remote(c, "udn:x")).expect("read");
+    assert!(!seen.is_empty(), "phones are not pulled a second time");
+}
+
+#[test]
+fn a_rebuild_brings_over_what_no_history_tells() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let track = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added").track;
+    let phone = "udn:phone";
+    library
+        .inner
+        .store
+        .write_now(|c| {
+            devices::set_consent(c, phone, Consent::Always)?;
+            devices::add_address(c, "10.0.0.9")?;
+            devices::add(c, &Key::Cookie("x".into()), "Yuki", Right::Owner)?;
+            devices::note_play(c, track, UnixTime(7))?;
+            keep(c, "memory", "{}")
+        })
+        .expect("kept");
+    let revision = *library.revision().borrow();
+    library.close().expect("closed");
+    drop(library);
+    let report = rebuild(&bench.config()).expect("rebuilt");
+    assert!(report.lost.is_empty() && report.problems.is_empty(), "{report:?}");
+    let library = bench.open();
+    assert!(*library.revision().borrow() > revision);
+    let (consent, addresses, device, heard, memory) = library
+        .inner
+        .store
+        .read_blocking(|c| {
+            let device = devices::by_key(c, &Key::Cookie("x".into()))?;
+            let heard = devices::last_album_heard(c)?;
+            Ok((devices::consent(c, phone)?, devices::addresses(c)?, device, heard, kept(c, "memory")?))
+        })
+        .expect("read");
+    assert_eq!((consent, addresses), (Some(Consent::Always), vec!["10.0.0.9".to_owned()]));
+    assert_eq!(device.map(|(_, right)| right), Some(Right::Owner));
+    assert_eq!((heard, memory.as_deref()), (vec![track], Some("{}")));
+}
+
+#[test]
+fn a_rebuild_of_a_broken_database_says_what_it_could_not_bring_over() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let track = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added").track;
+    library.close().expect("closed");
+    drop(library);
+    fs::write(bench.config().data.join("owner.db"), "this was a database").expect("written");
+    let report = rebuild(&bench.config()).expect("rebuilt");
+    assert!(!report.lost.is_empty());
+    assert!(get(&bench.open(), track).is_some());
+}
+
+#[test]
+fn the_trash_yields_after_thirty_days() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let track = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added").track;
+    library.inner.store.write_now(|c| arrive::trash_track(&library.inner, c, track)).expect("deleted");
+    let now = UnixTime::now();
+    library.empty_trash(UnixTime(now.0 + 29 * 24 * 3600)).expect("looked");
+    assert_eq!(bench.files(".konpo/trash"), ["1-Song.wav"]);
+    library.empty_trash(UnixTime(now.0 + 31 * 24 * 3600)).expect("looked");
+    assert_eq!(bench.files(".konpo/trash"), [""; 0]);
+    library.make_room(ByteCount(u64::MAX / 2)).expect_err("no disk is so large");
+    library.close().expect("closed");
+    drop(library);
+    bench.clean();
 }

@@ -35,6 +35,6 @@ pub fn upgrade(connection: &mut Connection, owner: &Path) -> Result<()> {
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 1] = [include_str!("owner.sql")];
+const STEPS: [&str; 2] = [include_str!("owner.sql"), include_str!("owner2.sql")];
 /// Grows with every change of index.sql.
 const INDEX_VERSION: u32 = 1;

@@ -56,7 +56,7 @@ pub struct Health {
 /// `GET /api/health`.
 pub async fn health(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Json<Health> {
     let device = web.hifi.of(caller).state().device;
-    let online = web.hifi.shelf_online();
+    let online = web.hifi.shelf_online().await;
     let sound_device = match (&device.trouble, device.silent) {
         (Some(_), _) => "trouble",
         (None, true) => "silent",

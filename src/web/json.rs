@@ -25,6 +25,8 @@ pub struct TrackJson {
     genres: Vec<String>,
     duration_ms: u64,
     playable: bool,
+    /// Its disk is away: it is known, and comes back with it.
+    offline: bool,
     protection: Option<ProtectionJson>,
     format: Option<AudioFormat>,
     size: u64,
@@ -71,6 +73,7 @@ impl TrackJson {
             genres: tags.genres.clone(),
             duration_ms: track.duration.0,
             playable: track.playable().is_some(),
+            offline: track.is_offline(),
             protection,
             format: shown.map(|copy| copy.format.clone()),
             size: shown.map_or(0, |copy| copy.size.0),

@@ -25,6 +25,7 @@ fn track(id: i64) -> Arc<Track> {
         format,
         protection,
         personal: Vec::new(),
+        online: true,
     };
     Arc::new(Track {
         id: TrackId(id),

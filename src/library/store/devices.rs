@@ -81,21 +81,21 @@ pub fn last_album_heard(connection: &Connection) -> Result<Vec<TrackId>> {
                    ON other.track = heard.track
                    OR (heard.album <> '' AND other.album = heard.album AND other.album_artist = heard.album_artist)
                WHERE heard.track = (SELECT track FROM play ORDER BY at DESC, rowid DESC LIMIT 1)
-                 AND other.playable = 1
+                 AND other.playable = 1 AND other.track IN (SELECT track FROM here)
                ORDER BY other.by_album, other.track";
     ids(connection, sql, [])
 }
 
 /// Returns the newest arrivals that can be played, newest first.
 pub fn newest(connection: &Connection, limit: u32) -> Result<Vec<TrackId>> {
-    let sql = "SELECT track FROM idx.shown WHERE playable = 1 ORDER BY added DESC, by_album, track LIMIT ?1";
+    let sql = "SELECT track FROM idx.shown WHERE playable = 1 AND track IN (SELECT track FROM here) ORDER BY added DESC, by_album, track LIMIT ?1";
     ids(connection, sql, [i64::from(limit)])
 }
 
 /// Returns tracks that can be played in an order that the seed decides.
 pub fn shuffled(connection: &Connection, limit: u32, seed: u64) -> Result<Vec<TrackId>> {
     // A multiplicative hash with an odd factor visits every id once; the seed is its offset.
-    let sql = "SELECT track FROM idx.shown WHERE playable = 1
+    let sql = "SELECT track FROM idx.shown WHERE playable = 1 AND track IN (SELECT track FROM here)
                ORDER BY ((track + ?1) * 2654435761) % 4294967296 LIMIT ?2";
     ids(connection, sql, [(seed >> 33) as i64, i64::from(limit)])
 }

@@ -3,6 +3,7 @@
 pub mod browse;
 pub mod devices;
 pub mod journal;
+pub mod salvage;
 pub mod tracks;
 
 use std::path::{Path, PathBuf};

@@ -30,25 +30,42 @@ pub fn root_uuid(connection: &Connection, path: &Path) -> Result<Option<String>>
     Ok(connection.query_row(sql, [path.to_string_lossy()], |row| row.get(0)).optional()?)
 }
 
+/// Notes which root's disk is there, if any.
+pub fn set_online(connection: &Connection, root: Option<i64>) -> Result<()> {
+    connection.execute("UPDATE root SET online = (id IS ?1)", [root])?;
+    Ok(())
+}
+
+/// Returns where a root was last seen.
+pub fn root_path(connection: &Connection, root: i64) -> Result<PathBuf> {
+    let path: String =
+        connection.query_row("SELECT path FROM root WHERE id = ?1", [root], |row| row.get(0))?;
+    Ok(PathBuf::from(path))
+}
+
 /// Returns the track that an event ended in, when it did.
 pub fn of_event(connection: &Connection, event: OfferId) -> Result<Option<TrackId>> {
     let mut statement = connection.prepare_cached("SELECT track FROM provenance WHERE event = ?1")?;
     Ok(statement.query_row([event.0], |row| row.get(0).map(TrackId)).optional()?)
 }
 
-/// Returns the copies on the shelf with the same bytes.
-pub fn by_sha256(connection: &Connection, sha256: Sha256) -> Result<Option<CopyRow>> {
-    copy_where(connection, "sha256 = ?1 AND trashed IS NULL", &sha256.to_string())
+/// Returns the copy on the shelf with the same bytes, one on this root before one that lies elsewhere.
+pub fn by_sha256(connection: &Connection, sha256: Sha256, root: i64) -> Result<Option<CopyRow>> {
+    copy_where(connection, "sha256 = ?1 AND trashed IS NULL", &sha256.to_string(), root)
 }
 
-/// Returns the copy on the shelf with the same audio payload.
-pub fn by_fingerprint(connection: &Connection, fingerprint: Fingerprint) -> Result<Option<CopyRow>> {
-    copy_where(connection, "fingerprint = ?1 AND trashed IS NULL", &fingerprint_text(fingerprint))
+/// Returns the copy on the shelf with the same audio payload, one on this root before one that lies elsewhere.
+pub fn by_fingerprint(
+    connection: &Connection,
+    fingerprint: Fingerprint,
+    root: i64,
+) -> Result<Option<CopyRow>> {
+    copy_where(connection, "fingerprint = ?1 AND trashed IS NULL", &fingerprint_text(fingerprint), root)
 }
 
-fn copy_where(connection: &Connection, condition: &str, value: &str) -> Result<Option<CopyRow>> {
-    let sql = format!("{COPY_ROW} WHERE {condition} ORDER BY id LIMIT 1");
-    Ok(connection.prepare_cached(&sql)?.query_row([value], copy_row).optional()?)
+fn copy_where(connection: &Connection, condition: &str, value: &str, root: i64) -> Result<Option<CopyRow>> {
+    let sql = format!("{COPY_ROW} WHERE {condition} ORDER BY root = ?2 DESC, id LIMIT 1");
+    Ok(connection.prepare_cached(&sql)?.query_row(params![value, root], copy_row).optional()?)
 }
 
 /// Calls `each` with every copy, trashed ones too.
@@ -159,15 +176,22 @@ pub fn unreserve(connection: &Connection, event: OfferId) -> Result<()> {
 
 /// Makes the row of a file that lies at its reserved place.
 pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
-    let Reserved { track, root, path, new } = reserved;
     let transaction = connection.transaction()?;
+    insert(&transaction, reserved, None)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Makes the row of a file, as a part of a greater work; `trashed` is its name in the trash when it lies there.
+pub fn insert(transaction: &Transaction<'_>, reserved: &Reserved, trashed: Option<&str>) -> Result<()> {
+    let Reserved { track, root, path, new } = reserved;
     let exists = "INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)";
     transaction.execute(exists, [track.0, new.received.0])?;
     let playable = !new.protection.is_locked() && new.format.codec.is_decodable();
     let sql =
         "INSERT INTO copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal,
-                   tags, duration, playable, strength, event)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+                   tags, duration, playable, strength, event, trashed)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     transaction.execute(
         sql,
         params![
@@ -186,13 +210,12 @@ pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
             playable,
             strength(new),
             new.event.0,
+            trashed,
         ],
     )?;
-    note_arrival(&transaction, *track, new)?;
+    note_arrival(transaction, *track, new)?;
     transaction.execute("DELETE FROM reserved WHERE event = ?1", [new.event.0])?;
-    show(&transaction, *track, &new.tags)?;
-    transaction.commit()?;
-    Ok(())
+    show(transaction, *track, &new.tags)
 }
 
 /// Notes that the same music came again.
@@ -205,7 +228,8 @@ pub fn merge(connection: &mut Connection, track: TrackId, new: &NewCopy) -> Resu
     Ok(())
 }
 
-fn note_arrival(transaction: &Transaction<'_>, track: TrackId, new: &NewCopy) -> Result<()> {
+/// Notes where an arrival came from and what proves its buy; the same event counts once.
+pub fn note_arrival(transaction: &Transaction<'_>, track: TrackId, new: &NewCopy) -> Result<()> {
     let sql = "INSERT OR IGNORE INTO provenance(event, track, at, facts) VALUES (?1, ?2, ?3, ?4)";
     let fresh =
         transaction.execute(sql, params![new.event.0, track.0, new.received.0, to_json(&new.provenance)?])?;
@@ -342,8 +366,9 @@ fn enclosed(values: impl IntoIterator<Item = String>) -> String {
 
 /// Returns a track with its copies on the shelf and what proves its buys; `None` when nothing of it lies there.
 pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> {
-    let sql = "SELECT id, size, sha256, fingerprint, format, protection, personal, duration FROM copy
-               WHERE track = ?1 AND trashed IS NULL ORDER BY playable DESC, strength DESC, id DESC";
+    let sql = "SELECT copy.id, size, sha256, fingerprint, format, protection, personal, duration, online
+               FROM copy JOIN root ON root.id = copy.root WHERE track = ?1 AND trashed IS NULL
+               ORDER BY online DESC, playable DESC, strength DESC, copy.id DESC";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([id.0])?;
     let mut copies = Vec::new();
@@ -358,6 +383,7 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
             format: from_json(&row.get::<_, String>(4)?)?,
             protection: from_json::<Protection>(&row.get::<_, String>(5)?)?,
             personal: from_json(&row.get::<_, String>(6)?)?,
+            online: row.get(8)?,
         });
         if duration == Millis::ZERO {
             duration = Millis(row.get::<_, i64>(7)?.unsigned_abs());
