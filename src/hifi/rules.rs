@@ -60,6 +60,8 @@ pub enum Event {
         serial: PlaySerial,
         /// Why, for a person.
         why: String,
+        /// What is broken.
+        fault: Fault,
     },
     /// The sound device changed.
     Device(Device),
@@ -137,6 +139,15 @@ pub struct Rules {
     notices: Arc<Vec<Notice>>,
     library_rev: u64,
     offers: u64,
+}
+
+/// What is broken when a start fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// This entry.
+    Entry,
+    /// The music disk is not there.
+    Shelf,
 }
 
 /// What of the rules survives a power cut.
@@ -487,7 +498,8 @@ impl Rules {
                     self.finished(now, out);
                 }
             }
-            Event::Failed { serial, why } => self.failed(serial, &why, now, wall, out),
+            Event::Failed { serial, why, fault: Fault::Entry } => self.failed(serial, &why, now, wall, out),
+            Event::Failed { serial, why, fault: Fault::Shelf } => self.away(serial, &why, now, wall, out),
             Event::Device(device) => {
                 if let Some(trouble) =
                     device.trouble.clone().filter(|t| self.device.trouble.as_ref() != Some(t))
@@ -599,8 +611,25 @@ impl Rules {
         }
     }
 
+    /// The whole shelf is away: no entry is better than this one, so the box waits where it is.
+    fn away(&mut self, serial: PlaySerial, why: &str, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
+        if self.primed.is_some_and(|(primed, _)| primed == serial) {
+            self.primed_broken = true;
+        } else if self.loaded == Some(serial) {
+            self.notice(why.to_owned(), Right::Room, wall);
+            let anchor = self.position.now(now);
+            self.stop(now, out);
+            self.transport = Transport::Paused;
+            self.position = Position { anchor, at: now, running: false };
+        }
+    }
+
     fn shelf(&mut self, rev: u64, tracks: &HashMap<TrackId, Arc<Track>>) {
         self.library_rev = rev;
+        if self.primed_broken {
+            // Its disk may be back.
+            (self.primed, self.primed_broken) = (None, false);
+        }
         self.queue.renew(|entry| {
             let Playable::Shelf(id) = entry.what else { return None };
             let fresh = Entry { said: entry.said.clone(), id: entry.id, ..shelf_entry(tracks.get(&id)?) };

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::hifi::command::{Command, Playable, Refused};
 use crate::hifi::memory::Memory;
-use crate::hifi::rules::{Effect, Event, Given, Rules};
+use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
 use crate::hifi::state::{Changes, Position, State, Transport};
 use crate::library::Library;
 use crate::offer::{Board, Right};
@@ -152,7 +152,9 @@ impl Task {
             PlayerEvent::Finished { serial } => Event::Finished(serial),
             PlayerEvent::Failed { serial, error } => {
                 warn!(serial = serial.0, %error, "cannot play");
-                Event::Failed { serial, why: error.to_string() }
+                let away = error.kind() == crate::error::Kind::Offline;
+                let fault = if away { Fault::Shelf } else { Fault::Entry };
+                Event::Failed { serial, why: error.to_string(), fault }
             }
             PlayerEvent::Device(device) => Event::Device(device),
             PlayerEvent::Released => Event::Released,

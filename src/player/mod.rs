@@ -8,6 +8,7 @@ pub mod choice;
 pub mod gain;
 mod line;
 mod motor;
+mod opening;
 pub mod output;
 mod phase;
 pub mod readahead;
@@ -31,7 +32,7 @@ use crate::signal::{Device, PlaySerial, SignalPath};
 use crate::track::AudioFormat;
 use crate::units::{Frames, Gain, Millis};
 
-/// Opens what a [`Load`] plays. Called once, on the player's thread; may block as long as a disk takes to wake.
+/// Opens what a [`Load`] plays. Called once, on the player's thread, or beside it for a next track; may block as long as a disk takes to wake.
 pub type Opener = Box<dyn FnOnce() -> Result<Sound> + Send>;
 
 /// One start of sound.

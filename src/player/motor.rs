@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::player::gain::Swing;
-use crate::player::line::{Active, Line};
+use crate::player::line::Line;
+use crate::player::opening::{Opening, open};
 use crate::player::output::{Output, Plan, Recovery, Stream, Want};
 use crate::player::phase::Phase;
 use crate::player::ring::{Expect, Feed, Shared, ring};
@@ -25,6 +26,7 @@ pub struct Motor {
     gain: Gain,
     device: Option<OpenDevice>,
     line: Line,
+    opening: Opening,
     phase: Phase,
     recovery: Recovery,
     told_position: Option<Instant>,
@@ -70,6 +72,7 @@ impl Motor {
             gain: config.gain,
             device: None,
             line: Line::default(),
+            opening: Opening::default(),
             phase: Phase::Idle { since: now },
             recovery: Recovery::default(),
             told_position: None,
@@ -95,7 +98,7 @@ impl Motor {
     pub(super) fn take(&mut self, message: Message, now: Instant) {
         match message {
             Message::Load(load) => self.load(load, now),
-            Message::Next(load) => self.next(load, now),
+            Message::Next(load) => self.next(load),
             Message::Pause => self.pause(now),
             Message::Resume => self.resume(now),
             Message::Stop => self.stop(now),
@@ -129,6 +132,7 @@ impl Motor {
             self.begin(now);
         }
         self.progress(now);
+        self.opened(now);
         self.fill();
         self.hand_over(now);
         if self.device.is_some() && self.phase.release_at().is_some_and(|at| now >= at) {
@@ -139,35 +143,40 @@ impl Motor {
 
     fn load(&mut self, load: Load, now: Instant) {
         self.cut();
-        match self.open(load) {
+        let serial = load.serial;
+        match open(load, &self.decoders) {
             Ok(active) => {
                 self.line.current = Some(active);
                 self.recovery.reset();
                 self.begin(now);
             }
-            Err(()) => self.phase = Phase::Idle { since: now },
+            Err(error) => {
+                self.phase = Phase::Idle { since: now };
+                self.events.push_back(PlayerEvent::Failed { serial, error });
+            }
         }
     }
 
-    fn next(&mut self, load: Option<Load>, now: Instant) {
+    fn next(&mut self, load: Option<Load>) {
         self.line.waiting.clear();
-        let Some(load) = load else { return };
-        let Ok(active) = self.open(load) else { return };
-        if std::mem::take(&mut self.dry) {
-            // The track before ended while this one was on its way: it follows all the same.
-            self.line.current = Some(active);
-            self.begin(now);
-        } else {
-            self.line.waiting.push_back(active);
+        match load {
+            Some(load) => self.opening.want(load, &self.decoders),
+            None => self.opening.forget(),
         }
     }
 
-    /// Opens a load, or says why not.
-    fn open(&mut self, load: Load) -> Result<Active, ()> {
-        let (serial, from) = (load.serial, load.from);
-        let opened = (load.open)().and_then(|sound| (self.decoders)(sound));
-        let active = opened.and_then(|source| Active::new(serial, source, from));
-        active.map_err(|error| self.events.push_back(PlayerEvent::Failed { serial, error }))
+    /// Takes up the next track once it is open.
+    fn opened(&mut self, now: Instant) {
+        let Some((serial, opened)) = self.opening.poll(&self.decoders) else { return };
+        match opened {
+            Ok(active) if std::mem::take(&mut self.dry) => {
+                // The track before ended while this one was on its way: it follows all the same.
+                self.line.current = Some(active);
+                self.begin(now);
+            }
+            Ok(active) => self.line.waiting.push_back(active),
+            Err(error) => self.events.push_back(PlayerEvent::Failed { serial, error }),
+        }
     }
 
     fn pause(&mut self, now: Instant) {
@@ -227,6 +236,7 @@ impl Motor {
     /// Drops all sound and all that is loaded.
     fn cut(&mut self) {
         self.dry = false;
+        self.opening.forget();
         self.flush();
         self.line = Line::default();
     }
@@ -431,6 +441,15 @@ impl Motor {
         if !self.events.is_empty() {
             return Some(OUTBOX_RETRY);
         }
+        let rest = self.rest(now);
+        if self.opening.is_busy() {
+            Some(rest.map_or(OPENING_TURN, |rest| rest.min(OPENING_TURN)))
+        } else {
+            rest
+        }
+    }
+
+    fn rest(&self, now: Instant) -> Option<Duration> {
         match self.phase {
             Phase::Playing => {
                 let Some(device) = &self.device else { return Some(LONGEST_TURN) };
@@ -471,6 +490,8 @@ const POSITION_EVERY: Duration = Duration::from_secs(5);
 const SHORTEST_TURN: Duration = Duration::from_millis(4);
 /// A third of the ring.
 const LONGEST_TURN: Duration = Duration::from_millis(100);
+/// How soon a track that is being opened is taken up.
+const OPENING_TURN: Duration = Duration::from_millis(10);
 /// How soon trouble of a held device is noticed.
 const TROUBLE_TURN: Duration = Duration::from_secs(1);
 /// How soon events are offered again to a receiver that did not keep up.

@@ -1,6 +1,7 @@
 //! From an opened sound to left-justified 32-bit samples: read-ahead, gate, decoder.
 
 use std::io::{Seek, SeekFrom};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::media::decode::{Block, Decoder, Samples};
@@ -46,11 +47,11 @@ pub trait Source: Send {
 }
 
 /// Makes a source of a sound.
-pub type Decoders = Box<dyn FnMut(Sound) -> Result<Box<dyn Source>> + Send>;
+pub type Decoders = Arc<dyn Fn(Sound) -> Result<Box<dyn Source>> + Send + Sync>;
 
 /// Returns what plays every file that konpo can decode.
 pub fn decoders() -> Decoders {
-    Box::new(|sound| Ok(Box::new(Decoded::open(sound)?)))
+    Arc::new(|sound| Ok(Box::new(Decoded::open(sound)?)))
 }
 
 /// A file through the gate and the decoder, read ahead.

@@ -182,7 +182,7 @@ fn answers_about_an_old_start_change_nothing() {
     let old = bench.motor.0.expect("loaded");
     bench.send(Command::Next).expect("there is one");
     bench.event(Event::Finished(old));
-    bench.event(Event::Failed { serial: old, why: "late".into() });
+    bench.event(Event::Failed { serial: old, why: "late".into(), fault: Fault::Entry });
     bench.sound();
     assert_eq!(bench.heard(), Some(2));
     assert!(bench.rules.state(0).notices.is_empty());
@@ -193,11 +193,29 @@ fn an_unreachable_entry_is_skipped_with_a_notice() {
     let mut bench = Bench::with(&[1, 2]);
     bench.send(Command::Play(None)).expect("there is a queue");
     let serial = bench.motor.0.expect("loaded");
-    bench.event(Event::Failed { serial, why: "the music disk is not there".into() });
+    bench.event(Event::Failed { serial, why: "it is damaged".into(), fault: Fault::Entry });
     bench.sound();
     assert_eq!(bench.heard(), Some(2));
     let notices = bench.rules.state(0).notices;
-    assert_eq!(notices[0].words, "Track 1 cannot be played: the music disk is not there");
+    assert_eq!(notices[0].words, "Track 1 cannot be played: it is damaged");
+}
+
+#[test]
+fn while_the_music_disk_is_away_the_box_waits_where_it_is() {
+    let mut bench = Bench::with(&[1, 2, 3]);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    let serial = bench.motor.0.expect("loaded");
+    let why = "the music disk is not there".to_owned();
+    bench.event(Event::Failed { serial, why: why.clone(), fault: Fault::Shelf });
+    let state = bench.rules.state(0);
+    assert_eq!(
+        (state.transport, state.current),
+        (Transport::Paused, state.queue.entries.first().map(|e| e.id))
+    );
+    assert_eq!(state.notices.iter().map(|n| n.words.clone()).collect::<Vec<_>>(), [why]);
+    bench.send(Command::Play(None)).expect("it is tried again");
+    bench.sound();
+    assert_eq!(bench.heard(), Some(1));
 }
 
 #[test]
@@ -207,7 +225,7 @@ fn when_nothing_can_be_played_the_box_stops_looking() {
     bench.send(Command::Play(None)).expect("there is a queue");
     for _ in 0..3 {
         let serial = bench.motor.0.expect("loaded");
-        bench.event(Event::Failed { serial, why: "broken".into() });
+        bench.event(Event::Failed { serial, why: "broken".into(), fault: Fault::Entry });
     }
     assert_eq!(bench.rules.state(0).transport, Transport::Stopped);
     assert_eq!(bench.motor.0, None);
@@ -357,7 +375,7 @@ proptest! {
             match (motor, bench.motor.0) {
                 (0, Some(_)) => bench.sound(),
                 (1, Some(_)) => bench.play_out(),
-                (2, Some(serial)) => bench.event(Event::Failed { serial, why: "broken".into() }),
+                (2, Some(serial)) => bench.event(Event::Failed { serial, why: "broken".into(), fault: Fault::Entry }),
                 (3, _) => { let _full_is_fine = bench.add(&[id], At::Next, false); }
                 _ => bench.event(Event::Tick),
             }
