@@ -114,6 +114,11 @@ pub enum Ask {
         /// Host, host:port or the URL of its description
         address: String,
     },
+    /// Forget a device that was added by its address
+    ForgetDevice {
+        /// The address as it was added
+        address: String,
+    },
     /// Files on their way in, and what became of the last ones
     Arrivals,
     /// Make a token with the owner's right, for `--url` and scripts
@@ -160,6 +165,9 @@ impl Ask {
             Ask::Never { id } => neighbour(id, "never"),
             Ask::AddDevice { address } => {
                 Ok((Method::POST, "/api/neighbours".into(), Some(json!({ "address": address }))))
+            }
+            Ask::ForgetDevice { address } => {
+                Ok((Method::DELETE, "/api/neighbours".into(), Some(json!({ "address": address }))))
             }
             Ask::Arrivals => read("/api/offers"),
             Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),

@@ -120,6 +120,11 @@ pub enum NeighbourState {
         /// Files in all as far as known.
         total: u64,
     },
+    /// Its files wait until our disk is there or has room; then they go on by themselves.
+    Waiting {
+        /// Words for a person.
+        reason: String,
+    },
     /// Everything new came in.
     Pulled(Count),
     /// It cannot be used, and why.
@@ -279,6 +284,9 @@ pub struct Arrival {
     pub size: Option<ByteCount>,
     /// What became of it, once that is known.
     pub verdict: Option<Verdict>,
+    /// Why it waits, in words for a person; `None` while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
     /// When this line last changed.
     pub at: UnixTime,
 }
@@ -290,8 +298,11 @@ pub struct Board {
     pub rev: u64,
     /// Everybody who is here, by id.
     pub neighbours: Vec<Neighbour>,
-    /// Files on their way in and the last 200 that ended, newest first.
+    /// Files on their way in, those that stay in the drop folder and the last 200 that ended, newest first each.
     pub arrivals: Vec<Arrival>,
+    /// Why nothing can come in now, in words for a person: the music disk is not there, or full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// Files waiting or under way.
     pub pending: u64,
 }
@@ -307,6 +318,8 @@ pub enum Ask {
     Decide(NeighbourId, Consent),
     /// Add a device by its address: `host`, `host:port` or a description URL.
     Add(String),
+    /// Forget an address that was added.
+    Forget(String),
     /// Search the network again.
     Search,
 }

@@ -68,6 +68,20 @@ pub enum Filter {
     Ids(Vec<TrackId>),
 }
 
+impl Filter {
+    /// Returns whether the answer depends on a field.
+    pub fn looks_at(&self, field: Field) -> bool {
+        match self {
+            Filter::All | Filter::Ids(_) => false,
+            Filter::And(all) | Filter::Or(all) => all.iter().any(|filter| filter.looks_at(field)),
+            Filter::Not(filter) => filter.looks_at(field),
+            Filter::Is(at, _) | Filter::Contains(at, _) | Filter::Starts(at, _) | Filter::Exists(at) => {
+                *at == field
+            }
+        }
+    }
+}
+
 /// The order of the answer. Ties are broken by album artist, album, disc, track, id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -111,6 +125,13 @@ pub struct Query {
     pub sort: Sort,
     /// Which page.
     pub window: Window,
+}
+
+impl Query {
+    /// Returns whether the answer tells what was bought.
+    pub fn tells_purchases(&self) -> bool {
+        self.sort == Sort::Bought || self.filter.looks_at(Field::Store)
+    }
 }
 
 /// One page of an answer.

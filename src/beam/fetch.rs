@@ -56,12 +56,12 @@ pub async fn fetch(
                 let why = format!("the neighbour does not give the file ({status})");
                 return Ok(Fetched::Later(why, Some(Box::new(part))));
             }
-            Err(error) => match error.kind() {
+            Err(Broke::Here(error)) => return Err(error),
+            Err(Broke::There(error)) => match error.kind() {
                 Kind::Unreachable => {
                     debug!(%error, url, here = part.offset(), "a transfer broke off");
                     last = error.to_string();
                 }
-                Kind::Full | Kind::Offline | Kind::Internal | Kind::Stopped => return Err(error),
                 _ => {
                     part.refuse("source", &error.to_string()).await?;
                     return Ok(Fetched::Refused);
@@ -78,18 +78,25 @@ enum Got {
     Refusal(StatusCode),
 }
 
-async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got> {
+/// What a try broke on: our disk and database say nothing of the neighbour's file.
+#[derive(Debug)]
+enum Broke {
+    There(Error),
+    Here(Error),
+}
+
+async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got, Broke> {
     // Without a tag of the file, its last bytes here must come again: another file under the same URL is noticed so.
     let known = part.etag().map(str::to_owned);
     let again = if known.is_none() { part.offset().min(OVERLAP) } else { 0 };
     let options =
         GetOptions { from: part.offset() - again, if_range: known, ..GetOptions::copy(allow.clone()) };
-    let mut reply = client.get(url, &options).await?;
+    let mut reply = client.get(url, &options).await.map_err(Broke::There)?;
     let (size, mut repeated) = match reply.status {
         StatusCode::OK => {
             // The whole came: the file is another one now, or the server knows no ranges.
             if part.offset() > 0 {
-                part.restart().await?;
+                part.restart().await.map_err(Broke::Here)?;
             }
             (reply.length, Vec::new())
         }
@@ -104,7 +111,7 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
                 return another(part, "the file is another one now").await;
             }
             let size = size.or(reply.length.map(|length| first + length));
-            (size, part.tail(again as usize).await?)
+            (size, part.tail(again as usize).await.map_err(Broke::Here)?)
         }
         StatusCode::RANGE_NOT_SATISFIABLE => return another(part, "the file is shorter now").await,
         // minidlna 1.3.0 says so of a range that begins at the end.
@@ -115,16 +122,21 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
     };
     match part.begin(size, validator(&reply.headers)).await {
         Err(error) if error.kind() == Kind::Invalid => return another(part, error.what()).await,
-        begun => begun?,
+        Err(error) if error.kind() == Kind::Unsupported => return Err(Broke::There(error)),
+        begun => begun.map_err(Broke::Here)?,
     }
-    while let Some(mut chunk) = reply.chunk().await? {
+    while let Some(mut chunk) = reply.chunk().await.map_err(Broke::There)? {
         let both = repeated.len().min(chunk.len());
         if chunk.split_to(both) != repeated[..both] {
             return another(part, "the file is another one now").await;
         }
         repeated.drain(..both);
         if !chunk.is_empty() {
-            part.write(chunk).await?;
+            part.write(chunk).await.map_err(|error| match error.kind() {
+                // More came than was announced, or than is ever taken.
+                Kind::Damaged | Kind::Unsupported => Broke::There(error),
+                _ => Broke::Here(error),
+            })?;
         }
     }
     Ok(Got::All)
@@ -147,7 +159,12 @@ pub async fn is_bought(client: &Client, url: &str, allow: &Allow, size: u64) -> 
         let first = match (reply.status, reply.range) {
             (StatusCode::PARTIAL_CONTENT, Some((first, _))) => first,
             (StatusCode::OK, _) => 0,
-            _ => return Ok(false),
+            // The file ends before its head says so.
+            (StatusCode::RANGE_NOT_SATISFIABLE, _) => return Ok(false),
+            (status, _) => {
+                let what = format!("the neighbour does not give the file ({status})");
+                return Err(Error::new(Kind::Unreachable, what));
+            }
         };
         if first != at {
             return Ok(false);
@@ -167,9 +184,9 @@ pub async fn is_bought(client: &Client, url: &str, allow: &Allow, size: u64) -> 
 }
 
 /// What is here is of no use: the next try starts over.
-async fn another(part: &mut Part, why: &str) -> Result<Got> {
-    part.restart().await?;
-    Err(Error::new(Kind::Unreachable, format!("{why}: it starts over")))
+async fn another(part: &mut Part, why: &str) -> Result<Got, Broke> {
+    part.restart().await.map_err(Broke::Here)?;
+    Err(Broke::There(Error::new(Kind::Unreachable, format!("{why}: it starts over"))))
 }
 
 /// What If-Range may name: a strong entity tag, else the date (RFC 9110, 13.1.5).
@@ -213,8 +230,9 @@ mod tests {
             return StatusCode::NOT_FOUND.into_response();
         }
         let range = headers.get(header::RANGE).map(|range| range.to_str().expect("text").to_owned());
-        let from =
-            range.as_deref().map(|r| r["bytes=".len()..].trim_end_matches('-').parse().expect("a number"));
+        let from = range
+            .as_deref()
+            .map(|r| r["bytes=".len()..].split('-').next().expect("text").parse().expect("a number"));
         ranges.lock().expect("whole").extend(range);
         let from: usize = from.unwrap_or(0);
         let length = bytes.len();
@@ -271,7 +289,8 @@ mod tests {
         }
 
         async fn once(&self, part: &mut Part) -> Result<Got> {
-            once(&Client::new(), &self.url, &self.allow, part).await
+            let tried = once(&Client::new(), &self.url, &self.allow, part).await;
+            tried.map_err(|(Broke::Here(error) | Broke::There(error))| error)
         }
 
         fn asked(&self) -> Vec<String> {
@@ -321,6 +340,30 @@ mod tests {
         assert!(why.contains("404"), "{why}");
         drop(part);
         let again = rig.intake.is_new(&phone().id, vec![item("22", "Song", 0)]).await.expect("read");
+        assert_eq!(again.len(), 1, "it is asked for again");
+    }
+
+    #[tokio::test]
+    async fn a_phone_that_sleeps_says_nothing_of_what_was_bought() {
+        let rig = Rig::new(b"", None).await;
+        let asked = is_bought(&Client::new(), &rig.url, &rig.allow, 1_000_000).await;
+        assert_eq!(asked.expect_err("it is asked again later").kind(), Kind::Unreachable);
+        let rig = Rig::new(&noise(1), None).await;
+        assert!(!is_bought(&Client::new(), &rig.url, &rig.allow, 200_000).await.expect("looked at"));
+    }
+
+    #[tokio::test]
+    async fn trouble_of_our_own_disk_is_not_held_against_the_file() {
+        let rig = Rig::new(&noise(1), None).await;
+        let (mut part, stop) = (rig.part().await, CancellationToken::new());
+        part.begin(Some(200_000), None).await.expect("room");
+        // The music disk goes in the middle.
+        let music = rig._folder.path().join("music");
+        std::fs::rename(&music, rig._folder.path().join("away")).expect("moved");
+        let failed = fetch(&Client::new(), &rig.url, &rig.allow, part, &stop).await;
+        assert_eq!(failed.expect_err("our trouble").kind(), Kind::Offline);
+        std::fs::rename(rig._folder.path().join("away"), &music).expect("moved back");
+        let again = rig.intake.is_new(&phone().id, vec![item("22", "Song", 200_000)]).await.expect("read");
         assert_eq!(again.len(), 1, "it is asked for again");
     }
 

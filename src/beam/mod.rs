@@ -186,6 +186,7 @@ impl Host {
             Ask::Decide(id, consent) => self.tools.intake.set_consent(&id, consent).await,
             Ask::Search => self.tools.lan.search(),
             Ask::Add(address) => self.add(address).await,
+            Ask::Forget(address) => self.forget(address).await,
         };
         // Nobody waits any more when the connection is gone.
         let _gone = reply.send(result);
@@ -204,8 +205,18 @@ impl Host {
 
     async fn add(&mut self, address: String) -> Result<()> {
         let target = Target::parse(&address)?;
-        self.tools.intake.add_address(address).await?;
+        self.tools.intake.add_address(address.trim().to_owned()).await?;
         self.ask_target(target)
+    }
+
+    async fn forget(&mut self, address: String) -> Result<()> {
+        self.tools.intake.remove_address(address.trim().to_owned()).await?;
+        // One that announces itself as well stays; one that does not is looked for no more.
+        self.manual.clear();
+        self.look_for_remembered().await;
+        let now = self.tools.lan.heard().borrow().clone();
+        self.follow(&now);
+        Ok(())
     }
 
     async fn look_for_remembered(&mut self) {
@@ -224,10 +235,10 @@ impl Host {
     fn ask_target(&mut self, target: Target) -> Result<()> {
         match target {
             Target::Host(address) => self.tools.lan.probe(address),
-            Target::Description(location, from) => {
+            Target::Description(locations, from) => {
                 let (lan, found) = (self.tools.lan.clone(), self.found.clone());
                 self.tasks.spawn(async move {
-                    match read_location(&lan, location, from).await {
+                    match read_first(&lan, locations, from).await {
                         // A full channel is tried again with the next round.
                         Ok((heard, _)) => drop(found.try_send(heard)),
                         Err(error) => {
@@ -246,8 +257,8 @@ impl Host {
 enum Target {
     /// Asked by SSDP.
     Host(Ipv4Addr),
-    /// The URL of its description.
-    Description(String, SocketAddr),
+    /// Where its description may lie, tried in turn.
+    Description(Vec<String>, SocketAddr),
 }
 
 impl Target {
@@ -256,9 +267,14 @@ impl Target {
         if let Ok(address) = text.parse::<Ipv4Addr>() {
             return Ok(Target::Host(address));
         }
+        if let Ok(address) = text.parse::<std::net::SocketAddrV4>() {
+            let places = USUAL_PLACES.iter().map(|place| format!("http://{address}/{place}")).collect();
+            return Ok(Target::Description(places, address.into()));
+        }
         let wrong = || {
-            let what =
-                format!("{text:?} is neither an address like 192.168.1.5 nor the URL of a description");
+            let what = format!(
+                "{text:?} is neither an address like 192.168.1.5 or 192.168.1.5:8200 nor the URL of a description"
+            );
             Error::new(Kind::Invalid, what)
         };
         let uri: http::Uri = text.parse().map_err(|_| wrong())?;
@@ -266,8 +282,20 @@ impl Target {
         if uri.scheme_str() != Some("http") {
             return Err(wrong());
         }
-        Ok(Target::Description(text.to_owned(), (host, uri.port_u16().unwrap_or(80)).into()))
+        Ok(Target::Description(vec![text.to_owned()], (host, uri.port_u16().unwrap_or(80)).into()))
     }
+}
+
+/// Reads the first description that can be used, else says what the last place answered.
+async fn read_first(lan: &Lan, locations: Vec<String>, from: SocketAddr) -> Result<(Heard, Neighbour)> {
+    let mut last = Error::new(Kind::Unreachable, "it cannot be reached");
+    for location in locations {
+        match read_location(lan, location, from).await {
+            Err(error) => last = error,
+            read => return read,
+        }
+    }
+    Err(last)
 }
 
 async fn read_location(lan: &Lan, location: String, from: SocketAddr) -> Result<(Heard, Neighbour)> {
@@ -315,9 +343,9 @@ pub async fn read_neighbours(lan: &Lan, addresses: &[String], listen: Duration) 
     for address in addresses {
         match Target::parse(address) {
             Ok(Target::Host(host)) => drop(lan.probe(host)),
-            Ok(Target::Description(location, from)) => {
+            Ok(Target::Description(locations, from)) => {
                 let lan = lan.clone();
-                read.spawn(async move { read_or_why(&lan, String::new(), location, from).await });
+                read.spawn(async move { read_or_why(&lan, String::new(), locations, from).await });
             }
             Err(error) => warn!(%error, "this address is left out"),
         }
@@ -326,7 +354,9 @@ pub async fn read_neighbours(lan: &Lan, addresses: &[String], listen: Duration) 
         for device in heard.borrow_and_update().iter() {
             if known.insert(device.udn.clone()) {
                 let (lan, device) = (lan.clone(), device.clone());
-                read.spawn(async move { read_or_why(&lan, device.udn, device.location, device.from).await });
+                read.spawn(
+                    async move { read_or_why(&lan, device.udn, vec![device.location], device.from).await },
+                );
             }
         }
         tokio::select! {
@@ -343,8 +373,8 @@ pub async fn read_neighbours(lan: &Lan, addresses: &[String], listen: Duration) 
     found
 }
 
-async fn read_or_why(lan: &Lan, udn: String, location: String, from: SocketAddr) -> Neighbour {
-    match read_location(lan, location, from).await {
+async fn read_or_why(lan: &Lan, udn: String, locations: Vec<String>, from: SocketAddr) -> Neighbour {
+    match read_first(lan, locations, from).await {
         Ok((_, neighbour)) => neighbour,
         Err(error) => Neighbour {
             id: if udn.is_empty() { NeighbourId(format!("addr:{from}").into()) } else { id_of(&udn) },
@@ -359,6 +389,9 @@ async fn read_or_why(lan: &Lan, udn: String, location: String, from: SocketAddr)
     }
 }
 
+/// Where the descriptions of common servers lie: minidlna, gerbera, dms and many phones, Kodi and Platinum, Windows.
+const USUAL_PLACES: [&str; 6] =
+    ["rootDesc.xml", "description.xml", "desc.xml", "DeviceDescription.xml", "dev/desc.xml", ""];
 /// Devices added by their address announce nothing: they are asked this often.
 const REMEMBERED_EVERY: Duration = Duration::from_secs(60);
 
@@ -371,9 +404,13 @@ mod tests {
         let host = Ipv4Addr::new(10, 0, 0, 9);
         assert_eq!(Target::parse(" 10.0.0.9 ").expect("an address"), Target::Host(host));
         let url = "http://10.0.0.9:8200/rootDesc.xml";
-        let want = Target::Description(url.into(), (host, 8200).into());
+        let want = Target::Description(vec![url.into()], (host, 8200).into());
         assert_eq!(Target::parse(url).expect("a URL"), want);
-        for wrong in ["", "phone", "https://10.0.0.9/", "http://phone/", "10.0.0.9:8200"] {
+        let Target::Description(places, at) = Target::parse("10.0.0.9:8200").expect("an address") else {
+            panic!("it has a port")
+        };
+        assert!(places.contains(&url.to_owned()) && at == (host, 8200).into(), "{places:?}");
+        for wrong in ["", "phone", "https://10.0.0.9/", "http://phone/", "10.0.0.9:99999"] {
             assert_eq!(Target::parse(wrong).expect_err("refused").kind(), Kind::Invalid, "{wrong}");
         }
     }

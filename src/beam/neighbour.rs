@@ -393,13 +393,29 @@ impl Visit {
         for (done, item) in (0..).zip(new) {
             let now = Instant::now();
             if self.failed.get(&item.object_id).is_none_or(|failed| failed.next <= now) {
-                self.show(NeighbourState::Pulling { done, total });
-                self.pull_one(item).await?;
+                self.pull_when_there_is_room(item, done, total).await?;
             }
         }
         self.wanted &= self.failed.values().any(|failed| failed.tries < RETRIES.len());
         self.show(NeighbourState::Pulled(counted));
         Ok(())
+    }
+
+    /// Takes one file; while our disk is full or away it waits, and goes on by itself.
+    async fn pull_when_there_is_room(&mut self, item: RemoteItem, done: u64, total: u64) -> Result<()> {
+        let mut pause = ROOM_AGAIN.0;
+        loop {
+            self.show(NeighbourState::Pulling { done, total });
+            match self.pull_one(item.clone()).await {
+                Err(error) if matches!(error.kind(), Kind::Full | Kind::Offline) => {
+                    info!(name = self.shown.name, %error, "a pull waits");
+                    self.show(NeighbourState::Waiting { reason: error.to_string() });
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ROOM_AGAIN.1);
+                }
+                taken => return taken,
+            }
+        }
     }
 
     /// Takes one file. That one does not come keeps nobody from the next, unless the neighbour has left.
@@ -410,14 +426,20 @@ impl Visit {
             Err(error) if error.kind() == Kind::Busy => return Ok(()),
             Err(error) => return Err(error),
         };
-        if let (Take::Purchased, Some(size)) = (self.tools.take, size)
-            && !is_bought(&self.tools.client, &url, &self.allow(), size.0).await?
-        {
-            return part.refuse("rule", "it carries no store's mark, and only purchases are taken").await;
-        }
-        let Fetched::Later(why, part) =
-            fetch(&self.tools.client, &url, &self.allow(), part, &self.stop).await?
-        else {
+        let wanted = match (self.tools.take, size) {
+            (Take::Purchased, Some(size)) => {
+                is_bought(&self.tools.client, &url, &self.allow(), size.0).await.map_err(|e| e.to_string())
+            }
+            _ => Ok(true),
+        };
+        let fetched = match wanted {
+            Ok(true) => fetch(&self.tools.client, &url, &self.allow(), part, &self.stop).await?,
+            Ok(false) => {
+                return part.refuse("rule", "it carries no store's mark, and only purchases are taken").await;
+            }
+            Err(why) => Fetched::Later(why, Some(Box::new(part))),
+        };
+        let Fetched::Later(why, part) = fetched else {
             self.failed.remove(&id);
             return Ok(());
         };
@@ -528,6 +550,8 @@ const KEPT_FOR: Duration = Duration::from_secs(600);
 const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(600)];
 /// ...and asked for this often.
 const RARELY: Duration = Duration::from_secs(24 * 3600);
+/// While our disk is full or away it is looked at after the first pause, then ever more rarely up to the second.
+const ROOM_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 /// Servers with more are never pulled as a whole (product.md, "Other people's phones").
 const MOST_PULLED: u64 = 20_000;
 

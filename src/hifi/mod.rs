@@ -202,8 +202,11 @@ impl Session {
     /// Asks the shelf.
     ///
     /// # Errors
-    /// Those of the shelf.
+    /// `NotAllowed` below Owner for what tells of purchases, and those of the shelf.
     pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
+        if query.tells_purchases() {
+            self.need(Right::Owner, "see what was bought")?;
+        }
         let mut page = self.hifi.library.browse(query).await?;
         if self.caller.right < Right::Owner {
             for item in &mut page.items {

@@ -23,16 +23,21 @@ pub struct Notes {
 struct Desk {
     neighbours: BTreeMap<NeighbourId, Neighbour>,
     under_way: BTreeMap<OfferId, Arrival>,
+    /// Refused files that still lie in the drop folder: their reason stays with them.
+    lying: BTreeMap<OfferId, Arrival>,
     /// Newest first.
     ended: VecDeque<Arrival>,
+    trouble: Option<String>,
 }
 
 impl Notes {
-    /// Returns a board with the files that ended before, newest first.
-    pub fn new(recent: &[JournalRow]) -> Notes {
-        let ended = recent.iter().filter(|row| has_ended(row.stage)).take(MOST_ENDED);
-        let ended = ended.map(|row| arrival(row, row.size.unwrap_or_default())).collect();
-        let desk = Desk { ended, ..Desk::default() };
+    /// Returns a board with the files that ended before, newest first, and those that still lie in the drop folder.
+    pub fn new<'a>(recent: &[JournalRow], lying: impl Iterator<Item = &'a JournalRow>) -> Notes {
+        let shown = |row: &JournalRow| arrival(row, row.size.unwrap_or_default());
+        let lying: BTreeMap<OfferId, Arrival> = lying.map(|row| (row.id, shown(row))).collect();
+        let ended = recent.iter().filter(|row| has_ended(row.stage) && !lying.contains_key(&row.id));
+        let ended = ended.take(MOST_ENDED).map(shown).collect();
+        let desk = Desk { ended, lying, ..Desk::default() };
         let published = watch::Sender::new(Arc::new(Board::default()));
         Notes { desk: Mutex::new(desk), changed: Notify::new(), published }
     }
@@ -55,6 +60,43 @@ impl Notes {
         }
         drop(desk);
         self.changed.notify_one();
+    }
+
+    /// Notes that a refused file lies in the drop folder.
+    pub fn lies(&self, arrival: Arrival) {
+        let mut desk = self.desk();
+        desk.ended.retain(|ended| ended.id != arrival.id);
+        desk.lying.insert(arrival.id, arrival);
+        if desk.lying.len() > MOST_LYING {
+            desk.lying.pop_first();
+        }
+        drop(desk);
+        self.changed.notify_one();
+    }
+
+    /// Notes that a refused file is gone from the drop folder, or another one now.
+    pub fn lies_no_more(&self, id: OfferId) {
+        if self.desk().lying.remove(&id).is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes why a file waits.
+    pub fn waits(&self, id: OfferId, why: Option<String>) {
+        if let Some(arrival) = self.desk().under_way.get_mut(&id) {
+            (arrival.waits, arrival.at) = (why, UnixTime::now());
+        }
+        self.changed.notify_one();
+    }
+
+    /// Notes why nothing can come in, or that everything can.
+    pub fn trouble(&self, why: Option<String>) {
+        let mut desk = self.desk();
+        if desk.trouble != why {
+            desk.trouble = why;
+            drop(desk);
+            self.changed.notify_one();
+        }
     }
 
     /// Notes how many bytes of a file are here.
@@ -81,11 +123,13 @@ impl Notes {
     /// Publishes what is noted.
     pub fn publish(&self) {
         let desk = self.desk();
-        let arrivals = desk.under_way.values().rev().chain(&desk.ended).cloned().collect();
+        let lying = desk.lying.values().rev();
+        let arrivals = desk.under_way.values().rev().chain(lying).chain(&desk.ended).cloned().collect();
         let board = Board {
             rev: self.published.borrow().rev + 1,
             neighbours: desk.neighbours.values().cloned().collect(),
             arrivals,
+            trouble: desk.trouble.clone(),
             pending: desk.under_way.len() as u64,
         };
         drop(desk);
@@ -121,6 +165,7 @@ pub fn arrival(row: &JournalRow, received: ByteCount) -> Arrival {
         received,
         size: row.size,
         verdict: row.verdict.clone(),
+        waits: None,
         at: row.at,
     }
 }
@@ -131,3 +176,4 @@ fn has_ended(stage: Stage) -> bool {
 
 const BETWEEN: Duration = Duration::from_millis(500);
 const MOST_ENDED: usize = 200;
+const MOST_LYING: usize = 500;

@@ -42,6 +42,15 @@ pub struct Taken {
     pub mark: Mark,
 }
 
+/// A file that was looked at and left in the drop folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// What it was then.
+    pub mark: Mark,
+    /// The row that says why.
+    pub id: OfferId,
+}
+
 /// When a file was first seen as it is.
 #[derive(Debug, Clone, Copy)]
 struct Since {
@@ -85,20 +94,22 @@ impl Taken {
     }
 }
 
-/// Returns what earlier runs left in the drop folder. `recent` is newest first; the newest row of a path counts.
-pub fn left_before(recent: &[JournalRow]) -> HashMap<PathBuf, Mark> {
+/// Returns what earlier runs left in the drop folder. `rows` is newest first; the newest row of a path counts.
+pub fn left_before(rows: &[JournalRow]) -> HashMap<PathBuf, Left> {
     let mut found = HashMap::new();
-    for row in recent {
+    for row in rows {
         if let Some(taken) = Taken::of(row) {
             let left = match &row.verdict {
                 // The owner may have changed the rule since.
-                Some(Verdict::Refused { code, .. }) if code != "gone" && code != "rule" => Some(taken.mark),
+                Some(Verdict::Refused { code, .. }) if code != "gone" && code != "rule" => {
+                    Some(Left { mark: taken.mark, id: row.id })
+                }
                 _ => None,
             };
             found.entry(taken.path()).or_insert(left);
         }
     }
-    found.into_iter().filter_map(|(path, mark)| Some((path, mark?))).collect()
+    found.into_iter().filter_map(|(path, left)| Some((path, left?))).collect()
 }
 
 /// Looks after the drop folder until the stop token falls.
@@ -107,6 +118,7 @@ pub async fn run(inner: Arc<Inner>) {
     let writing = Writing::default();
     let mut watcher = None;
     let mut growing = HashMap::new();
+    let mut turns = inner.turns.subscribe();
     loop {
         if watcher.is_none() {
             watcher = watch(&inner, nudge.clone(), writing.clone()).await;
@@ -121,6 +133,8 @@ pub async fn run(inner: Arc<Inner>) {
         tokio::select! {
             () = inner.stop.cancelled() => return,
             () = tokio::time::sleep(wait) => {}
+            // The folder of a disk that came back is another one.
+            Ok(()) = turns.changed() => watcher = None,
             () = nudge.notified() => tokio::select! {
                 () = inner.stop.cancelled() => return,
                 () = tokio::time::sleep(BREATH) => {}
@@ -164,6 +178,7 @@ async fn look(
     })
     .await?;
     let open = writing.below(&inbox);
+    forget_gone(inner, &seen);
     let left = inner.left().clone();
     let (quiet, again) = decide(growing, &left, &open, seen, now);
     for (path, mark) in quiet {
@@ -173,6 +188,22 @@ async fn look(
         take(inner, &path, mark).await?;
     }
     Ok(again)
+}
+
+/// Forgets what was left and lies there no more, or is another file now.
+fn forget_gone(inner: &Inner, seen: &[(PathBuf, Mark)]) {
+    let seen: HashMap<&PathBuf, &Mark> = seen.iter().map(|(path, mark)| (path, mark)).collect();
+    let mut gone = Vec::new();
+    inner.left().retain(|path, left| {
+        let lies = seen.get(path).is_some_and(|mark| **mark == left.mark);
+        if !lies {
+            gone.push(left.id);
+        }
+        lies
+    });
+    for id in gone {
+        inner.notes.lies_no_more(id);
+    }
 }
 
 /// Finds the files below a folder. One that cannot be read now is found by a later look.
@@ -242,7 +273,7 @@ impl Writing {
 /// Returns the files that did not change for a while, and when the next one may be quiet.
 fn decide(
     growing: &mut HashMap<PathBuf, Since>,
-    left: &HashMap<PathBuf, Mark>,
+    left: &HashMap<PathBuf, Left>,
     open: &HashSet<PathBuf>,
     seen: Vec<(PathBuf, Mark)>,
     now: Instant,
@@ -250,7 +281,7 @@ fn decide(
     let mut before = std::mem::take(growing);
     let (mut quiet, mut again) = (Vec::new(), None::<Duration>);
     for (path, mark) in seen {
-        if left.get(&path) == Some(&mark) {
+        if left.get(&path).is_some_and(|left| left.mark == mark) {
             continue;
         }
         let since =
@@ -328,7 +359,7 @@ pub async fn take_again(inner: &Arc<Inner>, mut row: JournalRow) -> Result<()> {
             let gone = error.kind() == Kind::NotFound;
             let code = if gone { "gone" } else { "unsupported" };
             if !gone {
-                inner.left().insert(taken.path(), taken.mark);
+                inner.left().insert(taken.path(), Left { mark: taken.mark, id: row.id });
             }
             let verdict = Verdict::Refused { code: code.to_owned(), reason: error.to_string() };
             inner.end(&mut row, verdict, ByteCount(0)).await
@@ -351,7 +382,7 @@ pub async fn give_back(inner: &Inner, row: &mut JournalRow, part: PathBuf, leave
     match leave {
         Leave::UntilItChanges => {
             warn!(path = %path.display(), "a file stays in the drop folder");
-            inner.left().insert(path, mark);
+            inner.left().insert(path, Left { mark, id: row.id });
         }
         Leave::No => {}
     }
@@ -381,8 +412,13 @@ const DEEPEST: u32 = 8;
 const MOST_FILES: usize = 20_000;
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+
+    /// Looks once, as the task does.
+    pub async fn look_once(inner: &Arc<Inner>) {
+        look(inner, &mut HashMap::new(), &Writing::default(), Instant::now()).await.expect("looked");
+    }
 
     fn seen(size: u64) -> Vec<(PathBuf, Mark)> {
         vec![("a.flac".into(), Mark { size, modified: 7 })]
@@ -420,7 +456,8 @@ mod tests {
 
     #[test]
     fn what_was_refused_is_left_alone_until_it_changes() {
-        let left = HashMap::from([(PathBuf::from("a.flac"), Mark { size: 10, modified: 7 })]);
+        let mark = Mark { size: 10, modified: 7 };
+        let left = HashMap::from([(PathBuf::from("a.flac"), Left { mark, id: OfferId(1) })]);
         let (mut growing, start) = (HashMap::new(), Instant::now());
         assert_eq!(decide(&mut growing, &left, &HashSet::new(), seen(10), start), (vec![], None));
         assert_eq!(decide(&mut growing, &left, &HashSet::new(), seen(11), start), (vec![], Some(QUIET)));

@@ -3,6 +3,7 @@
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 mod board;
+mod disk;
 pub mod glance;
 mod inbox;
 mod stages;
@@ -21,7 +22,7 @@ use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::board::Notes;
-use crate::intake::inbox::Mark;
+use crate::intake::inbox::Left;
 use crate::intake::staging::{Part, room_for};
 use crate::library::{JournalRow, Library, SeenRemote};
 use crate::offer::{
@@ -72,9 +73,11 @@ struct Inner {
     /// Files that somebody is writing right now.
     held: Mutex<HashSet<OfferId>>,
     /// What was looked at and left in the drop folder, by path below it.
-    left: Mutex<HashMap<PathBuf, Mark>>,
+    left: Mutex<HashMap<PathBuf, Left>>,
     /// The journal has a staged row.
     work: Notify,
+    /// Grows when the music disk comes back.
+    turns: watch::Sender<u64>,
     tasks: Mutex<Vec<(&'static str, JoinHandle<()>)>>,
     stop: CancellationToken,
 }
@@ -86,10 +89,12 @@ impl Intake {
     /// Those of the database. A music disk that is not there is no error: everything else then answers `Offline`.
     pub async fn start(config: IntakeConfig, library: Library, stop: CancellationToken) -> Result<Intake> {
         let intake = Intake::prepare(config, library, stop).await?;
+        let there = staging::staging_dir(&intake.inner.library).await.is_ok();
         let mut tasks = intake.inner.tasks();
         let inner = intake.inner.clone();
         tasks.push(("the board", tokio::spawn(async move { inner.notes.run(&inner.stop).await })));
         tasks.push(("the worker", tokio::spawn(worker::run(intake.inner.clone()))));
+        tasks.push(("the look at the disk", tokio::spawn(disk::run(intake.inner.clone(), there))));
         tasks.push(("the drop folder", tokio::spawn(inbox::run(intake.inner.clone()))));
         drop(tasks);
         Ok(intake)
@@ -98,16 +103,20 @@ impl Intake {
     /// Everything of a start but the tasks.
     async fn prepare(config: IntakeConfig, library: Library, stop: CancellationToken) -> Result<Intake> {
         let recent = library.journal_recent(ROWS_REMEMBERED).await?;
+        let dropped = library.journal_of_way(inbox::WAY).await?;
+        let left = inbox::left_before(&dropped);
+        let lying = dropped.iter().filter(|row| left.values().any(|left| left.id == row.id));
         let (asks, asked) = mpsc::channel(MOST_ASKS);
         let inner = Inner {
-            notes: Notes::new(&recent),
-            left: Mutex::new(inbox::left_before(&recent)),
+            notes: Notes::new(&recent, lying),
+            left: Mutex::new(left),
             library,
             take: config.take,
             asks,
             asked: Mutex::new(Some(asked)),
             held: Mutex::default(),
             work: Notify::new(),
+            turns: watch::Sender::new(0),
             tasks: Mutex::default(),
             stop,
         };
@@ -216,6 +225,14 @@ impl Intake {
         self.inner.library.addresses().await
     }
 
+    /// Forgets a device added by its address.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn remove_address(&self, address: String) -> Result<()> {
+        self.inner.library.remove_address(address).await
+    }
+
     /// Keeps a device added by its address.
     ///
     /// # Errors
@@ -293,7 +310,7 @@ impl Inner {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn left(&self) -> MutexGuard<'_, HashMap<PathBuf, Mark>> {
+    fn left(&self) -> MutexGuard<'_, HashMap<PathBuf, Left>> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -319,7 +336,12 @@ impl Inner {
             _ => Stage::Stored,
         };
         row.verdict = Some(verdict);
-        self.keep(row, received).await
+        self.keep(row, received).await?;
+        // A file that lies in the drop folder keeps its reason as long as it lies there.
+        if self.left().values().any(|left| left.id == row.id) {
+            self.notes.lies(board::arrival(row, received));
+        }
+        Ok(())
     }
 }
 
@@ -353,9 +375,9 @@ fn hash_of(item: &RemoteItem) -> String {
 
 /// Keeps what was never seen, each once, and is not under way.
 fn unseen(items: Vec<RemoteItem>, seen: &[SeenRemote], under_way: HashSet<String>) -> Vec<RemoteItem> {
-    let mut ids: HashMap<&str, Vec<Option<ByteCount>>> = HashMap::new();
+    let mut ids: HashMap<&str, Vec<(Option<ByteCount>, &str)>> = HashMap::new();
     for row in seen {
-        ids.entry(&row.object_id).or_default().push(row.size);
+        ids.entry(&row.object_id).or_default().push((row.size, &row.hash));
     }
     // Without a size a hash proves nothing: a title alone may be said of two songs.
     let hashes: HashSet<_> = seen.iter().filter_map(|row| Some((row.size?, row.hash.as_str()))).collect();
@@ -363,18 +385,29 @@ fn unseen(items: Vec<RemoteItem>, seen: &[SeenRemote], under_way: HashSet<String
     let mut kept = Vec::new();
     for item in items {
         let hash = hash_of(&item);
-        let by_id = ids.get(item.object_id.as_str()).is_some_and(|sizes| {
-            sizes.iter().any(|&size| size.is_none() || item.size.is_none() || size == item.size)
+        let by_id = ids.get(item.object_id.as_str()).is_some_and(|rows| {
+            rows.iter().any(|&(size, name)| match (size, item.size) {
+                (Some(before), Some(now)) => before == now,
+                // A server that says no sizes may give a number to another song.
+                _ => name == hash,
+            })
         });
         let by_name = item.size.is_some_and(|size| hashes.contains(&(size, hash.as_str())));
         let twice = !here.insert(item.object_id.clone())
             | !urls.insert(item.url.clone())
-            | item.size.is_some_and(|size| !names.insert((size, hash)));
+            | place_of(&item, hash).is_some_and(|place| !names.insert(place));
         if !by_id && !by_name && !twice {
             kept.push(item);
         }
     }
     kept
+}
+
+/// Returns what tells one song of a listing from all others; `None` when too little is said: two takes of one title are as
+/// long and as large as each other, and only a number on an album tells them apart.
+fn place_of(item: &RemoteItem, hash: String) -> Option<(ByteCount, u32, String)> {
+    let album = item.album.as_deref().filter(|album| !album.is_empty());
+    album.and(item.track).zip(item.size).map(|(track, size)| (size, track, hash))
 }
 
 /// The way as the ledger names it.
@@ -388,8 +421,8 @@ fn way_of(kind: &str) -> &str {
 /// Asks in line; the next one is `Busy`.
 const MOST_ASKS: usize = 16;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
-/// Journal rows read at the start, for the board and for what was left in the drop folder.
-const ROWS_REMEMBERED: u32 = 2000;
+/// Journal rows read at the start, for the board.
+const ROWS_REMEMBERED: u32 = 200;
 /// Refusals that say nothing about the file itself.
 const RETRIED: [&str; 2] = ["full", "gone"];
 

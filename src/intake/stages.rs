@@ -21,9 +21,9 @@ pub enum Outcome {
 pub enum Next {
     /// The file is at this stage.
     To(Stage),
-    /// The same stage again, after a while.
+    /// The same stage again, after a while; the files behind it wait, for they would fare no better.
     Again(Duration),
-    /// Not before the next start.
+    /// Behind the others.
     Later,
 }
 
@@ -44,6 +44,11 @@ pub fn next(stage: Stage, outcome: Outcome, tries: u32) -> Next {
         Outcome::Trouble(_) if tries < MOST_TRIES => Next::Again(delay(tries)),
         Outcome::Trouble(_) => Next::Later,
     }
+}
+
+/// Returns when a file that went behind the others is tried again; `times` counts how often it did.
+pub fn behind(times: u32) -> Duration {
+    LONGEST_DELAY.saturating_mul(1 << times.min(16)).min(LONGEST_BEHIND)
 }
 
 /// Doubles from the first delay to the longest.
@@ -91,8 +96,9 @@ pub fn at_start(stage: Stage, found: Found) -> AtStart {
 
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
-/// Trouble of an unknown kind holds up the files behind it this often, about four minutes.
-const MOST_TRIES: u32 = 8;
+/// Trouble of an unknown kind holds up the files behind it this often, about seven seconds.
+const MOST_TRIES: u32 = 3;
+const LONGEST_BEHIND: Duration = Duration::from_secs(3600);
 
 #[cfg(test)]
 mod tests {

@@ -199,7 +199,11 @@ impl Part {
             return Err(self.failed("sync a part file", error).await);
         }
         let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
-        blocking(move || sync_folder(&folder)).await?;
+        if let Err(error) = blocking(move || sync_folder(&folder)).await {
+            // A disk that went says so itself.
+            staging_dir(&self.held.inner.library).await?;
+            return Err(error);
+        }
         self.row.stage = Stage::Staged;
         self.row.size = Some(ByteCount(self.here));
         let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));

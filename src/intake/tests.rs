@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
+use crate::intake::inbox::Mark;
 use crate::intake::worker::Ended;
 use crate::library::LibraryConfig;
 use crate::offer::NeighbourState;
@@ -323,7 +324,128 @@ async fn a_listing_names_each_item_once() {
     let same_url = RemoteItem { object_id: "2".into(), title: "Other".into(), ..song.clone() };
     let same_song = RemoteItem { object_id: "3".into(), url: "http://phone/3".into(), ..song.clone() };
     let other = item("4", "Other", 11);
-    assert_eq!(konpo.new_ones(&[song.clone(), song, same_url, same_song, other]).await, 2);
+    let two_takes = [song.clone(), song.clone(), same_url, same_song.clone(), other];
+    assert_eq!(konpo.new_ones(&two_takes).await, 3, "a title alone may be said of two songs");
+    let on_album = |item: RemoteItem| RemoteItem { track: Some(7), album: Some("Harbour".into()), ..item };
+    assert_eq!(konpo.new_ones(&[on_album(song), on_album(same_song)]).await, 1, "one place on one album");
+}
+
+#[tokio::test]
+async fn a_server_without_sizes_that_reuses_a_number_hides_nothing() {
+    let konpo = Konpo::new(Take::Music).await;
+    let bytes = wav(1, 1000);
+    let first = RemoteItem { size: None, ..item("22", "Song", 0) };
+    konpo.pull(&first, &bytes).await.expect("pulled");
+    konpo.work().await;
+    assert_eq!(konpo.new_ones(std::slice::from_ref(&first)).await, 0);
+    let second = RemoteItem { title: "Another song".into(), ..first };
+    assert_eq!(konpo.new_ones(&[second]).await, 1);
+}
+
+#[tokio::test]
+async fn a_row_that_could_not_be_written_after_the_tags_is_not_the_files_fault() {
+    let konpo = Konpo::new(Take::Music).await;
+    let bytes = wav(1, 1000);
+    konpo.pull(&item("22", "Song", bytes.len()), &bytes).await.expect("pulled");
+    let row = konpo.library.journal_open().await.expect("read").remove(0);
+    assert_eq!(worker::tests::bring_with_a_lost_row(&konpo.intake.inner, row).await, Ended::Yes);
+    assert_eq!(konpo.tracks().await, 1);
+}
+
+#[tokio::test]
+async fn what_is_damaged_can_be_looked_at_for_a_while() {
+    let konpo = Konpo::new(Take::Music).await;
+    let mut bytes = wav(1, 1000);
+    bytes.truncate(700);
+    konpo.pull(&item("22", "Song", bytes.len()), &bytes).await.expect("pulled");
+    konpo.work().await;
+    let trash: Vec<_> = fs::read_dir(konpo.folder.path().join("music/.konpo/trash"))
+        .expect("there")
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    assert_eq!(trash.len(), 1);
+    assert_eq!(fs::read(&trash[0]).expect("read"), bytes);
+}
+
+#[tokio::test]
+async fn the_reason_stays_on_the_board_as_long_as_the_file_lies_in_the_drop_folder() {
+    let konpo = Konpo::new(Take::Music).await;
+    konpo.take("note.txt", b"milk, bread, and a long list of other things to buy tomorrow").await;
+    konpo.work().await;
+    let board = |konpo: &Konpo| {
+        konpo.intake.inner.notes.publish();
+        let board = konpo.intake.board().borrow().clone();
+        board.arrivals.iter().filter(|arrival| arrival.name == "note.txt").count()
+    };
+    assert_eq!(board(&konpo), 1);
+    // Many others end after it, and a start comes between.
+    for n in 0..300 {
+        let id = OfferId(1000 + n);
+        let row = JournalRow {
+            id,
+            stage: Stage::Stored,
+            ..konpo.library.journal_recent(1).await.expect("read").remove(0)
+        };
+        konpo
+            .library
+            .journal_put(JournalRow {
+                provenance: Provenance {
+                    way: "upnp".into(),
+                    original_name: "other".into(),
+                    ..row.provenance.clone()
+                },
+                verdict: Some(Verdict::Stored { track: TrackId(1) }),
+                at: UnixTime::now(),
+                ..row
+            })
+            .await
+            .expect("written");
+    }
+    let konpo = konpo.again().await;
+    assert_eq!(board(&konpo), 1);
+    let lying = konpo.intake.inner.left().values().map(|left| left.id).collect();
+    konpo.library.journal_prune(UnixTime(i64::MAX), inbox::WAY, lying).await.expect("pruned");
+    assert_eq!(konpo.library.journal_recent(1000).await.expect("read").len(), 1);
+    fs::remove_file(konpo.inbox().join("note.txt")).expect("there");
+    inbox::tests::look_once(&konpo.intake.inner).await;
+    assert_eq!(board(&konpo), 0);
+}
+
+#[tokio::test]
+async fn files_on_their_way_in_go_on_when_the_music_disk_is_back() {
+    let konpo = Konpo::new(Take::Music).await;
+    let music = konpo.folder.path().join("music");
+    let away = konpo.folder.path().join("away");
+    let bytes = wav(1, 1000);
+    konpo.pull(&item("22", "Song", bytes.len()), &bytes).await.expect("pulled");
+    fs::rename(&music, &away).expect("moved");
+    fs::create_dir(&music).expect("an empty mount point");
+    let stop = CancellationToken::new();
+    let config = IntakeConfig { take: Take::Music };
+    let intake = Intake::start(config, konpo.library.clone(), stop.clone()).await.expect("started");
+    let konpo = Konpo { intake, ..konpo };
+    let mut board = konpo.intake.board();
+    let within = Duration::from_secs(30);
+    let waits = board.wait_for(|board| board.trouble.is_some());
+    let words = tokio::time::timeout(within, waits).await.expect("in time").expect("alive").trouble.clone();
+    assert!(words.is_some_and(|words| words.contains("music disk is not there")));
+    assert_eq!(
+        konpo.intake.pull_item(&phone(), item("23", "Other", 10)).await.expect_err("away").kind(),
+        Kind::Offline
+    );
+    assert_eq!(fs::read_dir(&music).expect("there").count(), 0);
+    fs::remove_dir(&music).expect("nothing was created there");
+    fs::rename(&away, &music).expect("moved back");
+    let stored = board.wait_for(|board| {
+        board.trouble.is_none() && board.arrivals.iter().any(|arrival| arrival.stage == Stage::Stored)
+    });
+    tokio::time::timeout(within, stored).await.expect("in time").expect("alive");
+    fs::write(konpo.inbox().join("b.wav"), wav(2, 1000)).expect("written");
+    let two = board.wait_for(|board| board.arrivals.iter().filter(|a| a.stage == Stage::Stored).count() == 2);
+    tokio::time::timeout(within, two).await.expect("the drop folder is watched again").expect("alive");
+    stop.cancel();
+    konpo.intake.stopped().await;
 }
 
 #[tokio::test]

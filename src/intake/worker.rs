@@ -1,12 +1,12 @@
 //! The worker: brings staged files through the stages to the shelf, one at a time, in the order they came. The journal is
 //! its queue. One task; reading files is done off the tasks' threads.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::Digest;
 use tokio_util::sync::CancellationToken;
@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Leave, Mark, Taken};
-use crate::intake::stages::{Next, Outcome, next};
+use crate::intake::stages::{Next, Outcome, behind, next};
 use crate::intake::staging::{blocking, staging_dir};
 use crate::intake::{Inner, Take};
 use crate::library::disk::remove;
@@ -56,20 +56,25 @@ enum Went {
 
 /// Works until the stop token falls.
 pub async fn run(inner: Arc<Inner>) {
-    let mut later = HashSet::new();
+    // Files that went behind the others: how often, and when they are tried again.
+    let mut later: HashMap<OfferId, (u32, Instant)> = HashMap::new();
     let mut idle = 0;
-    loop {
+    while !inner.stop.is_cancelled() {
         match waiting(&inner, &later).await {
-            Ok(rows) if rows.is_empty() => tokio::select! {
-                () = inner.stop.cancelled() => return,
-                () = inner.work.notified() => {}
-            },
+            Ok(rows) if rows.is_empty() => {
+                let due = later.values().map(|(_, at)| *at).min();
+                rest(&inner, due.map(|at| at.saturating_duration_since(Instant::now()))).await;
+            }
             Ok(rows) => {
                 idle = 0;
                 for row in rows {
                     let id = row.id;
-                    if bring(&inner, row).await == Ended::Later {
-                        later.insert(id);
+                    match bring(&inner, row).await {
+                        Ended::Yes => drop(later.remove(&id)),
+                        Ended::Later => {
+                            let times = later.get(&id).map_or(0, |(times, _)| *times);
+                            later.insert(id, (times + 1, Instant::now() + behind(times)));
+                        }
                     }
                 }
             }
@@ -82,16 +87,29 @@ pub async fn run(inner: Arc<Inner>) {
                 sleep(&inner.stop, delay).await;
             }
         }
-        if inner.stop.is_cancelled() {
-            return;
+    }
+}
+
+/// Waits until there is work, the stop token falls, or a while has passed.
+async fn rest(inner: &Inner, most: Option<Duration>) {
+    let over = async {
+        match most {
+            Some(most) => tokio::time::sleep(most).await,
+            None => std::future::pending().await,
         }
+    };
+    tokio::select! {
+        () = inner.stop.cancelled() => {}
+        () = inner.work.notified() => {}
+        () = over => {}
     }
 }
 
 /// Returns what waits, in the order it came.
-async fn waiting(inner: &Inner, later: &HashSet<OfferId>) -> Result<Vec<JournalRow>> {
+async fn waiting(inner: &Inner, later: &HashMap<OfferId, (u32, Instant)>) -> Result<Vec<JournalRow>> {
     let mut open = inner.library.journal_open().await?;
-    open.retain(|row| row.stage != Stage::Offered && !later.contains(&row.id));
+    let now = Instant::now();
+    open.retain(|row| row.stage != Stage::Offered && later.get(&row.id).is_none_or(|(_, at)| *at <= now));
     Ok(open)
 }
 
@@ -100,7 +118,7 @@ async fn waiting(inner: &Inner, later: &HashSet<OfferId>) -> Result<Vec<JournalR
 pub enum Ended {
     /// It has its verdict.
     Yes,
-    /// It waits for the next start.
+    /// It goes behind the others, or waits for the next start.
     Later,
 }
 
@@ -125,19 +143,18 @@ pub async fn bring(inner: &Inner, row: JournalRow) -> Ended {
             Err(trouble) => trouble,
         };
         let name = &work.row.provenance.original_name;
+        if tries == 0 {
+            warn!(error = %trouble, name, "a file on its way in has to wait");
+            inner.notes.waits(work.row.id, Some(trouble.to_string()));
+        }
         match next(stage, Outcome::Trouble(trouble.kind()), tries) {
             Next::Again(delay) => {
-                if tries == 0 {
-                    warn!(error = %trouble, name, "a file on its way in has to wait");
-                }
                 tries += 1;
                 work.row.stage = stage;
-                sleep(&inner.stop, delay).await;
+                // The disk that comes back is work, too.
+                rest(inner, Some(delay)).await;
             }
-            Next::To(_) | Next::Later => {
-                error!(error = %trouble, name, "a file on its way in waits for the next start");
-                return Ended::Later;
-            }
+            Next::To(_) | Next::Later => return Ended::Later,
         }
     }
 }
@@ -249,10 +266,15 @@ fn unfit(error: &Error) -> Option<&'static str> {
 
 /// Puts together what goes on the shelf.
 fn tag(take: Take, work: &mut Work) -> Went {
+    // It was done, and only its row could not be written.
+    if work.new.is_some() {
+        return Went::Done;
+    }
     let Some(read) = work.read.take() else {
         return Went::Unfit { code: "gone", reason: "its facts are gone".to_owned() };
     };
     if take == Take::Purchased && read.facts.purchases.is_empty() {
+        work.read = Some(read);
         let reason = "only bought music is taken, and nothing in this file says so".to_owned();
         return Went::Unfit { code: "rule", reason };
     }
@@ -330,10 +352,15 @@ async fn aside(inner: &Inner, work: &mut Work, code: &str, reason: String, leave
     let size = work.row.size.unwrap_or_default();
     inner.end(&mut work.row, verdict, size).await?;
     info!(name, code, reason, "not taken");
-    if !dropped {
-        blocking(move || remove(&part)).await?;
+    if dropped {
+        return Ok(());
     }
-    Ok(())
+    if QUARANTINED.contains(&code) {
+        // The neighbour may not have it for long: whoever wants to know more finds it for 30 days.
+        let (library, event) = (inner.library.clone(), work.row.id);
+        return blocking(move || library.throw_away(&part, event, &name)).await;
+    }
+    blocking(move || remove(&part)).await
 }
 
 async fn exists(path: PathBuf) -> Result<bool> {
@@ -347,7 +374,28 @@ async fn sleep(stop: &CancellationToken, time: Duration) {
     }
 }
 
+/// Refusals of files that somebody may want to look at: they go to the trash.
+const QUARANTINED: [&str; 3] = ["damaged", "unsupported", "not_audio"];
 const READ_BLOCK: usize = 256 * 1024;
 const EMPTY: &str = "the file is empty";
 /// What phones write where they know nothing.
 const NOTHING: [&str; 5] = ["<unknown>", "unknown", "unknown artist", "unknown album", "unknown title"];
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Brings a file whose row could not be written once, just after it was tagged.
+    pub async fn bring_with_a_lost_row(inner: &Inner, row: JournalRow) -> Ended {
+        let mut work = Work { row, part: PathBuf::new(), read: None, new: None };
+        work.row.stage = Stage::Staged;
+        turn(inner, &mut work).await.expect("verified");
+        let verified = work.row.clone();
+        turn(inner, &mut work).await.expect("tagged");
+        work.row = verified;
+        for _ in 0..2 {
+            turn(inner, &mut work).await.expect("goes on");
+        }
+        if work.row.stage == Stage::Stored { Ended::Yes } else { Ended::Later }
+    }
+}

@@ -434,6 +434,22 @@ impl Library {
         self.inner.store.read(move |c| journal::recent(c, limit)).await
     }
 
+    /// Returns the rows of one way in, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_of_way(&self, way: &'static str) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(move |c| journal::of_way(c, way)).await
+    }
+
+    /// Forgets rows that ended before a time, except these of one way in.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_prune(&self, before: UnixTime, way: &'static str, keep: Vec<OfferId>) -> Result<()> {
+        self.inner.store.write(move |c| journal::prune(c, before, way, &keep)).await
+    }
+
     /// Returns what a neighbour was seen to have.
     ///
     /// # Errors
@@ -483,6 +499,16 @@ impl Library {
     /// Those of the database.
     pub async fn add_address(&self, address: String) -> Result<()> {
         self.inner.store.write(move |c| devices::add_address(c, &address)).await
+    }
+
+    /// Forgets a device added by its address.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn remove_address(&self, address: String) -> Result<()> {
+        let unknown = Error::new(Kind::NotFound, format!("{address} was not added"));
+        let known = self.inner.store.write(move |c| devices::remove_address(c, &address)).await?;
+        known.then_some(()).ok_or(unknown)
     }
 
     /// Returns the device that has a key, and its right.

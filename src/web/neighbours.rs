@@ -19,7 +19,7 @@ pub async fn list(State(web): State<Web>) -> Answer<ListJson<Neighbour>> {
     ok(ListJson { total: items.len() as u64, items })
 }
 
-/// The body of `POST /api/neighbours`.
+/// The body of `POST` and `DELETE /api/neighbours`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewNeighbour {
@@ -35,6 +35,16 @@ pub async fn add(
     let Json(new) = body.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
     web.intake.ask(Ask::Add(new.address)).await?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// `DELETE /api/neighbours`: forgets an address that was added.
+pub async fn forget(
+    State(web): State<Web>,
+    body: Result<Json<NewNeighbour>, JsonRejection>,
+) -> Result<StatusCode, Failure> {
+    let Json(old) = body.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
+    web.intake.ask(Ask::Forget(old.address)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /api/search`: looks for devices again.

@@ -95,6 +95,14 @@ pub fn table() -> Vec<Route> {
         Route::new("post", "/api/neighbours", Owner, "Adds a device by its address", post(neighbours::add))
             .answers(202, ""),
         Route::new(
+            "delete",
+            "/api/neighbours",
+            Owner,
+            "Forgets an address that was added",
+            delete(neighbours::forget),
+        )
+        .answers(204, ""),
+        Route::new(
             "post",
             "/api/neighbours/{id}/{what}",
             Owner,

@@ -121,6 +121,14 @@ async fn no_route_gives_a_caller_more_than_its_right() {
             }
         }
     }
+    // What was bought is not told by an order either.
+    for (who, want) in [(Who::Room, StatusCode::FORBIDDEN), (Who::Owner, StatusCode::OK)] {
+        for list in ["tracks", "albums"] {
+            let (status, body) =
+                bench.ask(who, "GET", &format!("/api/library/{list}?sort=bought"), None).await;
+            assert_eq!(status, want, "{who:?} {list}: {body}");
+        }
+    }
     bench.end().await;
 }
 

@@ -36,6 +36,11 @@ pub fn add_address(connection: &Connection, address: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a device added by its address. Returns whether it was known.
+pub fn remove_address(connection: &Connection, address: &str) -> Result<bool> {
+    Ok(connection.prepare_cached("DELETE FROM address WHERE address = ?1")?.execute([address])? > 0)
+}
+
 /// Returns the device that has a key. The local owner is no device.
 pub fn by_key(connection: &Connection, key: &Key) -> Result<Option<(DeviceId, Right)>> {
     let Some((kind, value)) = parts(key) else { return Ok(None) };

@@ -43,6 +43,28 @@ pub fn recent(connection: &Connection, limit: u32) -> Result<Vec<JournalRow>> {
     select(connection, "ORDER BY at DESC, id DESC", i64::from(limit))
 }
 
+/// Returns the rows of one way in, newest first.
+pub fn of_way(connection: &Connection, way: &str) -> Result<Vec<JournalRow>> {
+    // A way is a word of ours.
+    let how = format!("WHERE json_extract(provenance, '$.way') = '{way}' ORDER BY at DESC, id DESC");
+    select(connection, &how, MOST_OF_WAY)
+}
+
+/// Forgets rows that ended before a time, except these.
+pub fn prune(connection: &Connection, before: UnixTime, way: &str, keep: &[OfferId]) -> Result<()> {
+    let keep: Vec<String> = keep.iter().map(ToString::to_string).collect();
+    let sql = format!(
+        "DELETE FROM journal WHERE at < ?1 AND stage IN ('stored', 'refused')
+         AND NOT (json_extract(provenance, '$.way') = ?2 AND id IN ({}))",
+        keep.join(",")
+    );
+    connection.execute(&sql, params![before.0, way])?;
+    Ok(())
+}
+
+/// Newer rows say more of a file that lies in the drop folder than these.
+const MOST_OF_WAY: i64 = 50_000;
+
 fn select(connection: &Connection, how: &str, limit: i64) -> Result<Vec<JournalRow>> {
     let sql = format!(
         "SELECT id, stage, provenance, item, part, size, etag, verdict, facts, at FROM journal {how} LIMIT ?1"

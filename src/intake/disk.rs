@@ -1,0 +1,65 @@
+//! Watches whether the music disk is there and has room, so that what waits goes on by itself; once a day it empties the
+//! trash and forgets old rows of the journal. One task.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use crate::error::{Kind, Result};
+use crate::intake::staging::{blocking, take_up};
+use crate::intake::{Inner, inbox};
+use crate::units::{ByteCount, UnixTime};
+
+/// Watches until the stop token falls. `there` is whether the start found the disk.
+pub async fn run(inner: Arc<Inner>, mut there: bool) {
+    let mut tidied: Option<Instant> = None;
+    loop {
+        let library = inner.library.clone();
+        // Asked for the disk first, so that a full one is told from one that is away.
+        let looked =
+            blocking(move || library.staging_dir().and_then(|_| library.make_room(ByteCount(0)))).await;
+        let offline = looked.as_ref().is_err_and(|error| error.kind() != Kind::Full);
+        inner.notes.trouble(looked.err().map(|error| error.to_string()));
+        if there == offline {
+            there = !offline;
+            if there {
+                came_back(&inner).await;
+            }
+        }
+        if there && tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+            tidied = Some(Instant::now());
+            if let Err(error) = tidy(&inner).await {
+                warn!(%error, "the trash or the journal could not be tidied");
+            }
+        }
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => {}
+        }
+    }
+}
+
+/// Takes up what waited in staging, and wakes everybody who waits.
+async fn came_back(inner: &Arc<Inner>) {
+    info!("what is on its way in goes on");
+    if let Err(error) = take_up(inner).await {
+        warn!(%error, "the staging folder could not be taken up");
+    }
+    inner.turns.send_modify(|turns| *turns += 1);
+    inner.work.notify_one();
+}
+
+async fn tidy(inner: &Inner) -> Result<()> {
+    let (library, now) = (inner.library.clone(), UnixTime::now());
+    blocking(move || library.empty_trash(now)).await?;
+    let lying = inner.left().values().map(|left| left.id).collect();
+    let before = UnixTime(now.0 - JOURNAL_KEPT.as_secs() as i64);
+    inner.library.journal_prune(before, inbox::WAY, lying).await
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Rows of files that ended are of use while somebody may ask what became of them.
+const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
