@@ -408,7 +408,9 @@ impl Visit {
             self.show(NeighbourState::Pulling { done, total });
             match self.pull_one(item.clone()).await {
                 Err(error) if matches!(error.kind(), Kind::Full | Kind::Offline) => {
-                    info!(name = self.shown.name, %error, "a pull waits");
+                    if pause == ROOM_AGAIN.0 {
+                        info!(name = self.shown.name, %error, "a pull waits");
+                    }
                     self.show(NeighbourState::Waiting { reason: error.to_string() });
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ROOM_AGAIN.1);

@@ -227,12 +227,19 @@ impl Part {
         blocking(move || remove(&path)).await
     }
 
-    /// Tells a disk that is gone from other trouble.
+    /// Tells a disk that is gone, and one that is full, from other trouble.
     async fn failed(&self, what: &str, error: std::io::Error) -> Error {
         let library = self.held.inner.library.clone();
+        let missing = self.announced.unwrap_or(self.here + ROOM_STEP).saturating_sub(self.here);
+        let error = Error::io(what, error);
+        if error.kind() == Kind::Full {
+            // Another program was faster than the reserve: the words are those of a disk that was full before.
+            let full = room_for(&library, ByteCount(missing)).await;
+            return full.err().unwrap_or_else(|| Error::with(Kind::Full, "the disk is full", error));
+        }
         match blocking(move || library.staging_dir()).await {
             Err(offline) => offline,
-            Ok(_) => Error::io(what, error),
+            Ok(_) => error,
         }
     }
 }
@@ -261,7 +268,8 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
             return Ok(());
         }
     };
-    let inbox = inner.library.inbox_dir()?;
+    let library = inner.library.clone();
+    let inbox = blocking(move || library.inbox_dir()).await?;
     let mut known = HashSet::new();
     for mut row in inner.library.journal_open().await? {
         known.extend(row.part.clone());

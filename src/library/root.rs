@@ -102,7 +102,8 @@ impl Root {
     pub fn is_online(&self) -> bool {
         let hidden = self.path.join(HIDDEN);
         let there = Stamp::of(&hidden.join("root.toml")).is_ok_and(|now| now == self.stamp);
-        there && (self.writable || nix::unistd::access(&hidden, nix::unistd::AccessFlags::W_OK).is_err())
+        // A disk with errors turns read-only by itself.
+        there && self.writable == nix::unistd::access(&hidden, nix::unistd::AccessFlags::W_OK).is_ok()
     }
 
     /// Says that this disk can only be read, and what to do.

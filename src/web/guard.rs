@@ -16,7 +16,7 @@ pub async fn identify(State(web): State<Web>, mut request: Request, next: Next) 
         return problem.into_response();
     }
     let caller = match request.extensions().get::<PeerCred>() {
-        Some(peer) if is_owner(peer) => web.intake.who(Some(Key::LocalOwner), Via::Ctl).await,
+        Some(peer) if is_owner(*peer).await => web.intake.who(Some(Key::LocalOwner), Via::Ctl).await,
         Some(_) => Caller::room(Via::Ctl),
         None => web.intake.who(token(request.headers()), Via::Web).await,
     };
@@ -38,11 +38,16 @@ pub async fn require(State(right): State<Right>, request: Request, next: Next) -
 }
 
 /// The local socket: uid 0, the daemon's own uid, or a member of group konpo is the owner.
-fn is_owner(peer: &PeerCred) -> bool {
+async fn is_owner(peer: PeerCred) -> bool {
     let own = nix::unistd::Uid::current().as_raw();
     if peer.uid == 0 || peer.uid == own {
         return true;
     }
+    // Groups may be asked of a server on the network.
+    tokio::task::spawn_blocking(move || in_group(peer)).await.unwrap_or(false)
+}
+
+fn in_group(peer: PeerCred) -> bool {
     let group = nix::unistd::Group::from_name("konpo").ok().flatten();
     let Some(group) = group else { return false };
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(peer.uid)).ok().flatten();

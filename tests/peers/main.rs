@@ -5,6 +5,7 @@ mod support;
 
 mod daemon;
 mod discovery;
+mod disk;
 mod pull;
 mod purchased;
 mod refused;

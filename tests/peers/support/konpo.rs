@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::api::{self, Reply};
 use super::net::Host;
-use super::process::Process;
+use super::process::{Process, run};
 use super::wait_for;
 
 /// A konpo with its folders; it can be stopped, killed and started again on the same shelf.
@@ -21,6 +21,17 @@ pub struct Konpo {
     host: Host,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// A disk of its own, which it finds mounted on its music folder.
+    disk: Option<Disk>,
+}
+
+/// A small disk in memory. Its content is seen here whether konpo has it mounted or not.
+struct Disk(PathBuf);
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
 }
 
 impl Konpo {
@@ -31,7 +42,7 @@ impl Konpo {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         fs::write(folder.path().join("konpo.toml"), settings).expect("settings");
-        Konpo { host: host.clone(), folder, environment: Vec::new(), process: None }
+        Konpo { host: host.clone(), folder, environment: Vec::new(), process: None, disk: None }
     }
 
     /// Lays out the folders and starts.
@@ -40,6 +51,45 @@ impl Konpo {
         konpo.spawn();
         konpo.ready();
         konpo
+    }
+
+    /// Gives it a disk of `size` (as tmpfs takes it) for its music folder from the next start on.
+    pub fn on_a_disk(mut self, size: &str) -> Konpo {
+        let path = self.path("disk");
+        fs::create_dir(&path).expect("a folder");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&path);
+        run(command);
+        self.disk = Some(Disk(path));
+        self
+    }
+
+    /// Takes the disk away from the running konpo; what it has open stays open, as when a cable is pulled.
+    pub fn unmount(&self) {
+        self.in_its_view(&["umount", "-l", &self.path("music").to_string_lossy()]);
+    }
+
+    /// Brings the disk back.
+    pub fn mount(&self) {
+        let (disk, music) = (self.path("disk"), self.path("music"));
+        self.in_its_view(&["mount", "--bind", &disk.to_string_lossy(), &music.to_string_lossy()]);
+    }
+
+    /// Brings the disk back so that it can only be read.
+    pub fn mount_read_only(&self) {
+        self.mount();
+        self.in_its_view(&["mount", "-o", "remount,bind,ro", &self.path("music").to_string_lossy()]);
+    }
+
+    /// The folder on which the disk is mounted, as it is without it.
+    pub fn mount_point(&self) -> PathBuf {
+        self.path("music")
+    }
+
+    fn in_its_view(&self, arguments: &[&str]) {
+        let mut command = Command::new("nsenter");
+        command.args(["-m", "-t", &self.id().to_string()]).args(arguments);
+        run(command);
     }
 
     /// Gives it a variable from the next start on.
@@ -71,7 +121,17 @@ impl Konpo {
 
     /// Runs another subcommand on the same machine and places.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.host.command(env!("CARGO_BIN_EXE_konpo"));
+        let program = env!("CARGO_BIN_EXE_konpo");
+        let mut command = match &self.disk {
+            None => self.host.command(program),
+            Some(Disk(disk)) => {
+                let mut command = self.host.command("sh");
+                // The namespace of `ip netns exec` has mounts of its own.
+                command.args(["-c", "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"", "sh"]);
+                command.arg(disk).arg(self.path("music")).arg(program);
+                command
+            }
+        };
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("KONPO_LOG", "konpo=debug,info").env("LANG", "C.UTF-8");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -80,12 +140,12 @@ impl Konpo {
 
     /// Adds `--music` and `--data`.
     pub fn places(&self, command: &mut Command) {
-        command.arg("--music").arg(self.music()).arg("--data").arg(self.path("data"));
+        command.arg("--music").arg(self.path("music")).arg("--data").arg(self.path("data"));
     }
 
-    /// The music folder.
+    /// The music folder, or the disk that konpo finds there.
     pub fn music(&self) -> PathBuf {
-        self.path("music")
+        self.path(if self.disk.is_some() { "disk" } else { "music" })
     }
 
     /// Another path of this konpo.
@@ -200,7 +260,7 @@ impl Konpo {
     pub fn drop_in(&self, file: &Path) {
         let inbox = self.music().join("Inbox");
         wait_for("the drop folder is there", Duration::from_secs(5), || inbox.is_dir().then_some(()));
-        let aside = self.path("aside");
+        let aside = inbox.join(".aside");
         fs::copy(file, &aside).expect("a copy");
         fs::rename(aside, inbox.join(file.file_name().expect("a name"))).expect("dropped");
     }
