@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::beam::content_directory::Server;
+use crate::beam::content_directory::way::Reader;
 use crate::beam::neighbour::{Tools, Visit, Wish, Wished, check_location, id_of};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
@@ -314,8 +315,9 @@ async fn read_location(lan: &Lan, location: String, from: SocketAddr) -> Result<
         boot_id: None,
     };
     let networks = lan.interfaces().borrow().iter().map(|i| (i.address.into(), i.prefix)).collect();
-    check_location(&heard, &Allow { peer: from.ip(), networks })?;
-    let (_, about) = Server::load(&heard.location).await?;
+    let allow = Allow { peer: from.ip(), networks };
+    check_location(&heard, &allow)?;
+    let (_, about) = Server::load(&Client::new(), &heard.location, allow, Reader::Rupnp).await?;
     heard.udn.clone_from(&about.udn);
     let neighbour = Neighbour {
         id: id_of(&about.udn),

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::beam::Policy;
 use crate::beam::choose::{Short, choose, count};
+use crate::beam::content_directory::way::Reader;
 use crate::beam::content_directory::{Listing, Mark, Server};
 use crate::beam::fetch::{Fetched, fetch, is_bought};
 use crate::error::{Error, Kind, Result};
@@ -58,6 +59,8 @@ pub struct Visit {
     stop: CancellationToken,
     shown: Neighbour,
     server: Option<Server>,
+    /// By which reader this device is asked: what was found out is remembered.
+    reader: Reader,
     /// What the last listing was made of.
     last: Option<Listed>,
     /// When it is read again, and how often that happened.
@@ -110,6 +113,7 @@ impl Visit {
             stop,
             shown,
             server: None,
+            reader: Reader::Rupnp,
             last: None,
             again: None,
             wanted: false,
@@ -281,13 +285,15 @@ impl Visit {
         }
         let heard = self.heard.borrow().clone();
         check_location(&heard, &self.allow())?;
-        let (server, about) = Server::load(&heard.location).await?;
+        let loaded = Server::load(&self.tools.client, &heard.location, self.allow(), self.reader).await;
+        let (server, about) = loaded?;
         self.tools.lan.answered(&heard.udn);
         if self.shown.name != about.name {
             info!(name = about.name, model = about.model, address = %heard.from.ip(), "a neighbour is here");
         }
         (self.shown.name, self.shown.model, self.shown.address) = (about.name, about.model, Some(heard.from));
         self.shown.seen = UnixTime::now();
+        self.reader = server.reader();
         self.server = Some(server);
         Ok(())
     }
@@ -359,6 +365,7 @@ impl Visit {
         if lost > 0 {
             warn!(name = self.shown.name, lost, "some things cannot be read");
         }
+        self.reader = server.reader();
         self.last = Some(Listed { mark, at: Instant::now() });
         let short = if self.tools.policy == Policy::Always { Short::Take } else { Short::Leave };
         let choice = choose(items, short);
@@ -384,11 +391,6 @@ impl Visit {
             ));
         }
         let (counted, new) = self.find().await?;
-        if counted.tracks > MOST_PULLED {
-            self.wanted = false;
-            let what = format!("it has {} tracks: too many to take at once", counted.tracks);
-            return Err(Error::new(Kind::Unsupported, what));
-        }
         let total = new.len() as u64;
         for (done, item) in (0..).zip(new) {
             let now = Instant::now();
@@ -554,9 +556,6 @@ const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(600
 const RARELY: Duration = Duration::from_secs(24 * 3600);
 /// While our disk is full or away it is looked at after the first pause, then ever more rarely up to the second.
 const ROOM_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
-/// Servers with more are never pulled as a whole (product.md, "Other people's phones").
-const MOST_PULLED: u64 = 20_000;
-
 #[cfg(test)]
 mod tests {
     use super::*;

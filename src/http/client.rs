@@ -1,11 +1,12 @@
 //! The one HTTP client: plain HTTP/1.1, one rule for where a URL may point, deadlines, limits.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -57,7 +58,7 @@ pub struct GetOptions {
     /// Only if the file is still the one with this entity tag or date.
     pub if_range: Option<String>,
     /// Further headers.
-    pub headers: Vec<(&'static str, &'static str)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// Where the URL may point.
     pub allow: Allow,
     /// How long a connection may take.
@@ -73,11 +74,17 @@ impl GetOptions {
             from: 0,
             count: None,
             if_range: None,
-            headers: vec![("transfermode.dlna.org", "Background")],
+            headers: vec![("transfermode.dlna.org", "Background".into())],
             allow,
             connect: Duration::from_secs(5),
             stall: Duration::from_secs(30),
         }
+    }
+
+    /// Returns the deadline of a short talk with a device: connect 3 s (reference upnp 8.1); the whole of it has one of its
+    /// caller's.
+    pub fn talk(allow: Allow) -> GetOptions {
+        GetOptions { headers: Vec::new(), connect: Duration::from_secs(3), ..GetOptions::copy(allow) }
     }
 }
 
@@ -125,7 +132,7 @@ impl Client {
     pub async fn get(&self, url: &str, options: &GetOptions) -> Result<Reply> {
         let mut url = url.to_owned();
         for _ in 0..=MOST_REDIRECTS {
-            let reply = self.once(&url, options).await?;
+            let reply = self.once(&url, options, None).await?;
             if !reply.status.is_redirection() || reply.status == StatusCode::NOT_MODIFIED {
                 return Ok(reply);
             }
@@ -137,7 +144,16 @@ impl Client {
         Err(Error::new(Kind::Invalid, format!("get {url}: more than {MOST_REDIRECTS} redirects")))
     }
 
-    async fn once(&self, url: &str, options: &GetOptions) -> Result<Reply> {
+    /// Sends a body of XML; a redirect is an answer like any other. Of the options only the headers, the deadlines and the
+    /// rule count.
+    ///
+    /// # Errors
+    /// As [`Client::get`].
+    pub async fn post(&self, url: &str, body: String, options: &GetOptions) -> Result<Reply> {
+        self.once(url, options, Some(body)).await
+    }
+
+    async fn once(&self, url: &str, options: &GetOptions, body: Option<String>) -> Result<Reply> {
         let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
         let uri: Uri = url.parse().map_err(|_| wrong("this is no URL"))?;
         if uri.scheme_str() != Some("http") {
@@ -164,7 +180,7 @@ impl Client {
             // What breaks is seen by whoever reads the body.
             let _seen_there = connection.await;
         }));
-        let request = request(&uri, options).map_err(|_| wrong("it cannot be asked"))?;
+        let request = request(&uri, options, body).map_err(|_| wrong("it cannot be asked"))?;
         let late =
             || Error::new(Kind::Unreachable, format!("get {url}: no answer within {:?}", options.stall));
         let answer = timeout(options.stall, sender.send_request(request)).await.map_err(|_| late())?;
@@ -246,19 +262,22 @@ async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {
     })
 }
 
-fn request(uri: &Uri, options: &GetOptions) -> http::Result<Request<Empty<Bytes>>> {
+fn request(uri: &Uri, options: &GetOptions, body: Option<String>) -> http::Result<Request<Full<Bytes>>> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let mut request = Request::builder()
-        .method(Method::GET)
+        .method(if body.is_some() { Method::POST } else { Method::GET })
         .uri(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)
         .header(header::ACCEPT, "*/*")
         .header(header::CONNECTION, "close");
-    for &(name, value) in &options.headers {
-        request = request.header(name, value);
+    for (name, value) in &options.headers {
+        request = request.header(*name, value.as_ref());
+    }
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "text/xml; charset=\"utf-8\"");
     }
     if let Some(count) = options.count {
         let last = (options.from + count).saturating_sub(1);
@@ -269,7 +288,7 @@ fn request(uri: &Uri, options: &GetOptions) -> http::Result<Request<Empty<Bytes>
             request = request.header(header::IF_RANGE, tag);
         }
     }
-    request.body(Empty::new())
+    request.body(Full::from(body.unwrap_or_default()))
 }
 
 /// Reads `Content-Range: bytes first-last/size` (RFC 9110, 14.4).
@@ -282,7 +301,10 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
 /// Resolves a reference against the URL it came with, as far as servers of phones write them.
 pub fn join(base: &str, reference: &str) -> Result<String> {
     let wrong = || Error::new(Kind::Invalid, format!("{reference:?} at {base} is no URL"));
-    if reference.contains("://") {
+    let absolute = reference
+        .split_once("://")
+        .is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
+    if absolute {
         return Ok(reference.to_owned());
     }
     let uri: Uri = base.parse().map_err(|_| wrong())?;
@@ -293,6 +315,9 @@ pub fn join(base: &str, reference: &str) -> Result<String> {
     }
     if reference.starts_with('/') {
         return Ok(format!("{scheme}://{authority}{reference}"));
+    }
+    if reference.is_empty() {
+        return Ok(base.to_owned());
     }
     let folder = uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
     Ok(format!("{scheme}://{authority}{folder}/{reference}"))

@@ -1,10 +1,11 @@
-//! DIDL-Lite (UPnP ContentDirectory:1, 2.8): what a media server lists. Streaming, bounded, prefix-blind.
+//! DIDL-Lite (UPnP ContentDirectory:1, 2.8): what a media server lists. Streaming, bounded, prefix-blind, and tolerant of
+//! what servers write (reference upnp 8.1, the ten repairs).
 
 use quick_xml::events::{BytesStart, Event};
-use quick_xml::reader::Reader;
 
 use crate::error::{Error, Kind, Result};
 use crate::units::{ByteCount, Millis};
+use crate::wire::xml::{entity, local, reader, unescape, unescape_twice_escaped};
 
 /// One page of a listing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Didl {
     pub containers: Vec<Container>,
     /// Items, in order.
     pub items: Vec<Item>,
+    /// It ends before its end: there was more.
+    pub cut: bool,
 }
 
 /// A folder of a media server.
@@ -83,16 +86,15 @@ impl Resource {
     }
 }
 
-/// Reads a listing. A listing cut off in its middle gives the complete things before the cut.
+/// Reads a listing. One cut off in its middle gives the complete things before the cut (repair 8).
 ///
 /// # Errors
-/// `Damaged` for text that is no XML, or beyond the limits.
+/// `Damaged` for text in which nothing can be read, or beyond the limits.
 pub fn parse(text: &str) -> Result<Didl> {
     if text.len() > LARGEST {
         return Err(Error::new(Kind::Damaged, format!("read a listing: more than {LARGEST} bytes")));
     }
-    let mut reader = Reader::from_str(text);
-    reader.config_mut().check_end_names = false;
+    let mut reader = reader(text);
     let mut parser = Parser::default();
     loop {
         match reader.read_event() {
@@ -105,19 +107,21 @@ pub fn parse(text: &str) -> Result<Didl> {
             Ok(Event::Text(piece)) => parser.text.push_str(&piece),
             Ok(Event::CData(piece)) => parser.text.push_str(&piece),
             Ok(Event::GeneralRef(name)) => parser.text.push_str(&entity(&name)),
-            Ok(Event::DocType(_)) => return Err(Error::new(Kind::Damaged, "read a listing: it has a DTD")),
-            Ok(Event::Eof) => return Ok(parser.didl),
+            Ok(Event::Eof) => break,
+            // A DTD among them: it is never followed.
             Ok(_) => {}
-            Err(error) => {
-                let whole = !parser.didl.items.is_empty() || !parser.didl.containers.is_empty();
-                return if whole {
-                    Ok(parser.didl)
-                } else {
-                    Err(Error::with(Kind::Damaged, "read a listing", error))
-                };
+            Err(error) if parser.is_empty() => {
+                return Err(Error::with(Kind::Damaged, "read a listing", error));
             }
+            Err(_) => break,
         }
     }
+    // Some servers answer an empty folder with nothing at all (repair 9).
+    let cut = !parser.ended && !text.trim().is_empty();
+    if cut && parser.is_empty() {
+        return Err(Error::new(Kind::Damaged, "read a listing: it is none, or cut off"));
+    }
+    Ok(Didl { cut, ..parser.didl })
 }
 
 #[derive(Default)]
@@ -128,9 +132,15 @@ struct Parser {
     resource: Option<Resource>,
     text: String,
     depth: usize,
+    /// The end of the whole was seen.
+    ended: bool,
 }
 
 impl Parser {
+    fn is_empty(&self) -> bool {
+        self.didl.items.is_empty() && self.didl.containers.is_empty()
+    }
+
     fn open(&mut self, tag: &BytesStart<'_>) -> Result<()> {
         self.text.clear();
         self.depth += 1;
@@ -165,7 +175,8 @@ impl Parser {
 
     fn close(&mut self, name: &str) {
         self.depth = self.depth.saturating_sub(1);
-        let text = std::mem::take(&mut self.text).trim().to_owned();
+        self.ended |= name == "DIDL-Lite";
+        let text = unescape_twice_escaped(std::mem::take(&mut self.text).trim().to_owned());
         let value = (!text.is_empty()).then_some(text);
         match (name, &mut self.item, &mut self.container) {
             ("item", item, _) => self.didl.items.extend(item.take()),
@@ -191,33 +202,9 @@ impl Parser {
     }
 }
 
-/// The name without its prefix: servers declare other prefixes, or none.
-fn local(name: &str) -> &str {
-    name.rsplit_once(':').map_or(name, |(_, local)| local)
-}
-
 fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     let found = tag.attributes().with_checks(false).flatten().find(|a| local(a.key.as_ref()) == name)?;
-    let raw = found.value.into_owned();
-    Some(quick_xml::escape::unescape(&raw).map(|text| text.into_owned()).unwrap_or(raw))
-}
-
-/// The five entities of XML and numbers; anything else stays as it was written.
-fn entity(name: &str) -> String {
-    match name {
-        "amp" => "&".into(),
-        "lt" => "<".into(),
-        "gt" => ">".into(),
-        "quot" => "\"".into(),
-        "apos" => "'".into(),
-        _ => {
-            let number = name.strip_prefix('#').and_then(|n| match n.strip_prefix(['x', 'X']) {
-                Some(hex) => u32::from_str_radix(hex, 16).ok(),
-                None => n.parse().ok(),
-            });
-            number.and_then(char::from_u32).map_or_else(|| format!("&{name};"), String::from)
-        }
-    }
+    Some(unescape(&found.value))
 }
 
 /// `H+:MM:SS[.F+]` or `.F0/F1` (ContentDirectory:1, appendix B.2); tolerant of missing hours.
@@ -282,8 +269,42 @@ mod tests {
     #[test]
     fn a_page_cut_off_keeps_what_is_whole() {
         let didl = parse(&PAGE[..PAGE.find("<item").expect("there") + 60]).expect("the container is whole");
-        assert_eq!((didl.containers.len(), didl.items.len()), (1, 0));
-        assert!(parse("<!DOCTYPE x []><DIDL-Lite/>").is_err());
+        assert_eq!((didl.containers.len(), didl.items.len(), didl.cut), (1, 0, true));
+        assert!(!parse(PAGE).expect("whole").cut);
+        assert!(parse(&PAGE[..20]).is_err() && parse("no listing").is_err());
+        assert_eq!(parse("").expect("an empty folder"), Didl::default());
+        assert_eq!(parse("<DIDL-Lite/>").expect("an empty folder"), Didl::default());
+    }
+
+    #[test]
+    fn what_servers_get_wrong_is_read_all_the_same() {
+        for (title, want) in [
+            ("Rock & Roll", "Rock & Roll"),
+            ("R&B", "R&B"),
+            ("Caf&eacute; &hellip;", "Café …"),
+            ("12&amp;quot; Mix", "12\" Mix"),
+            ("A &amp;amp; B", "A & B"),
+            ("half &#xD83D; a pair", "half  a pair"),
+            ("<![CDATA[<Live>]]>", "<Live>"),
+            ("plain</dc:titel>", "plain"),
+        ] {
+            let text = format!(
+                "<DIDL-Lite><item id=\"a&b\"><undeclared:thing/><dc:title>{title}</dc:title>\
+                 <res>http://x/?a=1&b=2</res></item></DIDL-Lite>"
+            );
+            let didl = parse(&text).unwrap_or_else(|error| panic!("{title}: {error}"));
+            let item = &didl.items[0];
+            assert_eq!(
+                (item.id.as_str(), item.resources[0].url.as_str()),
+                ("a&b", "http://x/?a=1&b=2"),
+                "{title}"
+            );
+            if !title.contains("titel") {
+                assert_eq!(item.title, want);
+            }
+        }
+        let with_dtd = "<!DOCTYPE x [<!ENTITY y \"boom\">]><DIDL-Lite><item id=\"1\"><dc:title>&y;</dc:title></item></DIDL-Lite>";
+        assert_eq!(parse(with_dtd).expect("read").items[0].title, "&y;");
     }
 
     #[test]

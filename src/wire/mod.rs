@@ -1,4 +1,7 @@
 //! Messages to bytes and back. Pure: no socket, no clock. Shared by `lan`, `beam` and `upnp`.
 
+pub mod description;
 pub mod didl;
+pub mod soap;
 pub mod ssdp;
+pub mod xml;

@@ -11,6 +11,11 @@ use tokio_util::sync::DropGuard;
 use super::*;
 use crate::http::hosts::Hosts;
 
+async fn load(location: &str) -> Result<(Server, About)> {
+    let allow = Allow { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
+    Server::load(&Client::new(), location, allow, Reader::Rupnp).await
+}
+
 /// A media server with `songs` songs in the folder `1`.
 #[derive(Default)]
 struct Phone {
@@ -24,6 +29,10 @@ struct Phone {
     ignores_start: bool,
     /// It says how many there are.
     counts: bool,
+    /// What becomes of every answer on its way.
+    twist: Option<fn(String) -> Vec<u8>>,
+    /// What becomes of its description.
+    describes: Option<fn(&str) -> String>,
     calls: AtomicUsize,
 }
 
@@ -94,18 +103,19 @@ impl Phone {
             let action = headers["soapaction"].to_str().expect("text").trim_matches('"').to_owned();
             let (service, action) = action.split_once('#').expect("a service and an action");
             assert_eq!(service, "urn:schemas-upnp-org:service:ContentDirectory:2", "its own version");
-            phone.answer(action, &body)
+            let (status, text) = phone.answer(action, &body);
+            (status, phone.twist.map_or_else(|| text.clone().into_bytes(), |twist| twist(text.clone())))
         };
+        let description = phone.describes.map_or(DESCRIPTION.to_owned(), |describe| describe(DESCRIPTION));
         let app = Router::new()
-            .route("/desc.xml", get(|| async { DESCRIPTION }))
+            .route("/desc.xml", get(|| async { description }))
             .route("/control", post(called))
             .with_state(phone.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let port = listener.local_addr().expect("bound").port();
         let stop = CancellationToken::new();
         tokio::spawn(crate::http::server::serve(listener, app, Hosts::new(&[]), stop.clone()));
-        let (server, about) =
-            Server::load(&format!("http://127.0.0.1:{port}/desc.xml")).await.expect("loaded");
+        let (server, about) = load(&format!("http://127.0.0.1:{port}/desc.xml")).await.expect("loaded");
         assert_eq!((about.udn.as_str(), about.name.as_str()), ("abc-1", "Yuki's phone"));
         (server, phone, stop.drop_guard())
     }
@@ -177,8 +187,117 @@ async fn what_cannot_be_used_says_why() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
     let port = listener.local_addr().expect("bound").port();
     drop(listener);
-    let error = Server::load(&format!("http://127.0.0.1:{port}/")).await.expect_err("nobody is there");
+    let error = load(&format!("http://127.0.0.1:{port}/")).await.expect_err("nobody is there");
     assert_eq!((error.kind(), error.what()), (Kind::Unreachable, "it cannot be reached"));
-    let error = Server::load("no address").await.expect_err("none");
+    let error = load("no address").await.expect_err("none");
     assert_eq!(error.kind(), Kind::Unsupported);
+}
+
+#[tokio::test]
+async fn a_device_that_rupnp_cannot_load_is_read_by_our_own_reader() {
+    for describe in [
+        // gerbera 1.1.0 of Debian: a URL without its slash.
+        (|text: &str| text.replace("/scpd", "scpd.xml")) as fn(&str) -> String,
+        |text| text.replace("<SCPDURL>/scpd</SCPDURL>", "<SCPDURL/>"),
+        |text| text.replace("<eventSubURL>/event</eventSubURL>", ""),
+        |text| text.replace("<controlURL>/control", "<controlURL>control"),
+        |text| format!("<!DOCTYPE root [<!ENTITY x \"y\">]>{text}"),
+        |text| text.replace("<manufacturer>M", "<manufacturer>M & Söhne"),
+    ] {
+        let phone = Phone { songs: 20, counts: true, describes: Some(describe), ..Phone::default() };
+        let (mut server, phone, _up) = phone.up().await;
+        assert_eq!(server.reader(), Reader::Own, "{}", describe(DESCRIPTION));
+        assert_eq!(server.list().await.expect("listed").items.len(), 20);
+        // As many calls as by rupnp: identity, capabilities, the root and its page.
+        assert_eq!(phone.calls.load(Ordering::Relaxed), 4);
+    }
+}
+
+#[tokio::test]
+async fn an_absolute_control_url_is_followed_on_the_device_and_nowhere_else() {
+    let away = |text: &str| text.replace(">/control<", ">http://192.0.2.1/control<");
+    let phone = Phone { songs: 20, describes: Some(away), ..Phone::default() };
+    let (mut server, _phone, _up) = phone.up().await;
+    let error = server.list().await.expect_err("it leads elsewhere");
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("neither the device itself nor on our network"), "{error}");
+}
+
+#[tokio::test]
+async fn answers_that_are_no_xml_are_mended_and_our_own_reader_is_remembered() {
+    for (name, twist) in [
+        (
+            "a bare ampersand",
+            (|text| text.replace("Dance", "R&B & Soul").into_bytes()) as fn(String) -> Vec<u8>,
+        ),
+        ("Latin-1", |text| {
+            text.replace("Dance", "\u{1}@").bytes().map(|b| if b == b'@' { 0xE9 } else { b }).collect()
+        }),
+        ("control characters", |text| text.replace("Dance", "\u{1}\u{b}D").into_bytes()),
+        ("inline elements", |text| {
+            quick_xml::escape::unescape(&text).map(|t| t.into_owned()).unwrap_or(text).into_bytes()
+        }),
+        ("an undeclared prefix", |text| text.replace(" xmlns:u=", " x:u=").into_bytes()),
+        ("a DTD", |text| format!("<!DOCTYPE x>{text}").into_bytes()),
+        ("a wrong count", |text| text.replace("<NumberReturned>20", "<NumberReturned>7").into_bytes()),
+    ] {
+        let phone = Phone { songs: 20, twist: Some(twist), ..Phone::default() };
+        let (mut server, _phone, _up) = phone.up().await;
+        let listing = server.list().await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((listing.items.len(), listing.lost), (20, 0), "{name}");
+        let title = &listing.items[3].title;
+        assert!(title.starts_with("Song 3") && !title.contains('\u{1}'), "{name}: {title}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_cuts_off_is_asked_for_again_from_there() {
+    // At most ten things of every page come whole.
+    let cut = |text: String| match text.match_indices("&lt;item").nth(10) {
+        Some((at, _)) => {
+            let end = text.find("</Result>").unwrap_or(at);
+            format!("{}{}", &text[..at + 20], &text[end..]).into_bytes()
+        }
+        None => text.into_bytes(),
+    };
+    let phone = Phone { songs: 45, searches: true, counts: true, twist: Some(cut), ..Phone::default() };
+    let (listing, calls) = listed(phone).await;
+    assert_eq!((listing.items.len(), listing.lost), (45, 0));
+    assert!(calls < 15, "{calls}");
+}
+
+#[tokio::test]
+async fn a_page_beyond_all_measure_is_given_up_in_words() {
+    let endless =
+        |text: String| text.replace("</Result>", &format!("{}</Result>", " ".repeat(5 << 20))).into_bytes();
+    let phone = Phone { songs: 10, searches: true, twist: Some(endless), ..Phone::default() };
+    let (mut server, _phone, _up) = phone.up().await;
+    let error = server.list().await.expect_err("too much");
+    assert_eq!(error.kind(), Kind::Damaged);
+    assert!(error.to_string().contains("more than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_with_more_than_a_house_holds_is_refused_in_words() {
+    let phone = Phone { songs: 1_000_000, searches: true, ..Phone::default() };
+    let (mut server, _phone, _up) = phone.up().await;
+    server.most_things = 1000;
+    let error = server.list().await.expect_err("too many");
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("more than 1000 things"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_with_its_code() {
+    let refuses = |text: String| {
+        if !text.contains("SearchCaps") && !text.contains("<Id>") {
+            let fault = "<s:Envelope xmlns:s=\"x\"><s:Body><s:Fault><detail><UPnPError><errorCode>720</errorCode>\
+                <errorDescription>Cannot process the request</errorDescription></UPnPError></detail></s:Fault></s:Body></s:Envelope>";
+            return fault.as_bytes().to_vec();
+        }
+        text.into_bytes()
+    };
+    let (mut server, _phone, _up) = Phone { songs: 10, twist: Some(refuses), ..Phone::default() }.up().await;
+    let error = server.list().await.expect_err("it refuses");
+    assert_eq!(error.to_string(), "it refuses Browse (720: Cannot process the request)");
 }

@@ -1,34 +1,26 @@
-//! A media server on a phone or player, through rupnp under time-outs (reference upnp 8.1, polite browsing): one call at a
-//! time, small pages, halved when one fails, so that a poisoned thing costs only itself.
+//! A media server on a phone or player (reference upnp 8.1, polite browsing): one call at a time under a time-out, small
+//! pages, halved when one fails, so that a poisoned thing costs only itself.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+pub mod way;
+
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use rupnp::{Device, Service};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tracing::debug;
 
+use crate::beam::content_directory::way::{About, CUT_OFF, Reader, Way};
 use crate::error::{Error, Kind, Result};
-use crate::http::client::join;
+use crate::http::client::{Allow, Client, join};
 use crate::wire::didl::{self, Didl, Item};
 
 /// A media server whose description was read.
 #[derive(Debug)]
 pub struct Server {
-    device: Device,
-    service: Service,
+    way: Way,
     searches: Option<bool>,
-}
-
-/// What its description says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct About {
-    /// The device, without `uuid:`.
-    pub udn: String,
-    /// What it calls itself.
-    pub name: String,
-    /// Maker and model.
-    pub model: String,
+    /// More are never listed.
+    most_things: usize,
 }
 
 /// Everything it lists.
@@ -58,23 +50,14 @@ impl Server {
     ///
     /// # Errors
     /// `Unreachable` when it does not answer, `Unsupported` in words for a person when it cannot be used.
-    pub async fn load(location: &str) -> Result<(Server, About)> {
-        let wrong = || Error::new(Kind::Unsupported, format!("it gives an address that is none: {location}"));
-        let uri: http::Uri = location.parse().map_err(|_| wrong())?;
-        let late = |_| Error::new(Kind::Unreachable, "it does not send its description");
-        let loaded = timeout(DESCRIPTION_WITHIN, Device::from_url(uri)).await.map_err(late)?;
-        let device = loaded.map_err(explain)?;
-        let about = About {
-            udn: device.udn().trim().trim_start_matches("uuid:").to_ascii_lowercase(),
-            name: device.friendly_name().to_owned(),
-            model: format!("{} {}", device.manufacturer(), device.model_name()).trim().to_owned(),
-        };
-        let named =
-            |service: &&Service| service.service_type().to_string().contains(":service:ContentDirectory:");
-        let service = device.services_iter().find(named).cloned();
-        let service =
-            service.ok_or_else(|| Error::new(Kind::Unsupported, "it offers no list of its music"))?;
-        Ok((Server { device, service, searches: None }, about))
+    pub async fn load(client: &Client, location: &str, allow: Allow, by: Reader) -> Result<(Server, About)> {
+        let (way, about) = Way::load(client, location, allow, by).await?;
+        Ok((Server { way, searches: None, most_things: MOST_THINGS }, about))
+    }
+
+    /// Returns by which reader it is asked.
+    pub fn reader(&self) -> Reader {
+        self.way.reader()
     }
 
     /// Lists every sound thing: by Search where the server can, else folder by folder.
@@ -89,6 +72,7 @@ impl Server {
                 Err(error) if error.kind() == Kind::Unreachable && !self.is_there().await => {
                     return Err(error);
                 }
+                Err(error) if error.kind() == Kind::Unsupported => return Err(error),
                 // A server that says it can and cannot is walked through.
                 Err(error) => debug!(%error, "the search failed"),
             }
@@ -117,19 +101,19 @@ impl Server {
         }
     }
 
-    async fn update_id(&self) -> u32 {
-        let answer = self.call("GetSystemUpdateID", "").await;
+    async fn update_id(&mut self) -> u32 {
+        let answer = self.way.ask("GetSystemUpdateID").await;
         answer.ok().and_then(|values| values.get("Id")?.trim().parse().ok()).unwrap_or(0)
     }
 
     /// Returns whether it still answers.
     pub async fn is_there(&self) -> bool {
-        !matches!(self.call("GetSystemUpdateID", "").await, Err(error) if error.kind() == Kind::Unreachable)
+        !matches!(self.way.call("GetSystemUpdateID", &[]).await, Err(error) if error.kind() == Kind::Unreachable)
     }
 
     /// Returns whether it can search by class; `None` when it does not answer now.
-    async fn can_search(&self) -> Option<bool> {
-        let values = match self.call("GetSearchCapabilities", "").await {
+    async fn can_search(&mut self) -> Option<bool> {
+        let values = match self.way.ask("GetSearchCapabilities").await {
             Ok(values) => values,
             Err(error) if error.kind() == Kind::Unreachable => return None,
             Err(_) => return Some(false),
@@ -147,7 +131,7 @@ impl Server {
             let page = match self.pages(&Ask::Browse(id.clone())).await {
                 Ok(page) => page,
                 // One folder that cannot be read does not hide the others; the root does.
-                Err(error) if id == "0" || error.kind() == Kind::Unreachable => return Err(error),
+                Err(error) if id == "0" || error.kind() != Kind::Damaged => return Err(error),
                 Err(error) => {
                     debug!(%error, id, "a folder cannot be read");
                     all.lost += 1;
@@ -162,10 +146,7 @@ impl Server {
                     folders.push_back((folder.id, depth + 1));
                 }
             }
-            if all.didl.items.len() + seen.len() > MOST_THINGS {
-                let what = format!("it lists more than {MOST_THINGS} things");
-                return Err(Error::new(Kind::Unsupported, what));
-            }
+            self.within(all.didl.items.len().max(seen.len()))?;
         }
         Ok(all)
     }
@@ -179,7 +160,7 @@ impl Server {
             sleep(PAUSE).await;
             let page = match self.page(ask, start, size).await {
                 Ok(page) => page,
-                Err(error) if is_cut_off(&error) => return Err(error),
+                Err(error) if is_cut_off(&error) || error.kind() == Kind::Unsupported => return Err(error),
                 Err(error) if size > 1 => {
                     debug!(%error, start, size, "a page failed: smaller ones are tried");
                     // A server that does not answer the small page either has left.
@@ -200,6 +181,7 @@ impl Server {
                 }
             };
             size = (size * 2).min(PAGE);
+            self.within(usize::try_from(page.total).unwrap_or(usize::MAX))?;
             let id = page.didl.items.first().map(|i| i.id.clone());
             let id = id.or_else(|| page.didl.containers.first().map(|c| c.id.clone()));
             if start > 0 && id.is_some() && id == first_id {
@@ -211,55 +193,53 @@ impl Server {
             all.didl.items.extend(page.didl.items);
             all.didl.containers.extend(page.didl.containers);
             // Servers count wrongly: what was read counts at least.
-            let returned = page.returned.max(parsed);
+            let returned = if page.didl.cut { parsed } else { page.returned.max(parsed) };
             start += returned;
             if returned == 0 || (page.total > 0 && start >= page.total) {
                 return Ok(all);
             }
-            if all.didl.items.len() > MOST_THINGS {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    format!("it lists more than {MOST_THINGS} things"),
-                ));
-            }
+            self.within(all.didl.items.len().max(all.didl.containers.len()))?;
         }
     }
 
-    async fn page(&self, ask: &Ask, start: u64, size: u32) -> Result<Page> {
-        let window = format!(
-            "<Filter>{FILTER}</Filter><StartingIndex>{start}</StartingIndex>\
-             <RequestedCount>{size}</RequestedCount><SortCriteria></SortCriteria>"
-        );
-        let (action, head) = match ask {
-            Ask::Search => {
-                let criteria = "upnp:class derivedfrom \"object.item.audioItem\" and @refID exists false";
-                let criteria = quick_xml::escape::escape(criteria);
-                ("Search", format!("<ContainerID>0</ContainerID><SearchCriteria>{criteria}</SearchCriteria>"))
-            }
-            Ask::Browse(id) => {
-                let id = quick_xml::escape::escape(id.as_str());
-                ("Browse", format!("<ObjectID>{id}</ObjectID><BrowseFlag>BrowseDirectChildren</BrowseFlag>"))
-            }
+    fn within(&self, things: usize) -> Result<()> {
+        let most = self.most_things;
+        let what = || {
+            Error::new(
+                Kind::Unsupported,
+                format!("it lists more than {most} things: too many to take at once"),
+            )
         };
-        let values = self.call(action, &format!("{head}{window}")).await?;
-        let number = |name: &str| values.get(name).and_then(|n| n.trim().parse::<u64>().ok()).unwrap_or(0);
-        // rupnp leaves an empty Result out.
-        let didl = values.get("Result").map_or_else(|| Ok(Didl::default()), |text| didl::parse(text))?;
-        Ok(Page { didl, returned: number("NumberReturned"), total: number("TotalMatches") })
+        if things > most { Err(what()) } else { Ok(()) }
     }
 
-    async fn call(&self, action: &str, payload: &str) -> Result<HashMap<String, String>> {
-        let late = |_| Error::new(Kind::Unreachable, format!("it does not answer {action}"));
-        let answer = timeout(CALL_WITHIN, self.service.action(self.device.url(), action, payload)).await;
-        answer.map_err(late)?.map_err(explain)
+    async fn page(&self, ask: &Ask, start: u64, size: u32) -> Result<Page> {
+        let (start, size) = (start.to_string(), size.to_string());
+        let window =
+            [("Filter", FILTER), ("StartingIndex", &start), ("RequestedCount", &size), ("SortCriteria", "")];
+        let (action, head) = match ask {
+            Ask::Search => ("Search", [("ContainerID", "0"), ("SearchCriteria", CRITERIA)]),
+            Ask::Browse(id) => {
+                ("Browse", [("ObjectID", id.as_str()), ("BrowseFlag", "BrowseDirectChildren")])
+            }
+        };
+        let values = self.way.call(action, &[&head[..], &window[..]].concat()).await?;
+        let number = |name: &str| values.get(name).and_then(|n| n.trim().parse::<u64>().ok()).unwrap_or(0);
+        let returned = number("NumberReturned");
+        // Some servers answer an empty folder without a Result.
+        let text = values.get("Result").map_or("", String::as_str);
+        if text.trim().is_empty() && returned > 0 {
+            return Err(Error::new(Kind::Damaged, format!("it says {returned} things and sends none")));
+        }
+        Ok(Page { didl: didl::parse(text)?, returned, total: number("TotalMatches") })
     }
 
     fn listing(&self, found: Found, mark: Mark) -> Listing {
-        let base = self.device.url().to_string();
+        let base = &self.way.base;
         let mut items = found.didl.items;
         items.retain(|item| item.class.contains("audioItem"));
         for resource in items.iter_mut().flat_map(|item| &mut item.resources) {
-            if let Ok(url) = join(&base, &resource.url) {
+            if let Ok(url) = join(base, &resource.url) {
                 resource.url = url;
             }
         }
@@ -289,37 +269,19 @@ struct Found {
     lost: u64,
 }
 
-/// Says in plain words what rupnp says in its own.
-fn explain(error: rupnp::Error) -> Error {
-    use rupnp::Error as E;
-    match error {
-        E::NetworkError(_) | E::NetworkClientError(_) | E::IO(_) => {
-            Error::with(Kind::Unreachable, CUT_OFF, error)
-        }
-        E::HttpErrorCode(code) => Error::new(Kind::Damaged, format!("it answers with an error ({code})")),
-        E::UPnPError(error) => Error::new(Kind::Damaged, format!("it refuses ({})", error.err_code())),
-        E::XmlError(_)
-        | E::XmlMissingElement(..)
-        | E::ParseError(_)
-        | E::InvalidUtf8(_)
-        | E::InvalidResponse(_) => Error::with(Kind::Damaged, "what it sends cannot be read", error),
-        other => Error::with(Kind::Unsupported, "its description cannot be used", other),
-    }
-}
-
-const CUT_OFF: &str = "it cannot be reached";
 /// reference upnp 8.1.
 const FILTER: &str = "dc:title,dc:creator,dc:date,upnp:class,upnp:artist,upnp:album,upnp:genre,\
 upnp:originalTrackNumber,@childCount,@refID,res,res@duration,res@size,res@bitrate,res@sampleFrequency,\
 res@bitsPerSample,res@nrAudioChannels,res@protocolInfo";
-const DESCRIPTION_WITHIN: Duration = Duration::from_secs(8);
-const CALL_WITHIN: Duration = Duration::from_secs(10);
+const CRITERIA: &str = "upnp:class derivedfrom \"object.item.audioItem\" and @refID exists false";
 /// Phones have little memory: small pages.
 const PAGE: u32 = 50;
 /// A phone is a person's phone first.
 const PAUSE: Duration = Duration::from_millis(50);
 const DEEPEST: usize = 16;
-const MOST_THINGS: usize = 200_000;
+/// Servers with more are never offered as a whole (product.md, "Other people's phones"); and a listing of them would not fit
+/// into a small box.
+const MOST_THINGS: usize = 20_000;
 const MOST_LOST: u64 = 100;
 
 #[cfg(test)]
