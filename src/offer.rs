@@ -191,6 +191,9 @@ pub struct RemoteItem {
     pub track: Option<u32>,
     /// Length as stated.
     pub duration: Option<Millis>,
+    /// Other numbers under which the neighbour shows the same file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub views: Vec<String>,
 }
 
 /// The number of one offer or one file on its way in: the journal's id, and the event id in the ledger.

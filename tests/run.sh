@@ -20,7 +20,7 @@ unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
 packages=(
   build-essential pkg-config libasound2-dev libasound2-plugins
   iproute2 procps curl dbus
-  minidlna avahi-daemon avahi-utils gssdp-tools tcpdump
+  minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux
   pulseaudio pulseaudio-utils mpd mpc
   ffmpeg python3 python3-mutagen sqlite3
 )

@@ -1,6 +1,7 @@
 //! Which of a neighbour's things are music, and which way to get each. Pure.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::offer::{Count, RemoteItem};
 use crate::units::Millis;
@@ -28,6 +29,7 @@ pub enum Short {
 pub fn choose(items: Vec<Item>, short: Short) -> Choice {
     let mut choice = Choice::default();
     let mut seen = HashSet::new();
+    let (mut views, mut left) = (Views::default(), Views::default());
     let longest = longest_of_albums(&items);
     for item in items {
         let Some(resource) = best(&item.resources) else { continue };
@@ -40,7 +42,11 @@ pub fn choose(items: Vec<Item>, short: Short) -> Choice {
             && (album.is_empty() || is_unknown(album))
             && sibling < SHORT;
         if is_spoken(&item, resource) || (short == Short::Leave && is_short) {
-            choice.left += 1;
+            choice.left += u64::from(left.of(&item, resource, 0).is_none());
+            continue;
+        }
+        if let Some(taken) = views.of(&item, resource, choice.take.len()) {
+            choice.take[taken].views.push(item.id);
             continue;
         }
         choice.take.push(RemoteItem {
@@ -53,9 +59,39 @@ pub fn choose(items: Vec<Item>, short: Short) -> Choice {
             artist: item.artist,
             album: item.album,
             track: item.track,
+            views: Vec::new(),
         });
     }
     choice
+}
+
+/// Servers show one file in many folders, by album, by artist, by year; some without saying so (gerbera 1.1.0). What is alike
+/// in another folder is another view of it; what is alike within one folder is another song: two takes, two silences.
+#[derive(Default)]
+struct Views {
+    /// For what is alike: how many each folder has, and the places of those that were taken.
+    alike: HashMap<u64, (HashMap<String, usize>, Vec<usize>)>,
+}
+
+impl Views {
+    /// Returns the place of the item that this one is another view of; `None` for one that is to be taken, to `place`.
+    fn of(&mut self, item: &Item, resource: &Resource, place: usize) -> Option<usize> {
+        let size = resource.size.filter(|size| size.0 > 0)?;
+        let placed = item.artist.is_some() && item.album.is_some() && item.track.is_some();
+        // One that has a place is shown under its title, its file's name, and "artist - album - title".
+        let title = if placed { "" } else { &item.title };
+        let mut hash = DefaultHasher::new();
+        (title, &item.artist, &item.album, item.track, resource.duration, size, resource.mime())
+            .hash(&mut hash);
+        let (folders, taken) = self.alike.entry(hash.finish()).or_default();
+        let here = folders.entry(item.parent.clone()).or_default();
+        *here += 1;
+        let known = taken.get(*here - 1).copied();
+        if known.is_none() {
+            taken.push(place);
+        }
+        known
+    }
 }
 
 /// Counts a choice of which `new` were not seen before.
@@ -241,5 +277,35 @@ mod tests {
             (counted.tracks, counted.new, counted.bytes, counted.duration.0),
             (2, 1, ByteCount(1000), 200_000)
         );
+    }
+
+    #[test]
+    fn another_view_of_a_file_is_left_out_and_another_take_is_not() {
+        let item = |id: &str, parent: &str, track| Item {
+            id: id.into(),
+            parent: parent.into(),
+            title: "Silence".into(),
+            album: Some("Album".into()),
+            track,
+            class: "object.item.audioItem.musicTrack".into(),
+            resources: vec![Resource {
+                url: format!("http://x/{id}"),
+                protocol: "http-get:*:audio/mpeg:*".into(),
+                size: Some(crate::units::ByteCount(1000)),
+                ..Resource::default()
+            }],
+            ..Item::default()
+        };
+        let all = vec![
+            item("1", "albums", Some(1)),
+            item("2", "albums", Some(1)),
+            item("3", "artists", Some(1)),
+            item("4", "artists", Some(1)),
+            item("5", "years", Some(1)),
+            item("6", "years", Some(2)),
+        ];
+        let taken: Vec<String> =
+            choose(all, Short::Take).take.into_iter().map(|item| item.object_id).collect();
+        assert_eq!(taken, ["1", "2", "6"]);
     }
 }

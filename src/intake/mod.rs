@@ -381,33 +381,27 @@ fn unseen(items: Vec<RemoteItem>, seen: &[SeenRemote], under_way: HashSet<String
     }
     // Without a size a hash proves nothing: a title alone may be said of two songs.
     let hashes: HashSet<_> = seen.iter().filter_map(|row| Some((row.size?, row.hash.as_str()))).collect();
-    let (mut here, mut urls, mut names) = (under_way, HashSet::new(), HashSet::new());
+    let (mut here, mut urls) = (under_way, HashSet::new());
     let mut kept = Vec::new();
     for item in items {
         let hash = hash_of(&item);
-        let by_id = ids.get(item.object_id.as_str()).is_some_and(|rows| {
-            rows.iter().any(|&(size, name)| match (size, item.size) {
+        let mut numbers = std::iter::once(&item.object_id).chain(&item.views);
+        let by_id = numbers.any(|number| {
+            let mut rows = ids.get(number.as_str()).into_iter().flatten();
+            rows.any(|&(size, name)| match (size, item.size) {
                 (Some(before), Some(now)) => before == now,
                 // A server that says no sizes may give a number to another song.
                 _ => name == hash,
             })
         });
         let by_name = item.size.is_some_and(|size| hashes.contains(&(size, hash.as_str())));
-        let twice = !here.insert(item.object_id.clone())
-            | !urls.insert(item.url.clone())
-            | place_of(&item, hash).is_some_and(|place| !names.insert(place));
+        let on_its_way = item.views.iter().any(|number| here.contains(number));
+        let twice = on_its_way | !here.insert(item.object_id.clone()) | !urls.insert(item.url.clone());
         if !by_id && !by_name && !twice {
             kept.push(item);
         }
     }
     kept
-}
-
-/// Returns what tells one song of a listing from all others; `None` when too little is said: two takes of one title are as
-/// long and as large as each other, and only a number on an album tells them apart.
-fn place_of(item: &RemoteItem, hash: String) -> Option<(ByteCount, u32, String)> {
-    let album = item.album.as_deref().filter(|album| !album.is_empty());
-    album.and(item.track).zip(item.size).map(|(track, size)| (size, track, hash))
 }
 
 /// The way as the ledger names it.

@@ -490,6 +490,7 @@ mod tests {
             album: None,
             track: None,
             duration: None,
+            views: Vec::new(),
         }
     }
 

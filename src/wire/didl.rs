@@ -36,6 +36,8 @@ pub struct Item {
     pub id: String,
     /// The number of the thing that this only refers to.
     pub ref_id: Option<String>,
+    /// The number of the container it lies in; empty when it does not say.
+    pub parent: String,
     /// Its title.
     pub title: String,
     /// Artist, else creator.
@@ -151,6 +153,7 @@ impl Parser {
             "item" => {
                 self.item = Some(Item {
                     id: attribute(tag, "id").unwrap_or_default(),
+                    parent: attribute(tag, "parentID").unwrap_or_default(),
                     ref_id: attribute(tag, "refID").filter(|id| !id.is_empty()),
                     ..Item::default()
                 });

@@ -9,5 +9,6 @@ mod disk;
 mod pull;
 mod purchased;
 mod refused;
+mod servers;
 mod sound;
 mod survive;

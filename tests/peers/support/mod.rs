@@ -7,6 +7,7 @@ pub mod konpo;
 pub mod net;
 pub mod phone;
 pub mod process;
+pub mod servers;
 pub mod shelf;
 
 use std::time::{Duration, Instant};
