@@ -61,6 +61,7 @@ pub async fn fetch(
                 Kind::Unreachable => {
                     debug!(%error, url, here = part.offset(), "a transfer broke off");
                     last = error.to_string();
+                    part.waits(&last);
                 }
                 _ => {
                     part.refuse("source", &error.to_string()).await?;

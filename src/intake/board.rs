@@ -102,7 +102,7 @@ impl Notes {
     /// Notes how many bytes of a file are here.
     pub fn received(&self, id: OfferId, received: ByteCount) {
         if let Some(arrival) = self.desk().under_way.get_mut(&id) {
-            (arrival.received, arrival.at) = (received, UnixTime::now());
+            (arrival.received, arrival.waits, arrival.at) = (received, None, UnixTime::now());
         }
         self.changed.notify_one();
     }

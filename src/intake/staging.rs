@@ -94,6 +94,11 @@ impl Part {
         self.here
     }
 
+    /// Shows why it does not go on now.
+    pub fn waits(&self, why: &str) {
+        self.held.inner.notes.waits(self.row.id, Some(why.to_owned()));
+    }
+
     /// Returns the entity tag or date of the bytes that are here, for If-Range.
     pub fn etag(&self) -> Option<&str> {
         self.row.etag.as_deref()

@@ -6,6 +6,7 @@ mod support;
 mod daemon;
 mod discovery;
 mod disk;
+mod hostile;
 mod pull;
 mod purchased;
 mod refused;

@@ -3,6 +3,7 @@
 pub mod api;
 pub mod dac;
 pub mod fixtures;
+pub mod hostile;
 pub mod konpo;
 pub mod net;
 pub mod phone;
