@@ -3,6 +3,7 @@
 
 mod support;
 
+mod cut;
 mod daemon;
 mod discovery;
 mod disk;

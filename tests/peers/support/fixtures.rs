@@ -1,6 +1,7 @@
 //! Music made on the spot from noise: every file has a payload of its own; names and buyers are made up.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,6 +70,22 @@ impl Signal {
         let bits = self.bits.to_string();
         self.encode(path, &["-c:a", "flac", "-sample_fmt", format, "-bits_per_raw_sample", &bits], tags);
     }
+}
+
+/// Writes a WAV file of noise, 16-bit stereo, of so many bytes and some.
+pub fn long_wav(path: &Path, bytes: u64) {
+    let mut head = noise(1, 44_100, 16, 1).wav();
+    head.truncate(44);
+    let data = u32::try_from(bytes / 8 * 8).expect("below 4 GB");
+    head[4..8].copy_from_slice(&(data + 36).to_le_bytes());
+    head[40..44].copy_from_slice(&data.to_le_bytes());
+    let mut file = std::io::BufWriter::new(fs::File::create(path).expect("a file"));
+    let mut random = Random(bytes | 1);
+    file.write_all(&head).expect("written");
+    for _ in 0..data / 8 {
+        file.write_all(&random.next().to_le_bytes()).expect("written");
+    }
+    file.flush().expect("written");
 }
 
 /// A small generator: xorshift64*, enough for noise and for moments to kill at.
