@@ -46,7 +46,10 @@ pub async fn fetch(
         }
         match once(client, url, allow, &mut part).await {
             Ok(Got::All) => match part.finish().await {
-                Ok(()) => return Ok(Fetched::Whole),
+                Ok(()) => {
+                    debug!(url, "a transfer is whole");
+                    return Ok(Fetched::Whole);
+                }
                 Err(error) if error.kind() == Kind::Unreachable => {
                     return Ok(Fetched::Later(error.to_string(), None));
                 }
@@ -70,6 +73,7 @@ pub async fn fetch(
             },
         }
     }
+    part.flush().await?;
     Ok(Fetched::Later(last, Some(Box::new(part))))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::beam::Policy;
 use crate::beam::choose::{Short, choose, count};
@@ -425,6 +425,7 @@ impl Visit {
     /// Takes one file. That one does not come keeps nobody from the next, unless the neighbour has left.
     async fn pull_one(&mut self, item: RemoteItem) -> Result<()> {
         let (url, id, size) = (item.url.clone(), item.object_id.clone(), item.size);
+        debug!(url, "a transfer begins");
         let part = match self.tools.intake.pull_item(&self.shown, item).await {
             Ok(part) => part,
             Err(error) if error.kind() == Kind::Busy => return Ok(()),

@@ -2,6 +2,7 @@
 //! Everything is in the journal before it happens, so a power cut costs at most the bytes of one file. Knows no protocol:
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
+mod append;
 mod board;
 mod disk;
 pub mod glance;

@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
+use crate::intake::append::Append;
 use crate::intake::inbox::{self, Taken};
 use crate::intake::stages::{AtStart, Found, at_start};
 use crate::intake::{Inner, board};
@@ -25,9 +24,9 @@ use crate::units::{ByteCount, UnixTime};
 /// The way in of one file's bytes. Dropped, it leaves what is here for the next time.
 #[derive(Debug)]
 pub struct Part {
-    held: Held,
+    held: Arc<Held>,
     row: JournalRow,
-    file: File,
+    file: Append<Held>,
     path: PathBuf,
     here: u64,
     /// Bytes in all as the transfer announced them; what the listing says is only a hint.
@@ -75,12 +74,13 @@ impl Part {
     }
 
     async fn open(inner: Arc<Inner>, row: JournalRow) -> Result<Part> {
-        let held = Held::new(inner.clone(), row.id)?;
+        let held = Arc::new(Held::new(inner.clone(), row.id)?);
         let folder = staging_dir(&inner.library).await?;
         let path = folder.join(row.part.as_deref().unwrap_or_default());
-        let failed = |error| Error::io("open a part file", error);
-        let file = File::options().append(true).create(true).open(&path).await.map_err(failed)?;
-        let here = file.metadata().await.map_err(failed)?.len();
+        let (at, guard) = (path.clone(), held.clone());
+        let opened =
+            blocking(move || Append::open(&at, guard).map_err(|error| Error::io("open a part file", error)));
+        let (file, here) = opened.await?;
         Ok(Part { held, row, file, path, here, announced: None, room: here })
     }
 
@@ -108,7 +108,8 @@ impl Part {
     ///
     /// # Errors
     /// Those of the disk.
-    pub async fn tail(&self, count: usize) -> Result<Vec<u8>> {
+    pub async fn tail(&mut self, count: usize) -> Result<Vec<u8>> {
+        self.flush().await?;
         let (path, from) = (self.path.clone(), self.here.saturating_sub(count as u64));
         let length = (self.here - from) as usize;
         blocking(move || {
@@ -126,7 +127,7 @@ impl Part {
     /// # Errors
     /// Those of the disk and the database.
     pub async fn restart(&mut self) -> Result<()> {
-        self.file.set_len(0).await.map_err(|error| Error::io("empty a part file", error))?;
+        self.file.empty().await.map_err(|error| Error::io("empty a part file", error))?;
         (self.here, self.room, self.announced) = (0, 0, None);
         self.row.etag = None;
         let inner = self.held.inner.clone();
@@ -164,7 +165,7 @@ impl Part {
     /// `Full`, `Offline`, `Damaged` when more comes than was announced, and those of the disk.
     ///
     /// # Cancel
-    /// A dropped future may leave some of the bytes written, but counted by nobody: drop the part as well, and open it again.
+    /// A dropped future may leave the bytes taken, but counted by nobody: drop the part as well, and open it again.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let end = self.here + bytes.len() as u64;
         if self.announced.is_some_and(|size| end > size) {
@@ -177,17 +178,23 @@ impl Part {
             room_for(&self.held.inner.library, ByteCount(ROOM_STEP)).await?;
             self.room = end + ROOM_STEP;
         }
-        // Flushed, so that nothing is in flight when the part is dropped and opened again.
-        let written = match self.file.write_all(&bytes).await {
-            Ok(()) => self.file.flush().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
+        if let Err(error) = self.file.push(&bytes).await {
             return Err(self.failed("write a part file", error).await);
         }
         self.here = end;
         self.held.inner.notes.received(self.row.id, ByteCount(end));
         Ok(())
+    }
+
+    /// Writes down what is here: the transfer does not go on now.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn flush(&mut self) -> Result<()> {
+        match self.file.flush().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.failed("write a part file", error).await),
+        }
     }
 
     /// Ends the transfer: the bytes are made durable and wait for the worker.
@@ -198,9 +205,10 @@ impl Part {
         let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
         if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
             let what = format!("the transfer broke off after {} of {size} bytes", self.here);
+            self.flush().await?;
             return Err(Error::new(Kind::Unreachable, what));
         }
-        if let Err(error) = self.file.sync_all().await {
+        if let Err(error) = self.file.sync().await {
             return Err(self.failed("sync a part file", error).await);
         }
         let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();

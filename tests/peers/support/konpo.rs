@@ -153,6 +153,11 @@ impl Konpo {
         self.folder.path().join(name)
     }
 
+    /// Returns everything it logged since its last start.
+    pub fn said(&self) -> String {
+        self.process.as_ref().map(Process::said).unwrap_or_default()
+    }
+
     /// Returns its process id.
     pub fn id(&self) -> u32 {
         self.process.as_ref().expect("it runs").id()

@@ -111,6 +111,14 @@ impl Host {
         }
     }
 
+    /// Shapes what it sends as a link of this rate does, e.g. `1gbit`: the queue is as deep as a switch's.
+    pub fn shape(&self, rate: &str) {
+        let mut command = Command::new("tc");
+        command.args(["-n", &self.namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf"]);
+        command.args(["rate", rate, "burst", "256k", "latency", "20ms"]);
+        run(command);
+    }
+
     /// Limits what it sends, e.g. `20mbit`.
     pub fn limit(&self, rate: &str) {
         let mut command = Command::new("tc");
