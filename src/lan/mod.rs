@@ -2,9 +2,11 @@
 //! Knows nothing of music.
 
 mod avahi;
+mod changes;
 pub mod heard;
 pub mod interfaces;
 mod mdns;
+mod sockets;
 mod ssdp;
 
 use std::net::Ipv4Addr;
