@@ -5,6 +5,7 @@ mod support;
 
 mod daemon;
 mod discovery;
+mod interfaces;
 mod pull;
 mod purchased;
 mod refused;

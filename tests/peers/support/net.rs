@@ -71,6 +71,28 @@ impl Lan {
         host
     }
 
+    /// Plugs another card of `host` into this LAN. It is down and has no address yet.
+    pub fn plug(&self, host: &Host, card: &str) {
+        let number = self.hosts.fetch_add(1, Ordering::Relaxed) + 1;
+        let (bridge, port) = (self.bridge(), format!("port{number}"));
+        ip(&[
+            "-n",
+            &bridge,
+            "link",
+            "add",
+            "name",
+            &port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            card,
+            "netns",
+            &host.namespace,
+        ]);
+        ip(&["-n", &bridge, "link", "set", &port, "master", "br0", "up"]);
+    }
+
     fn bridge(&self) -> String {
         format!("{}lan", self.prefix)
     }
@@ -109,6 +131,27 @@ impl Host {
         if state == "up" {
             ip(&["-n", &self.namespace, "route", "replace", "224.0.0.0/4", "dev", "eth0"]);
         }
+    }
+
+    /// Gives its first card another address.
+    pub fn moved_to(mut self, address: Ipv4Addr) -> Host {
+        self.address = address;
+        self.unplug("eth0");
+        self.replug("eth0", address);
+        ip(&["-n", &self.namespace, "route", "replace", "224.0.0.0/4", "dev", "eth0"]);
+        self
+    }
+
+    /// Pulls the cable of a card, and with it its address.
+    pub fn unplug(&self, card: &str) {
+        ip(&["-n", &self.namespace, "link", "set", card, "down"]);
+        ip(&["-n", &self.namespace, "addr", "flush", "dev", card]);
+    }
+
+    /// Plugs a card in; it is given this address.
+    pub fn replug(&self, card: &str, address: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "link", "set", card, "up"]);
+        ip(&["-n", &self.namespace, "addr", "add", &format!("{address}/24"), "dev", card]);
     }
 
     /// Limits what it sends, e.g. `20mbit`.
