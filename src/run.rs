@@ -177,15 +177,19 @@ fn control_socket(path: &Path) -> Result<UnixListener> {
 
 /// Keeps the names under which the page may be asked for in step with the addresses of the box.
 async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
-    let mut interfaces = lan.interfaces();
+    let (mut interfaces, mut labels) = (lan.interfaces(), lan.labels());
     loop {
         let addresses =
             interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
         hosts.set_addresses(addresses);
-        hosts.set_labels(vec![lan.host_label()]);
-        tokio::select! {
+        hosts.set_labels(labels.borrow_and_update().clone());
+        let changed = tokio::select! {
             () = stop.cancelled() => return,
-            changed = interfaces.changed() => if changed.is_err() { return },
+            changed = interfaces.changed() => changed,
+            changed = labels.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
         }
     }
 }
