@@ -6,6 +6,7 @@ mod support;
 mod daemon;
 mod discovery;
 mod interfaces;
+mod names;
 mod pull;
 mod purchased;
 mod refused;
