@@ -7,6 +7,7 @@ mod daemon;
 mod discovery;
 mod interfaces;
 mod names;
+mod ports;
 mod pull;
 mod purchased;
 mod refused;

@@ -133,6 +133,13 @@ impl Host {
         }
     }
 
+    /// Pulls its cable and plugs it in again, quicker than anybody looks.
+    pub fn blink(&self) {
+        let mut command = self.command("sh");
+        command.args(["-c", "ip link set eth0 down && ip link set eth0 up"]);
+        run(command);
+    }
+
     /// Gives its first card another address.
     pub fn moved_to(mut self, address: Ipv4Addr) -> Host {
         self.address = address;
@@ -152,6 +159,29 @@ impl Host {
     pub fn replug(&self, card: &str, address: Ipv4Addr) {
         ip(&["-n", &self.namespace, "link", "set", card, "up"]);
         ip(&["-n", &self.namespace, "addr", "add", &format!("{address}/24"), "dev", card]);
+    }
+
+    /// Passes on what is meant for others.
+    pub fn forward(&self) {
+        let mut command = self.command("sysctl");
+        command.args(["-qw", "net.ipv4.ip_forward=1"]);
+        run(command);
+    }
+
+    /// Sends what is not for its own network to `router`.
+    pub fn route_by(&self, router: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "route", "replace", "default", "via", &router.to_string()]);
+    }
+
+    /// Sends what is for `other` to nobody.
+    pub fn mistakes(&self, other: Ipv4Addr) {
+        let wrong = ["lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "permanent"];
+        ip(&[&["-n", &self.namespace, "neigh", "replace", &other.to_string()], &wrong[..]].concat());
+    }
+
+    /// Ends that.
+    pub fn remembers(&self, other: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "neigh", "del", &other.to_string(), "dev", "eth0"]);
     }
 
     /// Limits what it sends, e.g. `20mbit`.
