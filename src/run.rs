@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::beam::{Beam, BeamConfig};
+use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
 use crate::config::{Knob, Pull, Take};
 use crate::error::{Error, Kind, Result};
@@ -79,13 +79,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
     };
     let lan = Lan::start(lan, sources.clone()).await?;
-    let pull = match config.intake.pull {
-        Pull::Always => crate::beam::Policy::Always,
-        Pull::Ask => crate::beam::Policy::Ask,
-        Pull::Never => crate::beam::Policy::Never,
-    };
-    let beam =
-        Beam::start(BeamConfig { pull, take }, lan.clone(), Client::new(), intake.clone(), sources).await?;
+    let pulling = BeamConfig { pull: policy(config.intake.pull), take };
+    let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
@@ -124,6 +119,14 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let _removed_or_gone = std::fs::remove_file(&socket);
     info!("stopped");
     Ok(())
+}
+
+fn policy(pull: Pull) -> Policy {
+    match pull {
+        Pull::Always => Policy::Always,
+        Pull::Ask => Policy::Ask,
+        Pull::Never => Policy::Never,
+    }
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -146,7 +146,7 @@ impl Publisher {
             return self.withdraw().await;
         }
         let there = match &self.avahi {
-            Some(avahi) => avahi.is_there().await,
+            Some(avahi) => soon(avahi.is_there()).await.unwrap_or(false),
             None => false,
         };
         if there {
@@ -167,14 +167,19 @@ impl Publisher {
         self.by = By::Nobody;
         let Some(avahi) = &mut self.avahi else { return };
         while self.number <= MOST_NAMESAKES {
-            match avahi.publish(&self.announcement.namesake(self.number), &self.here).await {
-                Ok(()) => {
+            match soon(avahi.publish(&self.announcement.namesake(self.number), &self.here)).await {
+                Some(Ok(())) => {
                     self.by = By::Avahi;
                     return;
                 }
-                Err(error) if avahi::is_taken(&error) => self.number += 1,
-                Err(error) => {
+                Some(Err(error)) if avahi::is_taken(&error) => self.number += 1,
+                Some(Err(error)) => {
                     warn!(%error, "Avahi does not publish our name");
+                    return;
+                }
+                None => {
+                    warn!("Avahi does not answer: the bus is left, so that it drops what it has of us");
+                    self.avahi = None;
                     return;
                 }
             }
@@ -209,7 +214,8 @@ impl Publisher {
             By::Nobody => {}
             By::Avahi => {
                 if let Some(avahi) = &mut self.avahi {
-                    avahi.withdraw().await;
+                    // One that does not answer drops it when we leave the bus.
+                    let _silent = soon(avahi.withdraw()).await;
                 }
             }
             By::Responder(full) => {
@@ -268,6 +274,11 @@ impl Publisher {
     }
 }
 
+/// Waits for a daemon that may hang; `None` when it does.
+async fn soon<T>(call: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(ANSWERS_WITHIN, call).await.ok()
+}
+
 /// Returns the label of `label.local.`; `None` for other names.
 fn host_label(name: &str) -> Option<&str> {
     let label = name.trim_end_matches('.').strip_suffix(".local")?;
@@ -282,6 +293,8 @@ const LONGEST_LABEL: usize = 60;
 const MOST_NAMESAKES: u32 = 9;
 /// The first label and as many later ones are answered to.
 const MOST_LABELS: usize = 10;
+/// A daemon on this machine; less than konpo may take to stop.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
