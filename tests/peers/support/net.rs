@@ -155,6 +155,18 @@ impl Host {
         ip(&["-n", &self.namespace, "addr", "flush", "dev", card]);
     }
 
+    /// Takes a card out.
+    pub fn take_out(&self, card: &str) {
+        ip(&["-n", &self.namespace, "link", "del", card]);
+    }
+
+    /// Returns which multicast groups a card listens to, as `ip maddr` prints them.
+    pub fn groups(&self, card: &str) -> String {
+        let mut command = Command::new("ip");
+        command.args(["-n", &self.namespace, "maddr", "show", "dev", card]);
+        String::from_utf8_lossy(&run(command)).into_owned()
+    }
+
     /// Plugs a card in; it is given this address.
     pub fn replug(&self, card: &str, address: Ipv4Addr) {
         ip(&["-n", &self.namespace, "link", "set", card, "up"]);
