@@ -122,6 +122,18 @@ pub fn neighbour(neighbour: &Value) -> String {
     )
 }
 
+/// Returns a konpo that was heard by its name as a line.
+pub fn named(konpo: &Value) -> String {
+    let addresses: Vec<&str> = konpo["addresses"].as_array().into_iter().flatten().map(text).collect();
+    format!(
+        "{}  {}  konpo {}, {}",
+        text(&konpo["name"]),
+        text(&konpo["url"]),
+        text(&konpo["version"]),
+        addresses.join(" ")
+    )
+}
+
 fn arrival(arrival: &Value) -> String {
     let verdict = &arrival["verdict"];
     let end = match verdict["verdict"].as_str() {

@@ -6,23 +6,25 @@ use std::path::Path;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::beam::{Beam, BeamConfig};
+use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
 use crate::config::{Knob, Pull, Take};
 use crate::error::{Error, Kind, Result};
 use crate::hifi::{Hifi, HifiConfig, Parts, Running};
 use crate::http::client::Client;
 use crate::http::hosts::Hosts;
+use crate::http::port::{self, Listening};
 use crate::http::server;
 use crate::identity::Identity;
 use crate::intake::{Intake, IntakeConfig};
 use crate::lan::{Lan, LanConfig};
 use crate::library::{Library, LibraryConfig};
+use crate::offer::Right;
 use crate::player::{self, Player, PlayerConfig};
 use crate::signal::Device;
 use crate::units::Gain;
@@ -42,12 +44,11 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let shelf = LibraryConfig { music, data: data.clone() };
     let library = blocking(move || Library::open(shelf)).await?;
     let mut identity = Identity::open(&data)?;
-    let listener = listen(config.http.port, identity.http_port).await?;
-    let port = port_of(&listener)?;
-    if config.http.port.is_none() && identity.http_port != Some(port) {
-        identity.http_port = Some(port);
-        identity.save(&data)?;
-    }
+    let opened = tokio::select! {
+        opened = open_port(config.http.port, &mut identity, &data) => opened?,
+        () = stop.cancelled() => return blocking(move || library.close()).await,
+    };
+    let Listening { listener, port, moved } = opened;
 
     let fixed = config.output.volume == Knob::Fixed;
     let silent = config.output.device == "silent";
@@ -78,13 +79,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
     };
     let lan = Lan::start(lan, sources.clone()).await?;
-    let pull = match config.intake.pull {
-        Pull::Always => crate::beam::Policy::Always,
-        Pull::Ask => crate::beam::Policy::Ask,
-        Pull::Never => crate::beam::Policy::Never,
-    };
-    let beam =
-        Beam::start(BeamConfig { pull, take }, lan.clone(), Client::new(), intake.clone(), sources).await?;
+    let pulling = BeamConfig { pull: policy(config.intake.pull), take };
+    let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
@@ -96,6 +92,9 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
     ];
 
+    if let Some(words) = moved {
+        hifi.say(words, Right::Room).await;
+    }
     let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
     announce(&format!("http://{address}:{port}/"));
     notify(&[NotifyState::Ready]);
@@ -122,6 +121,14 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
+fn policy(pull: Pull) -> Policy {
+    match pull {
+        Pull::Always => Policy::Always,
+        Pull::Ask => Policy::Ask,
+        Pull::Never => Policy::Never,
+    }
+}
+
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::with(Kind::Internal, "work on the shelf", error))?
@@ -135,31 +142,14 @@ async fn join(what: &str, tasks: &mut Vec<JoinHandle<()>>) {
     }
 }
 
-/// An explicit port never moves; else the one that worked, then 8200 to 8209.
-async fn listen(explicit: Option<u16>, remembered: Option<u16>) -> Result<TcpListener> {
-    let bind = |port: u16| TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, port));
-    if let Some(port) = explicit {
-        return bind(port).await.map_err(|error| Error::io(format!("listen on port {port}"), error));
+/// Opens the port of the page and remembers it, unless it was said.
+async fn open_port(explicit: Option<u16>, identity: &mut Identity, data: &Path) -> Result<Listening> {
+    let opened = port::listen(explicit, identity.http_port).await?;
+    if explicit.is_none() && identity.http_port != Some(opened.port) {
+        identity.http_port = Some(opened.port);
+        identity.save(data)?;
     }
-    let mut last = None;
-    for port in remembered.into_iter().chain(USUAL_PORTS) {
-        match bind(port).await {
-            Ok(listener) => {
-                if remembered.is_some_and(|remembered| remembered != port) {
-                    warn!(port, "the port of last time is taken: apps find the page here now");
-                }
-                return Ok(listener);
-            }
-            Err(error) => last = Some((port, error)),
-        }
-    }
-    let (port, error) = last.unwrap_or((8200, std::io::ErrorKind::AddrInUse.into()));
-    Err(Error::io(format!("listen on ports 8200 to {port}"), error))
-}
-
-fn port_of(listener: &TcpListener) -> Result<u16> {
-    let address = listener.local_addr();
-    Ok(address.map_err(|error| Error::io("read the port that was opened", error))?.port())
+    Ok(opened)
 }
 
 /// Opens the control socket. The lock on the shelf is held, so a socket that is there is left from a crash.
@@ -177,15 +167,19 @@ fn control_socket(path: &Path) -> Result<UnixListener> {
 
 /// Keeps the names under which the page may be asked for in step with the addresses of the box.
 async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
-    let mut interfaces = lan.interfaces();
+    let (mut interfaces, mut labels) = (lan.interfaces(), lan.labels());
     loop {
         let addresses =
             interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
         hosts.set_addresses(addresses);
-        hosts.set_labels(vec![lan.host_label()]);
-        tokio::select! {
+        hosts.set_labels(labels.borrow_and_update().clone());
+        let changed = tokio::select! {
             () = stop.cancelled() => return,
-            changed = interfaces.changed() => if changed.is_err() { return },
+            changed = interfaces.changed() => changed,
+            changed = labels.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
         }
     }
 }
@@ -207,7 +201,5 @@ fn notify(state: &[NotifyState]) {
     }
 }
 
-/// The ports tried when none is set (design, `[http]`).
-const USUAL_PORTS: std::ops::RangeInclusive<u16> = 8200..=8209;
 /// SIGTERM and SIGINT finish within 2 s.
 const STOPS_WITHIN: Duration = Duration::from_millis(1700);

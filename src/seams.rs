@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::beam;
 use crate::cli::Settled;
 use crate::error::{Error, Kind, Result};
+use crate::lan::mdns::Name;
 use crate::lan::{Lan, LanConfig};
 use crate::library::LibraryConfig;
 use crate::library::check::{self, Repair};
@@ -113,7 +114,7 @@ pub fn outputs(as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Lists who is on the network, without a daemon.
+/// Lists who is on the network, without a daemon: media servers, then konpos that announce their page by name.
 ///
 /// # Errors
 /// Those of the sockets.
@@ -127,6 +128,7 @@ pub async fn neighbours(
     let config = LanConfig { interfaces, http_port: 0, name: "konpo".into(), own_udns: Vec::new() };
     let lan = Lan::listen(config, stop.clone()).await?;
     let found = beam::read_neighbours(&lan, &addresses, listen).await;
+    let named = lan.names().borrow().clone();
     stop.cancel();
     lan.stopped().await;
     for neighbour in found {
@@ -136,7 +138,24 @@ pub async fn neighbours(
             println!("{}", crate::ctl_text::neighbour(&json!(neighbour)));
         }
     }
+    if !named.is_empty() && !as_json {
+        println!("also heard by name:");
+    }
+    for name in named.iter() {
+        let konpo = named_konpo(name);
+        println!("{}", if as_json { konpo.to_string() } else { crate::ctl_text::named(&konpo) });
+    }
     Ok(())
+}
+
+fn named_konpo(name: &Name) -> Value {
+    json!({
+        "kind": "konpo",
+        "name": name.instance,
+        "url": format!("http://{}:{}/", name.host, name.port),
+        "addresses": name.addresses,
+        "version": name.version,
+    })
 }
 
 /// What `konpo check` does.

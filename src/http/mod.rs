@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod hosts;
+pub mod port;
 pub mod problem;
 pub mod range;
 pub mod server;

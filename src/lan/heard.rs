@@ -49,7 +49,10 @@ pub struct Table {
 
 #[derive(Debug)]
 struct Entry {
+    /// What is shown: one of the ways, the same one while it holds.
     heard: Heard,
+    /// Every way on which it was heard, by our address; at most [`MOST_WAYS`].
+    ways: Vec<Known>,
     failures: u8,
     /// Two connections failed: not shown until it speaks again.
     hidden: bool,
@@ -65,7 +68,10 @@ impl Table {
     pub fn take(&mut self, message: Message, way: Way, now: Instant) -> bool {
         match message {
             Message::Here(here) => self.here(here, way, now),
-            Message::Gone { udn } => self.known.remove(&udn).is_some_and(|entry| !entry.hidden),
+            // It may still be there on another network of ours, where it has another address.
+            Message::Gone { udn } => self.keep(|heard, known| {
+                heard.udn != udn || (known.local != way.local && known.from.ip() != way.from.ip())
+            }),
             Message::Search { .. } => false,
         }
     }
@@ -78,45 +84,44 @@ impl Table {
         let is_server =
             [":device:MediaServer:", ":service:ContentDirectory:"].iter().any(|k| here.kind.contains(k));
         if let Some(entry) = self.known.get_mut(&here.udn) {
-            entry.heard.expires = expires.max(entry.heard.expires);
-            // The other messages of a set say nothing new of the place.
-            if !is_server {
-                return false;
-            }
-            let was = (entry.hidden, entry.heard.location.clone(), entry.heard.boot_id);
-            (entry.failures, entry.hidden) = (0, false);
-            entry.heard.location = here.location;
-            entry.heard.boot_id = here.boot_id;
-            entry.heard.server = here.server;
-            (entry.heard.from, entry.heard.interface, entry.heard.local) =
-                (way.from, way.interface, way.local);
-            return was != (false, entry.heard.location.clone(), entry.heard.boot_id);
+            return entry.heard_again(here, way, expires, is_server);
         }
         if !is_server || self.known.len() >= MOST_DEVICES {
             return false;
         }
         let heard = Heard {
             udn: here.udn.clone(),
-            location: here.location,
+            location: here.location.clone(),
             server: here.server,
             from: way.from,
-            interface: way.interface,
+            interface: way.interface.clone(),
             local: way.local,
             expires,
             first: now,
             boot_id: here.boot_id,
         };
-        self.known.insert(here.udn, Entry { heard, failures: 0, hidden: false });
+        let ways = vec![Known::new(here.location, way, expires)];
+        self.known.insert(here.udn, Entry { heard, ways, failures: 0, hidden: false });
         true
     }
 
-    /// Notes that a device did not answer. The second time in a row it is hidden; returns whether that happened now.
+    /// Notes that a device did not answer. The second time in a row it is looked for on the next way, and without one
+    /// it is hidden; returns whether that happened now.
     pub fn failed(&mut self, udn: &str) -> bool {
         let Some(entry) = self.known.get_mut(udn) else { return false };
         entry.failures = entry.failures.saturating_add(1);
-        let hides = entry.failures >= FAILURES && !entry.hidden;
-        entry.hidden |= hides;
-        hides
+        if entry.failures < FAILURES || entry.hidden {
+            return false;
+        }
+        if entry.ways.len() > 1 {
+            let local = entry.heard.local;
+            entry.ways.retain(|known| known.local != local);
+            entry.failures = 0;
+            entry.choose();
+        } else {
+            entry.hidden = true;
+        }
+        true
     }
 
     /// Notes that a device answered.
@@ -128,27 +133,33 @@ impl Table {
 
     /// Forgets whose time is over. Returns whether what is shown changed.
     pub fn expire(&mut self, now: Instant) -> bool {
-        self.forget(|heard| heard.expires > now)
+        self.keep(|_, known| known.expires > now)
     }
 
-    /// Forgets who was heard on an address we no longer have. Returns whether what is shown changed.
+    /// Forgets who was heard only on an address we no longer have. Returns whether what is shown changed.
     pub fn left(&mut self, local: Ipv4Addr) -> bool {
-        self.forget(|heard| heard.local != local)
+        self.keep(|_, known| known.local != local)
     }
 
-    fn forget(&mut self, keep: impl Fn(&Heard) -> bool) -> bool {
+    /// Keeps these ways, and the devices that have one left.
+    fn keep(&mut self, keep: impl Fn(&Heard, &Known) -> bool) -> bool {
         let mut changed = false;
         self.known.retain(|_, entry| {
-            let keep = keep(&entry.heard);
-            changed |= !keep && !entry.hidden;
-            keep
+            entry.ways.retain(|known| keep(&entry.heard, known));
+            changed |= entry.choose() && !entry.hidden;
+            !entry.ways.is_empty()
         });
         changed
     }
 
+    /// Returns whether somebody is heard from this address.
+    pub fn is_heard_from(&self, address: Ipv4Addr) -> bool {
+        self.known.values().any(|entry| entry.ways.iter().any(|known| known.from.ip() == address))
+    }
+
     /// Returns when the next one is forgotten.
     pub fn next_expiry(&self) -> Option<Instant> {
-        self.known.values().map(|entry| entry.heard.expires).min()
+        self.known.values().flat_map(|entry| &entry.ways).map(|known| known.expires).min()
     }
 
     /// Returns who is shown, the longest known first.
@@ -160,8 +171,61 @@ impl Table {
     }
 }
 
+/// One way to a device.
+#[derive(Debug)]
+struct Known {
+    location: String,
+    from: SocketAddr,
+    interface: String,
+    local: Ipv4Addr,
+    expires: Instant,
+}
+
+impl Known {
+    fn new(location: String, Way { from, interface, local }: Way, expires: Instant) -> Known {
+        Known { location, from, interface, local, expires }
+    }
+}
+
+impl Entry {
+    fn heard_again(&mut self, here: Here, way: Way, expires: Instant, is_server: bool) -> bool {
+        let known = self.ways.iter_mut().find(|known| known.local == way.local);
+        if let Some(known) = known {
+            known.expires = expires.max(known.expires);
+        }
+        // The other messages of a set say nothing new of the place.
+        if !is_server {
+            return false;
+        }
+        let expires = self.ways.iter().find(|k| k.local == way.local).map_or(expires, |k| k.expires);
+        self.ways.retain(|known| known.local != way.local);
+        if self.ways.len() < MOST_WAYS {
+            self.ways.push(Known::new(here.location, way, expires));
+        }
+        let was = (self.hidden, self.heard.boot_id);
+        (self.failures, self.hidden) = (0, false);
+        self.heard.boot_id = here.boot_id;
+        self.heard.server = here.server;
+        self.choose() | (was != (false, self.heard.boot_id))
+    }
+
+    /// Shows the way that was shown, else the one that was heard last: a device in two networks of ours has a location in
+    /// each and must not seem to move with every message. Returns whether another place is shown.
+    fn choose(&mut self) -> bool {
+        let same = self.ways.iter().find(|known| known.local == self.heard.local);
+        let Some(known) = same.or(self.ways.last()) else { return true };
+        let moved = (&self.heard.location, self.heard.local) != (&known.location, known.local);
+        self.heard.location.clone_from(&known.location);
+        self.heard.interface.clone_from(&known.interface);
+        (self.heard.from, self.heard.local, self.heard.expires) = (known.from, known.local, known.expires);
+        moved
+    }
+}
+
 /// After so many failed connections in a row a device is hidden (reference upnp 8.1).
 const FAILURES: u8 = 2;
+/// A device is heard on as many networks as we are on.
+const MOST_WAYS: usize = 8;
 /// More devices than a house has are an attack.
 const MOST_DEVICES: usize = 500;
 
@@ -242,6 +306,56 @@ mod tests {
         assert!(table.take(Message::Gone { udn: "a".into() }, way(), now));
         assert!(table.left(Ipv4Addr::new(10, 77, 0, 1)));
         assert!(table.shown().is_empty());
+    }
+
+    fn by(nic: u8, host: u8) -> Way {
+        let from = SocketAddr::from(([10, 77, nic, host], 1900));
+        Way { from, interface: format!("eth{nic}"), local: Ipv4Addr::new(10, 77, nic, 1) }
+    }
+
+    #[test]
+    fn a_device_in_two_networks_stays_when_one_goes() {
+        let mut table = Table::new(Vec::new());
+        let now = Instant::now();
+        assert!(table.take(here("a", SERVER, "http://one/"), by(1, 5), now));
+        for _ in 0..3 {
+            assert!(!table.take(here("a", SERVER, "http://two/"), by(2, 5), now), "it did not move");
+            assert!(!table.take(here("a", SERVER, "http://one/"), by(1, 5), now));
+        }
+        assert_eq!(table.shown()[0].location, "http://one/");
+        assert!(table.left(Ipv4Addr::new(10, 77, 1, 1)), "it is to be asked elsewhere now");
+        let shown = table.shown();
+        assert_eq!((shown[0].location.as_str(), shown[0].interface.as_str()), ("http://two/", "eth2"));
+        assert!(!table.left(Ipv4Addr::new(10, 77, 1, 1)));
+        assert!(table.left(Ipv4Addr::new(10, 77, 2, 1)) && table.shown().is_empty());
+    }
+
+    #[test]
+    fn a_farewell_in_one_network_leaves_the_other() {
+        let mut table = Table::new(Vec::new());
+        let now = Instant::now();
+        table.take(here("a", SERVER, "http://one/"), by(1, 5), now);
+        table.take(here("a", SERVER, "http://two/"), by(2, 5), now);
+        assert!(table.take(Message::Gone { udn: "a".into() }, by(1, 5), now));
+        assert_eq!(table.shown()[0].location, "http://two/");
+        // Two of our interfaces in one network: the farewell is heard once.
+        table.take(
+            here("a", SERVER, "http://two/"),
+            Way { local: Ipv4Addr::new(10, 77, 2, 2), ..by(2, 5) },
+            now,
+        );
+        assert!(table.take(Message::Gone { udn: "a".into() }, by(2, 5), now) && table.shown().is_empty());
+    }
+
+    #[test]
+    fn a_way_that_fails_twice_gives_way_to_the_next() {
+        let mut table = Table::new(Vec::new());
+        let now = Instant::now();
+        table.take(here("a", SERVER, "http://one/"), by(1, 5), now);
+        table.take(here("a", SERVER, "http://two/"), by(2, 5), now);
+        assert!(!table.failed("a") && table.failed("a"));
+        assert_eq!(table.shown()[0].location, "http://two/");
+        assert!(!table.failed("a") && table.failed("a") && table.shown().is_empty());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The interfaces we live on: up, multicast, IPv4, and neither loopback nor made by containers, unless listed by name.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use nix::ifaddrs::getifaddrs;
@@ -26,6 +27,26 @@ impl Interface {
         let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0);
         u32::from(self.address) & mask == u32::from(address) & mask
     }
+}
+
+/// What changed between two lists of interfaces, by number and address.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Those that are not there any more; to be left before the new ones are joined.
+    pub gone: Vec<Interface>,
+    /// Those that are new.
+    pub new: Vec<Interface>,
+}
+
+/// Returns what changed. A link that was `down` meanwhile lost its groups in the switch: it is gone and new.
+pub fn difference(before: &[Interface], now: &[Interface], down: &BTreeSet<u32>) -> Difference {
+    let stayed = |interface: &Interface, in_other: &[Interface]| {
+        in_other.contains(interface) && !down.contains(&interface.index)
+    };
+    let missing = |from: &[Interface], in_other: &[Interface]| {
+        from.iter().filter(|interface| !stayed(interface, in_other)).cloned().collect()
+    };
+    Difference { gone: missing(before, now), new: missing(now, before) }
 }
 
 /// Returns the interfaces to use now, by name and address. `only` lists names; empty: every usable one.
@@ -85,5 +106,26 @@ mod tests {
         assert!(here.reaches(Ipv4Addr::new(10, 77, 0, 200)) && !here.reaches(Ipv4Addr::new(10, 77, 1, 1)));
         let all = Interface { prefix: 0, ..here };
         assert!(all.reaches(Ipv4Addr::new(8, 8, 8, 8)));
+    }
+
+    #[test]
+    fn a_replugged_cable_is_gone_and_new() {
+        let nic = |index, last| Interface {
+            name: format!("eth{index}"),
+            index,
+            address: Ipv4Addr::new(10, 77, index as u8, last),
+            prefix: 24,
+        };
+        let all = [nic(1, 1), nic(2, 1), nic(2, 99)];
+        let pick = |which: &[usize]| which.iter().map(|&i| all[i].clone()).collect::<Vec<_>>();
+        let check = |before: &[usize], now: &[usize], down: &[u32], gone: &[usize], new: &[usize]| {
+            let got = difference(&pick(before), &pick(now), &down.iter().copied().collect());
+            assert_eq!(got, Difference { gone: pick(gone), new: pick(new) });
+        };
+        check(&[], &[0, 1], &[], &[], &[0, 1]);
+        check(&[0, 1], &[0, 1], &[], &[], &[]);
+        check(&[0, 1], &[0], &[2], &[1], &[]);
+        check(&[0, 1], &[0, 2], &[], &[1], &[2]);
+        check(&[0, 1], &[0, 1], &[2], &[1], &[1]);
     }
 }

@@ -2,9 +2,12 @@
 //! Knows nothing of music.
 
 mod avahi;
+mod changes;
 pub mod heard;
 pub mod interfaces;
-mod mdns;
+pub mod mdns;
+mod publish;
+mod sockets;
 mod ssdp;
 
 use std::net::Ipv4Addr;
@@ -18,7 +21,8 @@ use tracing::warn;
 use crate::error::{Error, Kind, Result};
 use crate::lan::heard::Heard;
 use crate::lan::interfaces::Interface;
-use crate::lan::mdns::{Announcement, Name};
+use crate::lan::mdns::Name;
+use crate::lan::publish::Announcement;
 use crate::lan::ssdp::{Ask, Engine};
 
 /// How the network is used.
@@ -40,8 +44,8 @@ pub struct Lan {
     heard: watch::Receiver<Arc<Vec<Heard>>>,
     interfaces: watch::Receiver<Vec<Interface>>,
     names: watch::Receiver<Arc<Vec<Name>>>,
+    labels: watch::Receiver<Vec<String>>,
     asks: mpsc::Sender<Ask>,
-    label: Arc<str>,
     tasks: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
@@ -51,33 +55,43 @@ impl Lan {
     /// # Errors
     /// Those of the sockets.
     pub async fn start(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
-        let announcement = Announcement {
-            instance: config.name.clone(),
-            label: mdns::label_of(&config.name),
-            port: config.http_port,
-        };
-        let (names_in, names) = watch::channel(Arc::default());
-        let mut lan = Lan::listen(config, stop.clone()).await?;
-        let task = tokio::spawn(mdns::run(announcement, lan.interfaces.clone(), names_in, stop));
-        lan.names = names;
-        lan.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        let label = publish::label_of(&config.name);
+        let announcement =
+            Announcement { instance: config.name.clone(), label: label.clone(), port: config.http_port };
+        let mut lan = Lan::open(config, stop.clone())?;
+        let (labels_in, labels) = watch::channel(vec![label]);
+        lan.labels = labels;
+        lan.keep(publish::run(announcement, lan.interfaces.clone(), labels_in, stop));
         Ok(lan)
     }
 
-    /// Listens and searches, without announcing anything.
+    /// Listens and searches, also for the names of other konpos, without announcing anything.
     ///
     /// # Errors
     /// Those of the sockets.
     pub async fn listen(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
+        let mut lan = Lan::open(config, stop.clone())?;
+        let (names_in, names) = watch::channel(Arc::default());
+        lan.names = names;
+        lan.keep(mdns::browse(lan.interfaces.clone(), names_in, stop));
+        Ok(lan)
+    }
+
+    fn open(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
         let (heard_in, heard) = watch::channel(Arc::default());
         let (interfaces_in, interfaces) = watch::channel(interfaces::usable(&config.interfaces)?);
         let (_, names) = watch::channel(Arc::default());
+        let (_, labels) = watch::channel(Vec::new());
         // 64 asks wait; more are refused as busy.
         let (asks, asked) = mpsc::channel(64);
-        let label = mdns::label_of(&config.name).into();
         let engine = Engine::open(config.interfaces, config.own_udns, heard_in, interfaces_in)?;
-        let task = tokio::spawn(engine.run(asked, stop));
-        Ok(Lan { heard, interfaces, names, asks, label, tasks: Arc::new(Mutex::new(vec![task])) })
+        let lan = Lan { heard, interfaces, names, labels, asks, tasks: Arc::default() };
+        lan.keep(engine.run(asked, stop));
+        Ok(lan)
+    }
+
+    fn keep(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(tokio::spawn(work));
     }
 
     /// Waits until every task ended; the stop token must have fallen.
@@ -100,7 +114,7 @@ impl Lan {
         self.interfaces.clone()
     }
 
-    /// Returns the pages that others announce.
+    /// Returns the konpos that announce their page by name; nobody while this box announces itself.
     pub fn names(&self) -> watch::Receiver<Arc<Vec<Name>>> {
         self.names.clone()
     }
@@ -110,9 +124,10 @@ impl Lan {
         self.interfaces.borrow().iter().map(|interface| interface.address).collect()
     }
 
-    /// Returns our own host label.
-    pub fn host_label(&self) -> String {
-        self.label.to_string()
+    /// Returns the host labels under which this box is known: the one made of its name, then those it had to take because
+    /// others have that one.
+    pub fn labels(&self) -> watch::Receiver<Vec<String>> {
+        self.labels.clone()
     }
 
     /// Searches everywhere again.

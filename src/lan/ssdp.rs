@@ -1,12 +1,11 @@
-//! The SSDP sockets: one listener for announcements, one searcher per interface. Runs as one task; each searcher has a
+//! The SSDP engine: one listener for announcements, one searcher per interface. Runs as one task; each searcher has a
 //! reader task of its own, so that one silent interface delays nobody.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,8 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Result};
+use crate::lan::changes::{Change, Changes, Settling};
 use crate::lan::heard::{Heard, Table, Way};
-use crate::lan::interfaces::{Interface, usable};
+use crate::lan::interfaces::{Interface, difference, usable};
+use crate::lan::sockets::{self, GROUP, PORT};
 use crate::wire::ssdp::{parse, search};
 
 /// What the handle asks.
@@ -37,10 +38,18 @@ pub struct Engine {
     table: Table,
     listener: UdpSocket,
     searchers: HashMap<Interface, Searcher>,
+    /// Asks devices beyond our networks; opened with the first of them.
+    routed: Option<Searcher>,
+    /// Which of those were asked: only they may answer.
+    probed: Vec<Ipv4Addr>,
     datagrams: (mpsc::Sender<Datagram>, mpsc::Receiver<Datagram>),
     heard: watch::Sender<Arc<Vec<Heard>>>,
     interfaces: watch::Sender<Vec<Interface>>,
-    started: Instant,
+    settling: Settling,
+    /// When the interfaces are looked at though nothing was noticed.
+    look_at: Instant,
+    /// Since when things are as they are.
+    young_since: Instant,
     searches: Vec<Instant>,
 }
 
@@ -49,7 +58,8 @@ struct Searcher {
     _reader: AbortOnDropHandle<()>,
 }
 
-type Datagram = (Vec<u8>, SocketAddr, Interface);
+/// Its bytes, its sender, and the searcher it came to: `None` is the one beyond our networks.
+type Datagram = (Vec<u8>, SocketAddr, Option<Interface>);
 
 impl Engine {
     /// Opens the listener. `only` lists interfaces by name; empty: every usable one. `own` are our UDNs.
@@ -63,35 +73,43 @@ impl Engine {
         interfaces: watch::Sender<Vec<Interface>>,
     ) -> Result<Engine> {
         let listener =
-            listener().map_err(|error| Error::io("listen for announcements on port 1900", error))?;
-        let started = Instant::now();
+            sockets::listener().map_err(|error| Error::io("listen for announcements on port 1900", error))?;
+        let now = Instant::now();
         Ok(Engine {
             only,
             table: Table::new(own),
             listener,
             searchers: HashMap::new(),
+            routed: None,
+            probed: Vec::new(),
             // Datagrams beyond this are lost, as UDP may lose them; devices repeat themselves.
             datagrams: mpsc::channel(256),
             heard,
             interfaces,
-            started,
+            settling: Settling::default(),
+            look_at: now,
+            young_since: now,
             searches: Vec::new(),
         })
     }
 
     /// Runs until the stop token falls.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
-        self.look_at_interfaces();
-        let mut look = tokio::time::interval(INTERFACES_EVERY);
-        look.reset();
+        let mut changes = Changes::open();
+        if let Err(error) = &changes {
+            warn!(%error, "the kernel does not say when a network comes or goes: it is looked at often");
+        }
         let mut buffer = vec![0; LARGEST];
         loop {
-            let next_search = self.searches.iter().min().copied();
-            let wake = [next_search, self.table.next_expiry()].into_iter().flatten().min();
-            let wake = wake.unwrap_or_else(|| Instant::now() + INTERFACES_EVERY);
+            let soonest = self.searches.iter().min().copied();
+            let times = [soonest, self.table.next_expiry(), self.settling.due(), Some(self.look_at)];
+            let wake = times.into_iter().flatten().min().unwrap_or(self.look_at);
             tokio::select! {
                 () = stop.cancelled() => return,
-                _ = look.tick() => self.look_at_interfaces(),
+                noticed = next_change(&mut changes) => {
+                    let now = Instant::now();
+                    noticed.into_iter().for_each(|change| self.settling.note(change, now));
+                }
                 got = self.listener.recv_from(&mut buffer) => match got {
                     Ok((length, from)) => self.announcement(&buffer[..length], from),
                     Err(error) => {
@@ -100,26 +118,35 @@ impl Engine {
                     }
                 },
                 Some((datagram, from, interface)) = self.datagrams.1.recv() => {
-                    self.take(&datagram, from, &interface);
+                    match interface {
+                        Some(interface) => self.take(&datagram, from, &interface),
+                        None => self.take_from_beyond(&datagram, from),
+                    }
                 }
                 Some(ask) = asks.recv() => self.ask(ask).await,
-                () = tokio::time::sleep_until(wake.into()) => self.tick().await,
+                () = tokio::time::sleep_until(wake.into()) => {
+                    let every = if changes.is_ok() { LOOK_EVERY } else { LOOK_OFTEN };
+                    self.look_if_due(every);
+                    self.tick().await;
+                }
             }
         }
+    }
+
+    fn look_if_due(&mut self, every: Duration) {
+        let now = Instant::now();
+        if self.look_at > now && self.settling.due().is_none_or(|due| due > now) {
+            return;
+        }
+        let down = self.settling.take();
+        let all_joined = self.look_at_interfaces(&down);
+        self.look_at = now + if all_joined { every } else { LOOK_OFTEN };
     }
 
     async fn ask(&mut self, ask: Ask) {
         match ask {
             Ask::Search => self.plan_searches(),
-            Ask::Probe(address) => {
-                let target = SocketAddrV4::new(address, PORT);
-                let text = search(MEDIA_SERVER, &target.to_string(), 1);
-                for (interface, searcher) in &self.searchers {
-                    if interface.reaches(address) {
-                        send(&searcher.socket, &text, target, interface).await;
-                    }
-                }
-            }
+            Ask::Probe(address) => self.probe(address).await,
             Ask::Failed(udn) => {
                 if self.table.failed(&udn) {
                     info!(udn, "it does not answer any more: hidden until it speaks again");
@@ -129,6 +156,41 @@ impl Engine {
             }
             Ask::Answered(udn) => self.table.answered(&udn),
         }
+    }
+
+    /// Asks one address, and everybody while it has not answered: some servers ignore what is sent to them alone
+    /// (minidlna 1.3: tests/peers/interfaces.rs).
+    async fn probe(&mut self, address: Ipv4Addr) {
+        let target = SocketAddrV4::new(address, PORT);
+        let text = search(MEDIA_SERVER, &target.to_string(), 1);
+        let mut reached = false;
+        for (interface, searcher) in &self.searchers {
+            if interface.reaches(address) {
+                reached = true;
+                send(&searcher.socket, &text, target, &interface.name).await;
+            }
+        }
+        if !reached {
+            match self.beyond(address) {
+                Ok(socket) => send(&socket, &text, target, "routed").await,
+                Err(error) => debug!(%error, %address, "a device beyond our networks cannot be asked"),
+            }
+        }
+        if !self.table.is_heard_from(address) {
+            self.plan_searches();
+        }
+    }
+
+    fn beyond(&mut self, address: Ipv4Addr) -> std::io::Result<Arc<UdpSocket>> {
+        if self.routed.is_none() {
+            self.routed = Some(Searcher::start(sockets::routed()?, None, self.datagrams.0.clone()));
+        }
+        if !self.probed.contains(&address) {
+            self.probed.truncate(MOST_PROBED - 1);
+            self.probed.insert(0, address);
+        }
+        let routed = self.routed.as_ref().ok_or(std::io::ErrorKind::NotConnected)?;
+        Ok(routed.socket.clone())
     }
 
     async fn tick(&mut self) {
@@ -142,11 +204,11 @@ impl Engine {
             let target = SocketAddrV4::new(GROUP, PORT);
             let text = search(MEDIA_SERVER, &target.to_string(), MX);
             for (interface, searcher) in &self.searchers {
-                send(&searcher.socket, &text, target, interface).await;
+                send(&searcher.socket, &text, target, &interface.name).await;
             }
         }
         if self.searches.is_empty() {
-            let young = now.duration_since(self.started) < YOUNG;
+            let young = now.duration_since(self.young_since) < YOUNG;
             self.searches.push(now + if young { SEARCH_WHILE_YOUNG } else { SEARCH_EVERY });
         }
     }
@@ -174,76 +236,100 @@ impl Engine {
         }
     }
 
+    fn take_from_beyond(&mut self, datagram: &[u8], from: SocketAddr) {
+        let IpAddr::V4(address) = from.ip() else { return };
+        let Some(message) = parse(datagram).filter(|_| self.probed.contains(&address)) else { return };
+        let Ok(local) = sockets::address_towards(address) else { return };
+        let interface = self.searchers.keys().find(|interface| interface.address == local);
+        let interface = interface.map_or(String::new(), |interface| interface.name.clone());
+        if self.table.take(message, Way { from, interface, local }, Instant::now()) {
+            self.publish();
+        }
+    }
+
     fn publish(&self) {
         self.heard.send_replace(Arc::new(self.table.shown()));
     }
 
-    /// Follows addresses that come and go.
-    fn look_at_interfaces(&mut self) {
+    /// Follows addresses that come and go, and links that were `down` meanwhile. Returns whether all of them are in use:
+    /// one that cannot be used keeps nobody from the others.
+    fn look_at_interfaces(&mut self, down: &BTreeSet<u32>) -> bool {
         let now = match usable(&self.only) {
             Ok(now) => now,
             Err(error) => {
                 warn!(%error, "the interfaces stay as they were");
-                return;
+                return false;
             }
         };
-        let gone: Vec<Interface> = self.searchers.keys().filter(|i| !now.contains(i)).cloned().collect();
-        let mut changed = false;
-        for interface in gone {
+        let before: Vec<Interface> = self.searchers.keys().cloned().collect();
+        let difference = difference(&before, &now, down);
+        for interface in &difference.gone {
+            self.searchers.remove(interface);
+            if self.searchers.keys().all(|other| other.index != interface.index) {
+                sockets::leave(&self.listener, interface);
+            }
+            // Whoever was there before a link dropped for a moment will be there after it.
+            if difference.new.contains(interface) {
+                continue;
+            }
             info!(interface = interface.name, address = %interface.address, "the network is gone");
-            self.searchers.remove(&interface);
-            self.leave(&interface);
-            changed = true;
             if self.table.left(interface.address) {
                 self.publish();
             }
         }
-        for interface in now {
-            if self.searchers.contains_key(&interface) {
-                continue;
-            }
-            match self.join(&interface) {
-                Ok(()) => {
-                    info!(interface = interface.name, address = %interface.address, "on the network");
-                    changed = true;
+        let mut all_joined = true;
+        for interface in &difference.new {
+            match self.join(interface) {
+                Ok(()) => info!(interface = interface.name, address = %interface.address, "on the network"),
+                Err(error) => {
+                    all_joined = false;
+                    warn!(interface = interface.name, %error, "the network cannot be searched");
                 }
-                Err(error) => warn!(interface = interface.name, %error, "the network cannot be searched"),
             }
         }
-        if changed {
+        if !difference.gone.is_empty() || before.len() != self.searchers.len() {
             let mut all: Vec<Interface> = self.searchers.keys().cloned().collect();
             all.sort_by_key(|interface| (interface.index, interface.address));
             self.interfaces.send_replace(all);
+            self.young_since = Instant::now();
             self.plan_searches();
         }
+        all_joined
     }
 
     fn join(&mut self, interface: &Interface) -> std::io::Result<()> {
-        let by_index = InterfaceIndexOrAddress::Index(interface.index);
-        let listener = socket2::SockRef::from(&self.listener);
-        match listener.join_multicast_v4_n(&GROUP, &by_index) {
-            // A second address of an interface that has joined already.
-            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) => {}
-            joined => joined?,
-        }
-        let socket = Arc::new(searcher(interface.address)?);
-        let reader = read(socket.clone(), interface.clone(), self.datagrams.0.clone());
-        let reader = AbortOnDropHandle::new(tokio::spawn(reader));
-        self.searchers.insert(interface.clone(), Searcher { socket, _reader: reader });
+        sockets::join(&self.listener, interface)?;
+        let socket = sockets::searcher(interface.address)?;
+        let searcher = Searcher::start(socket, Some(interface.clone()), self.datagrams.0.clone());
+        self.searchers.insert(interface.clone(), searcher);
         Ok(())
-    }
-
-    fn leave(&self, interface: &Interface) {
-        if self.searchers.keys().any(|other| other.index == interface.index) {
-            return;
-        }
-        let by_index = InterfaceIndexOrAddress::Index(interface.index);
-        // The kernel forgot the membership together with the interface.
-        let _gone = socket2::SockRef::from(&self.listener).leave_multicast_v4_n(&GROUP, &by_index);
     }
 }
 
-async fn read(socket: Arc<UdpSocket>, interface: Interface, to: mpsc::Sender<Datagram>) {
+impl Searcher {
+    fn start(socket: UdpSocket, interface: Option<Interface>, to: mpsc::Sender<Datagram>) -> Searcher {
+        let socket = Arc::new(socket);
+        let reader = tokio::spawn(read(socket.clone(), interface, to));
+        Searcher { socket, _reader: AbortOnDropHandle::new(reader) }
+    }
+}
+
+/// Waits for notices of the kernel; for ever when there are none to be had.
+async fn next_change(changes: &mut std::io::Result<Changes>) -> Vec<Change> {
+    if let Ok(open) = changes {
+        match open.next().await {
+            Ok(noticed) => return noticed,
+            Err(error) => {
+                warn!(%error, "the kernel's notices cannot be read any more");
+                *changes = Err(error);
+                return vec![Change { down: None }];
+            }
+        }
+    }
+    std::future::pending().await
+}
+
+async fn read(socket: Arc<UdpSocket>, interface: Option<Interface>, to: mpsc::Sender<Datagram>) {
     let mut buffer = vec![0; LARGEST];
     loop {
         match socket.recv_from(&mut buffer).await {
@@ -259,46 +345,29 @@ async fn read(socket: Arc<UdpSocket>, interface: Interface, to: mpsc::Sender<Dat
     }
 }
 
-async fn send(socket: &UdpSocket, text: &str, target: SocketAddrV4, interface: &Interface) {
-    if let Err(error) = socket.send_to(text.as_bytes(), target).await {
-        debug!(%error, interface = interface.name, "a search could not be sent");
+async fn send(socket: &UdpSocket, text: &str, target: SocketAddrV4, interface: &str) {
+    // A link that takes nothing any more must not hold the others.
+    let sent = tokio::time::timeout(SENT_WITHIN, socket.send_to(text.as_bytes(), target)).await;
+    match sent {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => debug!(%error, interface, "a search could not be sent"),
+        Err(_) => debug!(interface, "a search could not be sent in time"),
     }
 }
 
-/// One socket for every interface, shared with other UPnP programs of this box (reference upnp 1.4).
-fn listener() -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
-    // Only groups that this socket joined itself, not those of other programs.
-    socket.set_multicast_all_v4(false)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT).into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-fn searcher(address: Ipv4Addr) -> std::io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.set_multicast_if_v4(&address)?;
-    socket.set_multicast_ttl_v4(TTL)?;
-    // Programs on this box hear us too.
-    socket.set_multicast_loop_v4(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(address, 0).into())?;
-    UdpSocket::from_std(socket.into())
-}
-
-/// UDA 1.0, 1.1.
-const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
-const PORT: u16 = 1900;
 /// Servers of any version answer a search for version 1 (UDA 1.0, 1.2.3).
 const MEDIA_SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
 const MX: u8 = 3;
-/// UDA 1.0, 1: default 4.
-const TTL: u32 = 4;
 const LARGEST: usize = 8192 + 1;
-const INTERFACES_EVERY: Duration = Duration::from_secs(5);
-/// A box that was just switched on looks more often: phones in the room expect it.
+const SENT_WITHIN: Duration = Duration::from_millis(50);
+/// How often the interfaces are looked at though the kernel said nothing...
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// ...and how often when it cannot, or when one of them could not be used.
+const LOOK_OFTEN: Duration = Duration::from_secs(5);
+/// How many devices beyond our networks are asked.
+const MOST_PROBED: usize = 64;
+/// After a start and after every change of the networks it is searched more often: phones in the room expect it, and a
+/// switch may need half a minute until it lets a new link speak.
 const YOUNG: Duration = Duration::from_secs(120);
 const SEARCH_WHILE_YOUNG: Duration = Duration::from_secs(30);
 const SEARCH_EVERY: Duration = Duration::from_secs(300);

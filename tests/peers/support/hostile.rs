@@ -352,7 +352,7 @@ impl Server {
         let extra =
             if self.mode == Mode::UndeclaredPrefix { "<sec:CaptionInfoEx>x</sec:CaptionInfoEx>" } else { "" };
         let size = match self.mode {
-            Mode::LiesAboutSize if number % 2 == 0 => 7,
+            Mode::LiesAboutSize if number.is_multiple_of(2) => 7,
             Mode::LiesAboutSize => 99_999_999,
             _ => 44 + 88_200,
         };

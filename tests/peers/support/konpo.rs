@@ -98,9 +98,15 @@ impl Konpo {
         self
     }
 
-    /// Starts the daemon without waiting for it.
+    /// Starts the daemon on any free port without waiting for it.
     pub fn spawn(&mut self) {
-        let mut command = self.command(&["serve", "--port", "0"]);
+        self.spawn_with(&["--port", "0"]);
+    }
+
+    /// Starts the daemon with these arguments without waiting for it.
+    pub fn spawn_with(&mut self, arguments: &[&str]) {
+        let mut command = self.command(&["serve"]);
+        command.args(arguments);
         command.args(["--config", &self.path("konpo.toml").to_string_lossy()]);
         self.places(&mut command);
         let _fresh = fs::remove_file(self.path("said"));

@@ -71,6 +71,28 @@ impl Lan {
         host
     }
 
+    /// Plugs another card of `host` into this LAN. It is down and has no address yet.
+    pub fn plug(&self, host: &Host, card: &str) {
+        let number = self.hosts.fetch_add(1, Ordering::Relaxed) + 1;
+        let (bridge, port) = (self.bridge(), format!("port{number}"));
+        ip(&[
+            "-n",
+            &bridge,
+            "link",
+            "add",
+            "name",
+            &port,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            card,
+            "netns",
+            &host.namespace,
+        ]);
+        ip(&["-n", &bridge, "link", "set", &port, "master", "br0", "up"]);
+    }
+
     fn bridge(&self) -> String {
         format!("{}lan", self.prefix)
     }
@@ -117,6 +139,69 @@ impl Host {
         command.args(["-n", &self.namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf"]);
         command.args(["rate", rate, "burst", "256k", "latency", "20ms"]);
         run(command);
+    }
+
+    /// Pulls its cable and plugs it in again, quicker than anybody looks.
+    pub fn blink(&self) {
+        let mut command = self.command("sh");
+        command.args(["-c", "ip link set eth0 down && ip link set eth0 up"]);
+        run(command);
+    }
+
+    /// Gives its first card another address.
+    pub fn moved_to(mut self, address: Ipv4Addr) -> Host {
+        self.address = address;
+        self.unplug("eth0");
+        self.replug("eth0", address);
+        ip(&["-n", &self.namespace, "route", "replace", "224.0.0.0/4", "dev", "eth0"]);
+        self
+    }
+
+    /// Pulls the cable of a card, and with it its address.
+    pub fn unplug(&self, card: &str) {
+        ip(&["-n", &self.namespace, "link", "set", card, "down"]);
+        ip(&["-n", &self.namespace, "addr", "flush", "dev", card]);
+    }
+
+    /// Takes a card out.
+    pub fn take_out(&self, card: &str) {
+        ip(&["-n", &self.namespace, "link", "del", card]);
+    }
+
+    /// Returns which multicast groups a card listens to, as `ip maddr` prints them.
+    pub fn groups(&self, card: &str) -> String {
+        let mut command = Command::new("ip");
+        command.args(["-n", &self.namespace, "maddr", "show", "dev", card]);
+        String::from_utf8_lossy(&run(command)).into_owned()
+    }
+
+    /// Plugs a card in; it is given this address.
+    pub fn replug(&self, card: &str, address: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "link", "set", card, "up"]);
+        ip(&["-n", &self.namespace, "addr", "add", &format!("{address}/24"), "dev", card]);
+    }
+
+    /// Passes on what is meant for others.
+    pub fn forward(&self) {
+        let mut command = self.command("sysctl");
+        command.args(["-qw", "net.ipv4.ip_forward=1"]);
+        run(command);
+    }
+
+    /// Sends what is not for its own network to `router`.
+    pub fn route_by(&self, router: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "route", "replace", "default", "via", &router.to_string()]);
+    }
+
+    /// Sends what is for `other` to nobody.
+    pub fn mistakes(&self, other: Ipv4Addr) {
+        let wrong = ["lladdr", "02:00:00:00:00:99", "dev", "eth0", "nud", "permanent"];
+        ip(&[&["-n", &self.namespace, "neigh", "replace", &other.to_string()], &wrong[..]].concat());
+    }
+
+    /// Ends that.
+    pub fn remembers(&self, other: Ipv4Addr) {
+        ip(&["-n", &self.namespace, "neigh", "del", &other.to_string(), "dev", "eth0"]);
     }
 
     /// Limits what it sends, e.g. `20mbit`.

@@ -21,15 +21,20 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// Starts a phone that serves `music`.
+    /// Starts a phone that serves `music` and announces itself every five seconds.
     pub fn start(host: &Host, music: &Path) -> Phone {
+        Phone::start_as(host, music, NAME, UUID, 5)
+    }
+
+    /// Starts a phone of this name and UDN that announces itself every `interval` seconds.
+    pub fn start_as(host: &Host, music: &Path, name: &str, uuid: &str, interval: u32) -> Phone {
         let folder = tempfile::tempdir().expect("a folder");
-        for name in ["db", "log"] {
-            fs::create_dir(folder.path().join(name)).expect("a folder");
+        for inner in ["db", "log"] {
+            fs::create_dir(folder.path().join(inner)).expect("a folder");
         }
         let settings = format!(
-            "port={PORT}\nnetwork_interface=eth0\nmedia_dir=A,{}\ndb_dir={}\nlog_dir={}\nfriendly_name={NAME}\n\
-             uuid={UUID}\ninotify=no\nnotify_interval=5\n",
+            "port={PORT}\nnetwork_interface=eth0\nmedia_dir=A,{}\ndb_dir={}\nlog_dir={}\nfriendly_name={name}\n\
+             uuid={uuid}\ninotify=no\nnotify_interval={interval}\n",
             music.display(),
             folder.path().join("db").display(),
             folder.path().join("log").display(),
