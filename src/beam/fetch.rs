@@ -15,8 +15,8 @@ use crate::intake::staging::Part;
 /// What became of a fetch.
 #[derive(Debug)]
 pub enum Fetched {
-    /// All bytes are here.
-    Whole,
+    /// All bytes are here; they are to be finished.
+    Whole(Box<Part>),
     /// Not now, and why: the neighbour does not answer, or does not give it at the moment. Dropped, the part stays for the
     /// next time.
     Later(String, Option<Box<Part>>),
@@ -45,13 +45,10 @@ pub async fn fetch(
             () = tokio::time::sleep(pause) => {}
         }
         match once(client, url, allow, &mut part).await {
-            Ok(Got::All) => match part.finish().await {
-                Ok(()) => {
-                    debug!(url, "a transfer is whole");
-                    return Ok(Fetched::Whole);
-                }
+            Ok(Got::All) => match part.is_whole().await {
+                Ok(()) => return Ok(Fetched::Whole(Box::new(part))),
                 Err(error) if error.kind() == Kind::Unreachable => {
-                    return Ok(Fetched::Later(error.to_string(), None));
+                    return Ok(Fetched::Later(error.to_string(), Some(Box::new(part))));
                 }
                 Err(error) => return Err(error),
             },
@@ -91,6 +88,9 @@ enum Broke {
 }
 
 async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Result<Got, Broke> {
+    if part.has_all() {
+        return Ok(Got::All);
+    }
     // Without a tag of the file, its last bytes here must come again: another file under the same URL is noticed so.
     let known = part.etag().map(str::to_owned);
     let again = if known.is_none() { part.offset().min(OVERLAP) } else { 0 };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -17,6 +18,7 @@ use crate::beam::content_directory::{Listing, Mark, Server};
 use crate::beam::fetch::{Fetched, fetch, is_bought};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
+use crate::intake::staging::Part;
 use crate::intake::{Intake, Take};
 use crate::lan::Lan;
 use crate::lan::heard::Heard;
@@ -69,6 +71,8 @@ pub struct Visit {
     wanted: bool,
     /// Files that did not come, by object id.
     failed: HashMap<String, Failed>,
+    /// The last file that came, on its way to the disk. It gets there even when the visit ends.
+    finishing: Option<JoinHandle<Result<()>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +122,7 @@ impl Visit {
             again: None,
             wanted: false,
             failed: HashMap::new(),
+            finishing: None,
         }
     }
 
@@ -398,6 +403,7 @@ impl Visit {
                 self.pull_when_there_is_room(item, done, total).await?;
             }
         }
+        self.finished().await?;
         self.wanted &= self.failed.values().any(|failed| failed.tries < RETRIES.len());
         self.show(NeighbourState::Pulled(counted));
         Ok(())
@@ -444,9 +450,16 @@ impl Visit {
             }
             Err(why) => Fetched::Later(why, Some(Box::new(part))),
         };
-        let Fetched::Later(why, part) = fetched else {
-            self.failed.remove(&id);
-            return Ok(());
+        let (why, part) = match fetched {
+            Fetched::Later(why, part) => (why, part),
+            Fetched::Whole(part) => {
+                self.failed.remove(&id);
+                return self.finish_beside(*part).await;
+            }
+            Fetched::Refused => {
+                self.failed.remove(&id);
+                return Ok(());
+            }
         };
         if !self.is_alive().await {
             return Err(Error::new(Kind::Unreachable, why));
@@ -458,6 +471,24 @@ impl Visit {
             part.refuse("gone", &why).await?;
         }
         Ok(())
+    }
+
+    /// Makes a file durable while the next one comes.
+    async fn finish_beside(&mut self, part: Part) -> Result<()> {
+        self.finished().await?;
+        self.finishing = Some(tokio::spawn(async move {
+            let id = part.id();
+            part.finish().await.inspect(|()| debug!(id = id.0, "a transfer is whole"))
+        }));
+        Ok(())
+    }
+
+    /// Waits until the last file is durable.
+    async fn finished(&mut self) -> Result<()> {
+        let Some(finishing) = &mut self.finishing else { return Ok(()) };
+        let done = finishing.await;
+        self.finishing = None;
+        done.map_err(|error| Error::with(Kind::Internal, "finish a transfer", error))?
     }
 
     /// Whether one file failed or the whole phone left.

@@ -33,6 +33,8 @@ pub struct Part {
     announced: Option<u64>,
     /// Up to here the disk was asked for room.
     room: u64,
+    /// Where the row is to be written, when it says less than this does.
+    unwritten: Option<u64>,
 }
 
 /// Marks a file as being written, as long as it lives.
@@ -81,7 +83,7 @@ impl Part {
         let opened =
             blocking(move || Append::open(&at, guard).map_err(|error| Error::io("open a part file", error)));
         let (file, here) = opened.await?;
-        Ok(Part { held, row, file, path, here, announced: None, room: here })
+        Ok(Part { held, row, file, path, here, announced: None, room: here, unwritten: None })
     }
 
     /// Returns the journal's number of it.
@@ -92,6 +94,16 @@ impl Part {
     /// Returns how many bytes are here: where to go on.
     pub fn offset(&self) -> u64 {
         self.here
+    }
+
+    /// Returns whether an earlier transfer brought all bytes, and only did not end.
+    pub fn has_all(&self) -> bool {
+        let listed = self.row.item.as_ref().and_then(|item| item.size);
+        let here = Some(ByteCount(self.here));
+        self.here > 0
+            && self.announced.is_none()
+            && self.row.size == here
+            && (listed.is_none() || listed == here)
     }
 
     /// Shows why it does not go on now.
@@ -155,8 +167,19 @@ impl Part {
         if etag.is_some() || self.here == 0 {
             self.row.etag = etag;
         }
-        let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
-        inner.keep(&mut self.row, here).await
+        // Without the tag a transfer that broke off early goes on all the same: its last bytes are compared then. A short
+        // file is spared the write.
+        self.unwritten = Some(self.here + ROW_AFTER);
+        self.held.inner.notes.put(board::arrival(&self.row, ByteCount(self.here)));
+        Ok(())
+    }
+
+    async fn write_row(&mut self) -> Result<()> {
+        if self.unwritten.take().is_some() {
+            let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
+            inner.keep(&mut self.row, here).await?;
+        }
+        Ok(())
     }
 
     /// Adds bytes at the end.
@@ -183,6 +206,9 @@ impl Part {
         }
         self.here = end;
         self.held.inner.notes.received(self.row.id, ByteCount(end));
+        if self.unwritten.is_some_and(|at| end >= at) {
+            self.write_row().await?;
+        }
         Ok(())
     }
 
@@ -191,10 +217,24 @@ impl Part {
     /// # Errors
     /// Those of the disk.
     pub async fn flush(&mut self) -> Result<()> {
-        match self.file.flush().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.failed("write a part file", error).await),
+        if let Err(error) = self.file.flush().await {
+            return Err(self.failed("write a part file", error).await);
         }
+        self.write_row().await
+    }
+
+    /// Returns whether all bytes are here that were announced, or at least listed.
+    ///
+    /// # Errors
+    /// `Unreachable` when some are missing, and those of the disk and the database; what is here stays.
+    pub async fn is_whole(&mut self) -> Result<()> {
+        let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
+        if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
+            let what = format!("the transfer broke off after {} of {size} bytes", self.here);
+            self.flush().await?;
+            return Err(Error::new(Kind::Unreachable, what));
+        }
+        Ok(())
     }
 
     /// Ends the transfer: the bytes are made durable and wait for the worker.
@@ -202,12 +242,7 @@ impl Part {
     /// # Errors
     /// `Unreachable` when bytes are missing (what is here stays), and those of the disk and the database.
     pub async fn finish(mut self) -> Result<()> {
-        let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
-        if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
-            let what = format!("the transfer broke off after {} of {size} bytes", self.here);
-            self.flush().await?;
-            return Err(Error::new(Kind::Unreachable, what));
-        }
+        self.is_whole().await?;
         if let Err(error) = self.file.sync().await {
             return Err(self.failed("sync a part file", error).await);
         }
@@ -466,6 +501,8 @@ const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 const LARGEST_FILE: u64 = 8 << 30;
 /// Bytes between two looks at the room while the size is not known.
 const ROOM_STEP: u64 = 16 << 20;
+/// Bytes after which a transfer is worth a row that knows its tag.
+const ROW_AFTER: u64 = 8 << 20;
 const LONGEST_TITLE: usize = 160;
 const MOST_NAMESAKES: u32 = 1000;
 /// IANA media types and the ones phones use, with the extension of their files.

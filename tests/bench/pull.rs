@@ -43,7 +43,7 @@ fn round(music: &std::path::Path, rate: Option<&str>) -> (f64, f64) {
     let lan = Lan::new();
     let (hifi, host) = (lan.host("hifi"), lan.host("phone"));
     if let Some(rate) = rate {
-        host.shape(rate);
+        host.limit(rate);
     }
     let settings = "[intake]\npull = \"always\"\n[output]\ndevice = \"silent\"\n";
     let mut konpo = Konpo::new(&hifi, settings).with("KONPO_LOG", "konpo::beam=debug");

@@ -21,7 +21,7 @@ fn everything_of_five_servers_at_once_arrives_once() {
     let _phone = Phone::start(&lan.host("minidlna"), &at("minidlna"));
     let _gerbera = Server::gerbera(&lan.host("gerbera"), "Gerbera & Co", &at("gerbera"));
     let _rygel = Server::rygel(&lan.host("rygel"), "Rygel's", &at("rygel"));
-    let rclone = Server::rclone(&lan.host("rclone"), "Rclone", &at("rclone"));
+    let _rclone = Server::rclone(&lan.host("rclone"), "Rclone", &at("rclone"));
     let mut sent: Vec<String> = music.iter().flat_map(|(_, folder)| shelf::hashes(folder.path())).collect();
     sent.sort();
     let (_, took) = wait_for("everything arrives", Duration::from_secs(120), || {
@@ -49,7 +49,9 @@ fn everything_of_five_servers_at_once_arrives_once() {
         println!("{}: {}", neighbour["name"], neighbour["state"]);
         assert_ne!(neighbour["state"]["state"], "unusable", "{neighbour}");
     }
-    assert!(rclone.said().contains("Serving HTTP") || !rclone.said().is_empty());
+    // Two of them cannot be loaded by rupnp; our own reader does.
+    let repaired = konpo.said().matches("rupnp cannot load this device").count();
+    assert_eq!(repaired, 2, "gerbera and rclone, each found out once");
 }
 
 /// Four songs that only this server has.

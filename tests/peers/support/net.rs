@@ -133,14 +133,6 @@ impl Host {
         }
     }
 
-    /// Shapes what it sends as a link of this rate does, e.g. `1gbit`: the queue is as deep as a switch's.
-    pub fn shape(&self, rate: &str) {
-        let mut command = Command::new("tc");
-        command.args(["-n", &self.namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf"]);
-        command.args(["rate", rate, "burst", "256k", "latency", "20ms"]);
-        run(command);
-    }
-
     /// Pulls its cable and plugs it in again, quicker than anybody looks.
     pub fn blink(&self) {
         let mut command = self.command("sh");
@@ -208,7 +200,7 @@ impl Host {
     pub fn limit(&self, rate: &str) {
         let mut command = Command::new("tc");
         command.args(["-n", &self.namespace, "qdisc", "replace", "dev", "eth0", "root", "tbf"]);
-        command.args(["rate", rate, "burst", "32k", "latency", "400ms"]);
+        command.args(["rate", rate, "burst", "256k", "latency", "100ms"]);
         run(command);
     }
 }

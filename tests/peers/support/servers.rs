@@ -14,16 +14,11 @@ use super::wait_for;
 /// A running media server and the folder with its settings.
 pub struct Server {
     // First, so that it can show its words before the folder goes.
-    process: Process,
+    _process: Process,
     _folder: TempDir,
 }
 
 impl Server {
-    /// Returns everything it logged.
-    pub fn said(&self) -> String {
-        self.process.said()
-    }
-
     /// gerbera 1.1.0 of Debian 12: a description with relative URLs, a `URLBase`, no Search.
     pub fn gerbera(host: &Host, name: &str, music: &Path) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
@@ -45,7 +40,7 @@ impl Server {
         let mut command = host.command("gerbera");
         command.args(["-e", "eth0", "-p", "49300"]).arg("-m").arg(home).args(["-f", "cfg", "-a"]).arg(music);
         command.env("HOME", home);
-        Server { process: Process::start("gerbera", command, &home.join("said")), _folder: folder }
+        Server { _process: Process::start("gerbera", command, &home.join("said")), _folder: folder }
     }
 
     /// rygel with MediaExport: MediaServer:3, compressed answers for those who take them.
@@ -74,7 +69,7 @@ impl Server {
         ] {
             command.env(variable, home.join(part));
         }
-        Server { process: Process::start("rygel", command, &home.join("said")), _folder: folder }
+        Server { _process: Process::start("rygel", command, &home.join("said")), _folder: folder }
     }
 
     /// `rclone serve dlna`: a small server in Go that reads no tags.
@@ -85,7 +80,7 @@ impl Server {
         command.args(["--addr", &format!("{}:7879", host.address), "--announce-interval", "3s"]);
         command.env("HOME", folder.path()).env("RCLONE_CONFIG", folder.path().join("rclone.conf"));
         let said = folder.path().join("said");
-        Server { process: Process::start("rclone", command, &said), _folder: folder }
+        Server { _process: Process::start("rclone", command, &said), _folder: folder }
     }
 }
 
