@@ -87,10 +87,12 @@ step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 step "unit tests" cargo test --locked --lib --bins
+# Kept corpus, 10 s or 10 minutes each.
+step "fuzz" cargo test --locked --test fuzz -- --seconds "$([ -n "${KONPO_ALL:-}" ] && echo 600 || echo 10)"
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # Real time and two cores: one test after the other.
 step "peers" cargo test --locked --test peers -- --nocapture --test-threads=1
-step "figures" cargo bench --locked --bench box
+step "figures" cargo bench --locked --bench box --bench pull
 
 close

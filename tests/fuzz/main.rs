@@ -1,0 +1,424 @@
+//! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
+//! listings, and music files at the gate. Begins from the kept corpus, and keeps what behaves in a new way as a start for
+//! more. A panic, an input that takes longer than two seconds or more memory than 64 MiB is a finding: it is written down
+//! and named, and the program fails.
+//!
+//!     cargo test --test fuzz -- [--seconds N] [--seed N] [TARGET…]
+#![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::HashSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use konpo::media::sniff::sniff;
+use konpo::media::sound::Sound;
+use konpo::media::{purchase, tags};
+use konpo::wire::{description, didl, soap, ssdp};
+
+/// One reader of strangers' bytes. Returns words about how it went: other words are another behaviour.
+struct Target {
+    name: &'static str,
+    read: fn(&[u8]) -> String,
+    /// What its readers look for.
+    words: &'static [&'static [u8]],
+    /// Inputs are not grown beyond this.
+    largest: usize,
+}
+
+const TARGETS: [Target; 5] = [
+    Target {
+        name: "ssdp",
+        read: |bytes| match ssdp::parse(bytes) {
+            Some(message) => shape(&format!("{message:?}")),
+            None => "none".into(),
+        },
+        words: &[
+            b"NOTIFY * HTTP/1.1\r\n",
+            b"HTTP/1.1 200 OK\r\n",
+            b"USN:",
+            b"NTS: ssdp:byebye",
+            b"max-age=",
+            b"uuid:",
+            b"::",
+            b"\r\n\r\n",
+        ],
+        largest: 9000,
+    },
+    Target {
+        name: "description",
+        read: |bytes| match description::parse(bytes) {
+            Ok(read) => format!(
+                "{} {:?}",
+                read.devices.len(),
+                read.content_directory().map(|(d, s)| (d.name.len().min(3), s.control.len().min(3)))
+            ),
+            Err(error) => error.to_string(),
+        },
+        words: &[
+            b"<device>",
+            b"</device>",
+            b"<service>",
+            b"<URLBase>",
+            b"<!DOCTYPE x [<!ENTITY y \"z\">]>",
+            b"<![CDATA[",
+            b"]]>",
+            b"&amp;",
+            b"&y;",
+            b"&#x0;",
+            b"<!--",
+            b"-->",
+        ],
+        largest: 300_000,
+    },
+    Target {
+        name: "soap",
+        read: |bytes| match soap::parse_reply(bytes) {
+            Ok(soap::Reply::Done(values)) => {
+                let mut names: Vec<_> =
+                    values.iter().map(|(name, value)| (name.len().min(20), value.is_empty())).collect();
+                names.sort_unstable();
+                format!("{names:?}")
+            }
+            Ok(soap::Reply::Fault(fault)) => {
+                format!("fault {} {}", fault.code.min(1000), fault.words.is_empty())
+            }
+            Err(error) => error.to_string(),
+        },
+        words: &[
+            b"<s:Body>",
+            b"</s:Body>",
+            b"<Result>",
+            b"</Result>",
+            b"<s:Fault>",
+            b"<errorCode>",
+            b"<![CDATA[",
+            b"]]>",
+            b"&lt;",
+            b"&",
+            b"<x/>",
+        ],
+        largest: 60_000,
+    },
+    Target {
+        name: "didl",
+        read: |bytes| match didl::parse(&konpo::wire::xml::decode(bytes)) {
+            Ok(read) => format!(
+                "{} {} {} {:?}",
+                read.items.len().min(9),
+                read.containers.len().min(9),
+                read.cut,
+                read.items.first().map(|item| (
+                    item.resources.len().min(9),
+                    item.title.len().min(3),
+                    item.track.is_some()
+                ))
+            ),
+            Err(error) => error.to_string(),
+        },
+        words: &[
+            b"<item id=\"",
+            b"</item>",
+            b"<container ",
+            b"<res ",
+            b"size=\"",
+            b"duration=\"9:99:99.9/9\"",
+            b"<![CDATA[",
+            b"&amp;quot;",
+            b"&#xD83D;",
+            b"<!DOCTYPE",
+        ],
+        largest: 60_000,
+    },
+    Target {
+        name: "sniff",
+        read: |bytes| {
+            let mut sound = Sound::new(Cursor::new(bytes.to_vec()), Some(bytes.len() as u64), None);
+            match sniff(&mut sound) {
+                Ok(sniffed) => {
+                    let more = if sniffed.protection.is_locked() {
+                        Ok(Default::default())
+                    } else {
+                        tags::read(&mut sound, &sniffed)
+                    };
+                    let (kind, tags) = match more {
+                        Ok((tags, raw)) => (purchase::purchases(&sniffed, &raw).len(), tags.title.is_some()),
+                        Err(_) => (99, false),
+                    };
+                    format!(
+                        "{:?} {:?} {} {} {kind} {tags}",
+                        sniffed.format.container,
+                        sniffed.format.codec,
+                        sniffed.format.frames.is_some(),
+                        sniffed.protection.is_locked()
+                    )
+                }
+                Err(error) => shape(&error.to_string()),
+            }
+        },
+        words: &[
+            b"ftyp",
+            b"moov",
+            b"mdat",
+            b"drms",
+            b"enca",
+            b"pinf",
+            b"fLaC",
+            b"OggS",
+            b"OpusHead",
+            b"ID3\x03\0\0",
+            b"ID3\x04\0\x40",
+            b"RIFF",
+            b"WAVE",
+            b"data",
+            b"FORM",
+            b"AIFF",
+            b"\xff\xfb\x90\x64",
+            b"\xff\xf1",
+            b"Xing",
+            b"LAME",
+            b"ea3\x03",
+            b"EA3\x01",
+            b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
+        ],
+        largest: 200_000,
+    },
+];
+
+fn main() -> ExitCode {
+    let (mut seconds, mut seed, mut only) = (2, 1u64, Vec::new());
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|n| n.parse().ok());
+        match argument.as_str() {
+            "--seconds" => seconds = number().expect("--seconds N"),
+            "--seed" => seed = number().expect("--seed N"),
+            // What cargo passes to every test program is of no use here.
+            option if option.starts_with('-') => {}
+            name => only.push(name.to_owned()),
+        }
+    }
+    // The words of a panic are shown once, with the input.
+    std::panic::set_hook(Box::new(|_| {}));
+    let (mut passed, mut failed) = (0, 0);
+    for target in
+        TARGETS.iter().filter(|target| only.is_empty() || only.iter().any(|name| name == target.name))
+    {
+        match fuzz(target, Duration::from_secs(seconds), seed) {
+            0 => passed += 1,
+            _ => failed += 1,
+        }
+    }
+    let word = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {word}. {passed} passed; {failed} failed; 0 ignored");
+    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reads mutated inputs for a while. Returns how many were findings.
+fn fuzz(target: &Target, time: Duration, seed: u64) -> usize {
+    let mut pool = corpus(target.name);
+    let kept = pool.len();
+    assert!(kept > 0, "the corpus of {} is empty", target.name);
+    let mut behaviours = HashSet::new();
+    let mut findings = HashSet::new();
+    let mut random = Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let (started, mut reads, mut largest) = (Instant::now(), 0u64, 0);
+    for number in 0.. {
+        let input = match pool.get(number) {
+            Some(input) if number < kept => input.clone(),
+            _ if started.elapsed() >= time => break,
+            _ => mutated(target, &pool, &mut random),
+        };
+        reads += 1;
+        match read(target, &input) {
+            Ok((behaviour, memory)) => {
+                largest = largest.max(memory);
+                if behaviours.insert(behaviour) && number >= kept && pool.len() < MOST_KEPT {
+                    pool.push(input);
+                }
+            }
+            Err(finding) => {
+                if findings.insert(finding.clone()) {
+                    println!("{}: {finding}: {}", target.name, write_down(target.name, &input).display());
+                }
+            }
+        }
+    }
+    let took = started.elapsed().as_secs_f64();
+    println!(
+        "test fuzz::{} ... {} ({reads} inputs in {took:.0} s, {} behaviours from {kept} of the corpus, {:.1} MiB at most)",
+        target.name,
+        if findings.is_empty() { "ok" } else { "FAILED" },
+        behaviours.len(),
+        largest as f64 / 1_048_576.0
+    );
+    findings.len()
+}
+
+/// Reads one input. Returns its behaviour and the memory it took, or what is wrong with it.
+fn read(target: &Target, input: &[u8]) -> Result<(u64, usize), String> {
+    let before = HELD.load(Ordering::Relaxed);
+    MOST_HELD.store(before, Ordering::Relaxed);
+    let started = Instant::now();
+    let words = catch_unwind(AssertUnwindSafe(|| (target.read)(input)));
+    let memory = MOST_HELD.load(Ordering::Relaxed).saturating_sub(before);
+    let words = words.map_err(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        format!("it panics: {}", words.unwrap_or_default())
+    })?;
+    if started.elapsed() > LONGEST {
+        return Err(format!("it takes longer than {LONGEST:?}"));
+    }
+    if memory > MOST_MEMORY {
+        return Err("it takes more than 64 MiB".into());
+    }
+    let mut hash = DefaultHasher::new();
+    words.hash(&mut hash);
+    Ok((hash.finish(), memory))
+}
+
+/// Words without their digits: another number is no other behaviour.
+fn shape(words: &str) -> String {
+    let mut shape: String = words.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
+    shape.truncate(300);
+    shape
+}
+
+/// Returns an input changed in one to eight ways.
+fn mutated(target: &Target, pool: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = pool[random.below(pool.len())].clone();
+    for _ in 0..=random.below(8) {
+        change(&mut bytes, target, pool, random);
+    }
+    bytes.truncate(target.largest);
+    bytes
+}
+
+fn change(bytes: &mut Vec<u8>, target: &Target, pool: &[Vec<u8>], random: &mut Random) {
+    let length = bytes.len();
+    let at = random.below(length + 1);
+    let range = at..(at + random.below(64) + 1).min(length);
+    match random.below(10) {
+        0 if at < length => bytes[at] ^= 1 << random.below(8),
+        1 if at < length => bytes[at] = random.below(256) as u8,
+        2 => drop(bytes.drain(range)),
+        3 => {
+            let piece = bytes[range].to_vec();
+            bytes.splice(at..at, piece);
+        }
+        4 => bytes.truncate(at),
+        5 => {
+            let word = target.words[random.below(target.words.len())];
+            bytes.splice(at..at, word.iter().copied());
+        }
+        6 => {
+            let word = target.words[random.below(target.words.len())];
+            let end = (at + word.len()).min(length);
+            bytes.splice(at..end, word.iter().copied());
+        }
+        7 => {
+            // Lengths and counts lie in four bytes or eight, in either order.
+            let number = NUMBERS[random.below(NUMBERS.len())];
+            let number = if random.below(2) == 0 { number.to_be_bytes() } else { number.to_le_bytes() };
+            let width = [2, 4, 8][random.below(3)];
+            let number = if random.below(2) == 0 { &number[8 - width..] } else { &number[..width] };
+            for (byte, new) in bytes.iter_mut().skip(at).zip(number) {
+                *byte = *new;
+            }
+        }
+        8 => {
+            let other = &pool[random.below(pool.len())];
+            bytes.truncate(at);
+            bytes.extend_from_slice(&other[random.below(other.len() + 1)..]);
+        }
+        _ => {
+            let byte = random.below(256) as u8;
+            bytes.splice(at..at, std::iter::repeat_n(byte, random.below(40)));
+        }
+    }
+}
+
+/// Returns the kept inputs of a target, in the order of their names.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut folders = vec![tests.join("fuzz/corpus").join(name)];
+    if name == "sniff" {
+        folders.push(tests.join("data"));
+    }
+    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read(path).expect("a kept input")).collect()
+}
+
+fn write_down(name: &str, input: &[u8]) -> PathBuf {
+    let mut hash = DefaultHasher::new();
+    input.hash(&mut hash);
+    let path = std::env::temp_dir().join(format!("konpo-fuzz-{name}-{:016x}", hash.finish()));
+    fs::write(&path, input).expect("room for a finding");
+    path
+}
+
+/// xorshift64*.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        ((self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % end.max(1) as u64) as usize
+    }
+}
+
+struct Counting;
+
+static HELD: AtomicUsize = AtomicUsize::new(0);
+static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
+
+fn hold(bytes: usize) {
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    MOST_HELD.fetch_max(held, Ordering::Relaxed);
+}
+
+// SAFETY: every call goes unchanged to the system's allocator; the counters are atomics that allocate nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        hold(layout.size());
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the pointer came from `System` by this allocator, with this layout.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const LONGEST: Duration = Duration::from_secs(2);
+const MOST_MEMORY: usize = 64 << 20;
+const MOST_KEPT: usize = 2000;
+/// Where counting goes wrong.
+const NUMBERS: [u64; 10] = [
+    0,
+    1,
+    0x7f,
+    0xff,
+    0x7fff,
+    0xffff,
+    0x7fff_ffff,
+    0xffff_ffff,
+    0x7fff_ffff_ffff_ffff,
+    0xffff_ffff_ffff_ffff,
+];
