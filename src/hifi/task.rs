@@ -83,7 +83,7 @@ impl Task {
 
     /// Runs until the stop token falls; then writes the memory down and returns.
     pub async fn run(mut self, mut inlets: Inlets) {
-        let mut offers = 0;
+        let (mut offers, mut trouble) = (0, None);
         loop {
             let alarm = [self.knob_at, self.save_at].into_iter().flatten().min();
             let wake = async {
@@ -99,7 +99,15 @@ impl Task {
                 Some(event) = inlets.player.recv() => self.motor(event),
                 Some(event) = inlets.events.recv() => self.event(event),
                 Ok(()) = inlets.board.changed() => {
-                    let pending = inlets.board.borrow_and_update().pending;
+                    let (pending, now) = {
+                        let board = inlets.board.borrow_and_update();
+                        (board.pending, board.trouble.clone())
+                    };
+                    if now != trouble {
+                        let words = now.clone().unwrap_or_else(|| "music can come in again".into());
+                        self.event(Event::Notice(words, Right::Room));
+                        trouble = now;
+                    }
                     if pending != offers {
                         offers = pending;
                         self.event(Event::Offers(pending));

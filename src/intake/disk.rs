@@ -8,18 +8,16 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::error::{Kind, Result};
-use crate::intake::staging::{blocking, take_up};
+use crate::intake::staging::{Strays, blocking, take_up};
 use crate::intake::{Inner, inbox};
-use crate::units::{ByteCount, UnixTime};
+use crate::units::UnixTime;
 
 /// Watches until the stop token falls. `there` is whether the start found the disk.
 pub async fn run(inner: Arc<Inner>, mut there: bool) {
     let mut tidied: Option<Instant> = None;
     loop {
         let library = inner.library.clone();
-        // Asked for the disk first, so that a full one is told from one that is away.
-        let looked =
-            blocking(move || library.staging_dir().and_then(|_| library.make_room(ByteCount(0)))).await;
+        let looked = blocking(move || library.takes_more()).await;
         let offline = looked.as_ref().is_err_and(|error| error.kind() != Kind::Full);
         inner.notes.trouble(looked.err().map(|error| error.to_string()));
         if there == offline {
@@ -44,7 +42,7 @@ pub async fn run(inner: Arc<Inner>, mut there: bool) {
 /// Takes up what waited in staging, and wakes everybody who waits.
 async fn came_back(inner: &Arc<Inner>) {
     info!("what is on its way in goes on");
-    if let Err(error) = take_up(inner).await {
+    if let Err(error) = take_up(inner, Strays::Stay).await {
         warn!(%error, "the staging folder could not be taken up");
     }
     inner.turns.send_modify(|turns| *turns += 1);

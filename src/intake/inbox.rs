@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
-use crate::intake::staging::{blocking, part_name_of_inbox, put_back, staging_dir};
+use crate::intake::staging::{Held, blocking, part_name_of_inbox, put_back, staging_dir};
 use crate::library::JournalRow;
 use crate::library::disk::move_new;
 use crate::offer::{OfferId, Provenance, Stage, Verdict};
@@ -320,15 +320,16 @@ pub(in crate::intake) async fn take(inner: &Arc<Inner>, path: &Path, mark: Mark)
         facts: Taken::new(path, mark).to_facts()?,
         at: UnixTime::now(),
     };
-    take_again(inner, row).await
+    take_again(inner, row, None).await
 }
 
 /// Moves the file of a row into staging, wherever a power cut interrupted that.
-pub async fn take_again(inner: &Arc<Inner>, mut row: JournalRow) -> Result<()> {
+pub async fn take_again(inner: &Arc<Inner>, mut row: JournalRow, held: Option<Held>) -> Result<()> {
     let Some(mut taken) = Taken::of(&row) else { return Ok(()) };
     row.stage = Stage::Offered;
     let size = row.size.unwrap_or_default();
     inner.keep(&mut row, size).await?;
+    let _held = held.map_or_else(|| Held::new(inner.clone(), row.id), Ok)?;
     let part = staging_dir(&inner.library).await?.join(row.part.as_deref().unwrap_or_default());
     let library = inner.library.clone();
     let path = taken.path();

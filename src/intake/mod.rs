@@ -122,7 +122,7 @@ impl Intake {
             stop,
         };
         let inner = Arc::new(inner);
-        staging::take_up(&inner).await?;
+        staging::take_up(&inner, staging::Strays::Go).await?;
         inner.notes.publish();
         Ok(Intake { inner })
     }

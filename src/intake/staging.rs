@@ -37,9 +37,9 @@ pub struct Part {
     unwritten: Option<u64>,
 }
 
-/// Marks a file as being written, as long as it lives.
+/// Marks a file as being at work on, as long as it lives.
 #[derive(Debug)]
-struct Held {
+pub(in crate::intake) struct Held {
     inner: Arc<Inner>,
     id: OfferId,
 }
@@ -293,7 +293,7 @@ impl Part {
 }
 
 impl Held {
-    fn new(inner: Arc<Inner>, id: OfferId) -> Result<Held> {
+    pub(in crate::intake) fn new(inner: Arc<Inner>, id: OfferId) -> Result<Held> {
         if !inner.held().insert(id) {
             return Err(Error::new(Kind::Busy, "this file is on its way already"));
         }
@@ -307,8 +307,18 @@ impl Drop for Held {
     }
 }
 
-/// Holds the journal against the staging folder after a start, and puts every file back on its way.
-pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
+/// What becomes of part files that no row knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::intake) enum Strays {
+    /// They are removed: nobody writes yet.
+    Go,
+    /// They stay: one that has just been made may have no row in what was read.
+    Stay,
+}
+
+/// Holds the journal against the staging folder after a start, or when the disk came back, and puts every file back on its
+/// way that nobody is at work on.
+pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Result<()> {
     let folder = match staging_dir(&inner.library).await {
         Ok(folder) => folder,
         Err(error) => {
@@ -321,6 +331,7 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
     let mut known = HashSet::new();
     for mut row in inner.library.journal_open().await? {
         known.extend(row.part.clone());
+        let Ok(held) = Held::new(inner.clone(), row.id) else { continue };
         let part = folder.join(row.part.as_deref().unwrap_or_default());
         let taken = Taken::of(&row);
         let (there, size, lies) = {
@@ -347,7 +358,7 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
                 }
                 inner.notes.put(board::arrival(&row, size));
             }
-            AtStart::TakeAgain => inbox::take_again(inner, row).await?,
+            AtStart::TakeAgain => inbox::take_again(inner, row, Some(held)).await?,
             AtStart::Shelved => {
                 if let Some(track) = shelved {
                     let verdict = verdict_of(inner, track).await?;
@@ -360,6 +371,9 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>) -> Result<()> {
                 inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, ByteCount(0)).await?;
             }
         }
+    }
+    if strays == Strays::Stay {
+        return Ok(());
     }
     blocking(move || clean(&folder, &inbox, &known)).await
 }

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Leave, Mark, Taken};
 use crate::intake::stages::{Next, Outcome, behind, next};
-use crate::intake::staging::{blocking, staging_dir};
+use crate::intake::staging::{Held, blocking, staging_dir};
 use crate::intake::{Inner, Take};
 use crate::library::disk::remove;
 use crate::library::read::{self, FileFacts};
@@ -123,7 +123,8 @@ pub enum Ended {
 }
 
 /// Brings one file to the shelf, or puts it aside.
-pub async fn bring(inner: &Inner, row: JournalRow) -> Ended {
+pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
+    let Ok(_held) = Held::new(inner.clone(), row.id) else { return Ended::Later };
     let mut work = Work { row, part: PathBuf::new(), read: None, new: None };
     // What was done before the start is repeated: it is pure.
     work.row.stage = Stage::Staged;

@@ -276,6 +276,16 @@ impl Library {
         trash::make_room(&*self.inner.disk()?.writable()?, bytes)
     }
 
+    /// Says whether anything can come in.
+    ///
+    /// # Errors
+    /// `Full` with the bytes needed, `Offline`, and those of the disk.
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn takes_more(&self) -> Result<()> {
+        trash::would_have_room(&*self.inner.disk()?.writable()?, ByteCount(0))
+    }
+
     /// Removes what lies in the trash for more than 30 days.
     ///
     /// # Errors

@@ -73,6 +73,19 @@ pub fn make_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
     Err(full)
 }
 
+/// Says whether so many bytes would find room, were the trash gone.
+///
+/// # Errors
+/// `Full` with the bytes needed, and those of the disk.
+pub fn would_have_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
+    let room = disk.root.room()?;
+    if has_room(room, bytes).is_ok() {
+        return Ok(());
+    }
+    let lies: u64 = contents(disk)?.iter().map(|lies| lies.size).sum();
+    has_room(Room { free: room.free.saturating_add(ByteCount(lies)), ..room }, bytes)
+}
+
 fn has_room(room: Room, bytes: ByteCount) -> Result<()> {
     let needed = bytes.saturating_add(reserve(room.size));
     if needed <= room.free {
@@ -94,6 +107,7 @@ struct Lies {
     path: PathBuf,
     /// When it came there, seconds since 1970: a rename changes no other time.
     since: i64,
+    size: u64,
 }
 
 fn contents(disk: &Disk) -> Result<Vec<Lies>> {
@@ -102,7 +116,7 @@ fn contents(disk: &Disk) -> Result<Vec<Lies>> {
     let entries = fs::read_dir(&folder).map_err(failed)?.flatten();
     let files = entries.filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)));
     let files = files.filter(|(_, found)| found.is_file());
-    Ok(files.map(|(path, found)| Lies { path, since: found.ctime() }).collect())
+    Ok(files.map(|(path, found)| Lies { path, since: found.ctime(), size: found.len() }).collect())
 }
 
 /// Seconds: 30 days.

@@ -51,6 +51,9 @@ pub struct Health {
     uptime_s: u64,
     music_disk: &'static str,
     sound_device: &'static str,
+    /// Why no music can come in now, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
 }
 
 /// `GET /api/health`.
@@ -62,8 +65,11 @@ pub async fn health(State(web): State<Web>, Extension(caller): Extension<Caller>
         (None, true) => "silent",
         (None, false) => "ok",
     };
+    let trouble = web.intake.board().borrow().trouble.clone();
+    let well = online && device.trouble.is_none() && trouble.is_none();
     Json(Health {
-        status: if online && device.trouble.is_none() { "ok" } else { "degraded" },
+        status: if well { "ok" } else { "degraded" },
+        trouble,
         name: web.name.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: web.started.elapsed().as_secs(),

@@ -203,6 +203,10 @@ async fn a_device_that_rupnp_cannot_load_is_read_by_our_own_reader() {
         |text| text.replace("<controlURL>/control", "<controlURL>control"),
         |text| format!("<!DOCTYPE root [<!ENTITY x \"y\">]>{text}"),
         |text| text.replace("<manufacturer>M", "<manufacturer>M & Söhne"),
+        |text| {
+            text.replace("<SCPDURL>/scpd", "<SCPDURL>scpd")
+                .replace("<device>", "<URLBase>http://192.0.2.1:9/</URLBase><device>")
+        },
     ] {
         let phone = Phone { songs: 20, counts: true, describes: Some(describe), ..Phone::default() };
         let (mut server, phone, _up) = phone.up().await;

@@ -54,11 +54,8 @@ impl Way {
     pub async fn load(client: &Client, location: &str, allow: Allow, by: Reader) -> Result<(Way, About)> {
         let late = |_| Error::new(Kind::Unreachable, "it does not send its description");
         let read = timeout(DESCRIPTION_WITHIN, read(client, location, &allow)).await.map_err(late)??;
-        let base = read
-            .base
-            .as_deref()
-            .filter(|base| base.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some()));
-        let base = base.unwrap_or(location).to_owned();
+        // A base on a network that the device has left is of no use.
+        let base = read.base.as_deref().filter(|base| leads_to(base, &allow)).unwrap_or(location).to_owned();
         let listed = read.content_directory();
         let (device, service) =
             listed.ok_or_else(|| Error::new(Kind::Unsupported, "it offers no list of its music"))?;
@@ -78,7 +75,8 @@ impl Way {
             .map_err(|_| Error::new(Kind::Unsupported, "the address where it can be asked is none"))?;
         let mut way =
             Way { client: client.clone(), allow, base, control, service: service.kind.clone(), rupnp: None };
-        if by == Reader::Rupnp {
+        // rupnp does not know of a base.
+        if by == Reader::Rupnp && authority(&way.base) == authority(location) {
             way.rupnp = load_by_rupnp(location).await;
         }
         Ok((way, about))
@@ -140,6 +138,17 @@ impl Way {
             _ => Err(Error::new(Kind::Damaged, format!("it answers {action} with an error ({status})"))),
         }
     }
+}
+
+fn authority(url: &str) -> Option<String> {
+    url.parse::<http::Uri>().ok()?.authority().map(ToString::to_string)
+}
+
+/// Whether a URL is at an address that may be asked.
+fn leads_to(url: &str, allow: &Allow) -> bool {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let host = uri.as_ref().and_then(|uri| uri.host()?.parse().ok());
+    host.is_some_and(|host| allow.allows(host))
 }
 
 async fn read(client: &Client, location: &str, allow: &Allow) -> Result<Description> {
