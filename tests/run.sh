@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: form, lints, documents, unit tests, tests with real peers, and the figures.
 #   tests/run.sh          the CI form, at most 30 minutes from an empty target folder on 2 cores
-#   tests/run.sh --all    more kills and longer benchmarks
+#   tests/run.sh --all    100 kills, 200 replugs, 10 minutes of fuzzing, longer benchmarks
 # Needs root (namespaces) and Rust on Debian 12; the peers are installed when they are missing. No service is started.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -73,6 +73,22 @@ close() {
   [ "$word" = ok ]
 }
 
+# The kept corpus and what grows from it: 10 s for each reader, or 10 minutes for all of them side by side.
+fuzz() {
+  if [ -z "${KONPO_ALL:-}" ]; then
+    cargo test --locked --test fuzz -- --seconds 10
+    return
+  fi
+  cargo test --locked --test fuzz --no-run || return 1
+  local target running=() worst=0
+  for target in ssdp description soap didl sniff; do
+    cargo test --locked --quiet --test fuzz -- --seconds 600 --seed "$RANDOM" "$target" &
+    running+=($!)
+  done
+  for target in "${running[@]}"; do wait "$target" || worst=1; done
+  return $worst
+}
+
 if [ "$(id -u)" -ne 0 ]; then
   echo "tests/run.sh needs root: it lays networks of namespaces. Run it in a machine or container of its own." >&2
   exit 1
@@ -87,8 +103,7 @@ step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 step "unit tests" cargo test --locked --lib --bins
-# Kept corpus, 10 s or 10 minutes each.
-step "fuzz" cargo test --locked --test fuzz -- --seconds "$([ -n "${KONPO_ALL:-}" ] && echo 600 || echo 10)"
+step "fuzz" fuzz
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # Real time and two cores: one test after the other.
