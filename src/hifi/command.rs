@@ -91,7 +91,7 @@ pub enum Command {
     SetRepeat(Repeat),
     /// Shuffles what has not been played, or restores the order.
     SetShuffle(bool),
-    /// Adds entries. `OutOfRange` above 10,000 entries in the queue, `NoSuchTrack`, `Locked`.
+    /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`.
     Add {
         /// The entries in order.
         entries: Vec<NewEntry>,

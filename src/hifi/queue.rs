@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::hifi::command::{At, QueueId, Refused, Repeat};
+use crate::hifi::command::{At, Playable, QueueId, Refused, Repeat};
 use crate::hifi::state::{Entry, QueueView};
 
 /// The entries in the order shown, and the order played when shuffled.
@@ -18,6 +18,8 @@ pub struct Queue {
 impl Queue {
     /// The most entries a queue holds.
     pub const MOST: usize = 10_000;
+    /// The most bytes of what apps said and of URLs in all: anyone in the house may add, and the box is small.
+    pub const MOST_TEXT: usize = 4 << 20;
 
     /// Returns a queue as it was saved. Ids of 0 and repeated ids are dropped.
     pub fn restored(
@@ -94,7 +96,7 @@ impl Queue {
     /// Adds entries, whose ids are given here, and returns the ids in order.
     ///
     /// # Errors
-    /// `OutOfRange` when the queue would hold more than [`Queue::MOST`].
+    /// `OutOfRange` when the queue would hold more than [`Queue::MOST`], or more text of apps than [`Queue::MOST_TEXT`].
     pub fn add(
         &mut self,
         entries: Vec<Entry>,
@@ -102,7 +104,8 @@ impl Queue {
         current: Option<QueueId>,
         seed: u64,
     ) -> Result<Vec<QueueId>, Refused> {
-        if self.view.entries.len() + entries.len() > Queue::MOST {
+        let text: usize = self.view.entries.iter().chain(&entries).map(words_of).sum();
+        if self.view.entries.len() + entries.len() > Queue::MOST || text > Queue::MOST_TEXT {
             return Err(Refused::OutOfRange);
         }
         let index = match at {
@@ -278,6 +281,12 @@ impl Random {
     }
 }
 
+/// Bytes of an entry that its face brought.
+fn words_of(entry: &Entry) -> usize {
+    let url = if let Playable::Url(url) = &entry.what { url.len() } else { 0 };
+    url + entry.said.as_ref().map_or(0, |said| said.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,6 +353,10 @@ mod tests {
         queue.add(all, At::End, None, 0).expect("as many as fit");
         assert_eq!(queue.add(vec![entry(1)], At::End, None, 0), Err(Refused::OutOfRange));
         assert_eq!(queue.view().entries.len(), Queue::MOST);
+        let mut queue = Queue::default();
+        let wordy = || Entry { said: Some("x".repeat(Queue::MOST_TEXT / 2).into()), ..entry(1) };
+        queue.add(vec![wordy()], At::End, None, 0).expect("it fits");
+        assert_eq!(queue.add(vec![wordy(), entry(2), wordy()], At::End, None, 0), Err(Refused::OutOfRange));
     }
 
     #[test]
