@@ -75,6 +75,7 @@ impl Beam {
             manual: HashMap::new(),
             found,
             tasks: JoinSet::new(),
+            looks: JoinSet::new(),
             stop,
         };
         let task = tokio::spawn(host.run(asks, found_out));
@@ -98,9 +99,21 @@ struct Host {
     visits: HashMap<String, Guest>,
     /// Devices that were added by address: no announcement keeps them.
     manual: HashMap<String, Heard>,
-    found: mpsc::Sender<Heard>,
+    found: mpsc::Sender<Answer>,
     tasks: JoinSet<()>,
+    /// Looks at addresses; nothing is lost when one is cut off.
+    looks: JoinSet<()>,
     stop: CancellationToken,
+}
+
+/// What a look at an address that was added gave.
+enum Answer {
+    /// A device, to be kept although it announces nothing.
+    Here(Box<Heard>),
+    /// It answers by itself.
+    Speaks(NeighbourId),
+    /// Nothing that can be used.
+    Silent(NeighbourId, SocketAddr, Error),
 }
 
 struct Guest {
@@ -110,7 +123,7 @@ struct Guest {
 }
 
 impl Host {
-    async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut found: mpsc::Receiver<Heard>) {
+    async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut found: mpsc::Receiver<Answer>) {
         let mut heard = self.tools.lan.heard();
         let mut remembered = tokio::time::interval(REMEMBERED_EVERY);
         loop {
@@ -124,15 +137,17 @@ impl Host {
                     self.follow(&now);
                 }
                 Some(asked) = asks.recv() => self.serve(asked).await,
-                Some(new) = found.recv() => {
-                    self.manual.insert(new.udn.clone(), new);
+                Some(answer) = found.recv() => {
+                    self.answered(answer);
                     let now = heard.borrow().clone();
                     self.follow(&now);
                 }
                 _ = remembered.tick() => self.look_for_remembered().await,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
+                Some(_) = self.looks.join_next(), if !self.looks.is_empty() => {}
             }
         }
+        self.looks.shutdown().await;
         for guest in self.visits.values() {
             guest.stop.cancel();
         }
@@ -211,6 +226,9 @@ impl Host {
     }
 
     async fn forget(&mut self, address: String) -> Result<()> {
+        if let Ok(target) = Target::parse(&address) {
+            self.tools.intake.forget_neighbour(&id_of_address(target.at()));
+        }
         self.tools.intake.remove_address(address.trim().to_owned()).await?;
         // One that announces itself as well stays; one that does not is looked for no more.
         self.manual.clear();
@@ -234,23 +252,74 @@ impl Host {
     }
 
     fn ask_target(&mut self, target: Target) -> Result<()> {
+        let (lan, found) = (self.tools.lan.clone(), self.found.clone());
         match target {
-            Target::Host(address) => self.tools.lan.probe(address),
-            Target::Description(locations, from) => {
-                let (lan, found) = (self.tools.lan.clone(), self.found.clone());
-                self.tasks.spawn(async move {
-                    match read_first(&lan, locations, from).await {
-                        // A full channel is tried again with the next round.
-                        Ok((heard, _)) => drop(found.try_send(heard)),
-                        Err(error) => {
-                            info!(%error, address = %from, "a device added by its address does not answer")
-                        }
-                    }
+            Target::Host(address) => {
+                lan.probe(address)?;
+                self.looks.spawn(async move {
+                    let at = SocketAddr::from((address, 0));
+                    // A full channel is tried again with the next round.
+                    let _full = found.try_send(speaks(&lan, at).await);
                 });
-                Ok(())
+            }
+            Target::Description(locations, from) => {
+                self.looks.spawn(async move {
+                    let answer = match read_first(&lan, locations, from).await {
+                        Ok((heard, _)) => Answer::Here(Box::new(heard)),
+                        Err(error) => Answer::Silent(id_of_address(from), from, error),
+                    };
+                    let _full = found.try_send(answer);
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, answer: Answer) {
+        match answer {
+            Answer::Here(heard) => {
+                self.tools.intake.forget_neighbour(&id_of_address(heard.from));
+                self.manual.insert(heard.udn.clone(), *heard);
+            }
+            Answer::Speaks(id) => self.tools.intake.forget_neighbour(&id),
+            Answer::Silent(id, address, error) => {
+                info!(%error, %id, "a device added by its address does not answer");
+                self.tools.intake.set_neighbour(unusable(id, address, &error));
             }
         }
     }
+}
+
+/// Waits until a device that was asked by SSDP is heard.
+async fn speaks(lan: &Lan, at: SocketAddr) -> Answer {
+    let mut heard = lan.heard();
+    let here = heard.wait_for(|all| all.iter().any(|heard| heard.from.ip() == at.ip()));
+    match tokio::time::timeout(SPEAKS_WITHIN, here).await {
+        Ok(_) => Answer::Speaks(id_of_address(at)),
+        Err(_) => {
+            let words =
+                "it does not answer a search: try its address with a port, or the URL of its description";
+            Answer::Silent(id_of_address(at), at, Error::new(Kind::Unreachable, words))
+        }
+    }
+}
+
+fn unusable(id: NeighbourId, address: SocketAddr, error: &Error) -> Neighbour {
+    Neighbour {
+        id,
+        name: address.ip().to_string(),
+        model: String::new(),
+        kind: "media_server".into(),
+        address: Some(address),
+        consent: Consent::Ask,
+        state: NeighbourState::Unusable { reason: error.to_string() },
+        seen: UnixTime::now(),
+    }
+}
+
+/// Returns the name of a device of which nothing but its address is known.
+fn id_of_address(address: SocketAddr) -> NeighbourId {
+    NeighbourId(format!("addr:{address}").into())
 }
 
 /// Where a device that is added by its address is looked for.
@@ -263,6 +332,13 @@ enum Target {
 }
 
 impl Target {
+    fn at(&self) -> SocketAddr {
+        match self {
+            Target::Host(address) => (*address, 0).into(),
+            Target::Description(_, at) => *at,
+        }
+    }
+
     fn parse(text: &str) -> Result<Target> {
         let text = text.trim();
         if let Ok(address) = text.parse::<Ipv4Addr>() {
@@ -378,22 +454,18 @@ pub async fn read_neighbours(lan: &Lan, addresses: &[String], listen: Duration) 
 async fn read_or_why(lan: &Lan, udn: String, locations: Vec<String>, from: SocketAddr) -> Neighbour {
     match read_first(lan, locations, from).await {
         Ok((_, neighbour)) => neighbour,
-        Err(error) => Neighbour {
-            id: if udn.is_empty() { NeighbourId(format!("addr:{from}").into()) } else { id_of(&udn) },
-            name: from.ip().to_string(),
-            model: String::new(),
-            kind: "media_server".into(),
-            address: Some(from),
-            consent: Consent::Ask,
-            state: NeighbourState::Unusable { reason: error.to_string() },
-            seen: UnixTime::now(),
-        },
+        Err(error) => {
+            let id = if udn.is_empty() { id_of_address(from) } else { id_of(&udn) };
+            unusable(id, from, &error)
+        }
     }
 }
 
 /// Where the descriptions of common servers lie: minidlna, gerbera, dms and many phones, Kodi and Platinum, Windows.
 const USUAL_PLACES: [&str; 6] =
     ["rootDesc.xml", "description.xml", "desc.xml", "DeviceDescription.xml", "dev/desc.xml", ""];
+/// A device answers a search within its MX of 3 s; searches are repeated.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(8);
 /// Devices added by their address announce nothing: they are asked this often.
 const REMEMBERED_EVERY: Duration = Duration::from_secs(60);
 

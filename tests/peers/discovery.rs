@@ -2,11 +2,11 @@
 
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::support::hostile::{self, Mode};
 use crate::support::konpo::Konpo;
 use crate::support::net::{Host, Lan, Link};
 use crate::support::phone::{NAME, Phone, UUID};
@@ -83,19 +83,33 @@ fn a_phone_that_says_goodbye_or_vanishes_is_gone() {
 fn a_device_can_be_added_by_its_address() {
     let lan = Lan::new();
     let (hifi, host) = (lan.host("hifi"), lan.host("phone"));
-    let music = one_song();
-    let phone = Phone::start(&host, music.path());
-    // Nothing of SSDP reaches konpo.
-    let mut command = Command::new("ip");
-    command.args(["-n", &hifi.namespace, "route", "replace", "unreachable", "239.255.255.250"]);
-    crate::support::process::run(command);
-    let konpo = Konpo::start(&hifi, SILENT);
-    let body = serde_json::json!({"address": format!("http://{}/rootDesc.xml", phone.address())});
-    let reply = konpo.ask("POST", "/api/neighbours", Some(&body));
-    assert!(reply.status < 300, "{} {}", reply.status, reply.json);
-    wait_for("it is there", Duration::from_secs(20), || {
-        konpo.neighbour(NAME).filter(|neighbour| neighbour["state"]["state"] == "ready")
+    // It neither announces itself nor answers a search.
+    let port = hostile::start_quietly(&host, Mode::Good);
+    let mut konpo = Konpo::start(&hifi, SILENT);
+    let ask = |konpo: &Konpo, method: &str, address: &str| {
+        let body = serde_json::json!({"address": address});
+        let reply = konpo.ask(method, "/api/neighbours", Some(&body));
+        assert!(reply.status < 300, "{method} {address}: {} {}", reply.status, reply.json);
+    };
+    let ready = |konpo: &Konpo| konpo.neighbour("Good").filter(|phone| phone["state"]["state"] == "ready");
+    let at = format!("{}:{port}", host.address);
+    for address in [format!("http://{at}/description.xml"), at] {
+        ask(&konpo, "POST", &address);
+        wait_for("it is there", Duration::from_secs(20), || ready(&konpo));
+        ask(&konpo, "DELETE", &address);
+        wait_for("it is forgotten", Duration::from_secs(20), || ready(&konpo).is_none().then_some(()));
+    }
+    // Where nobody is, that is said; and it holds up no stop.
+    let nobody = "10.77.0.200:81";
+    ask(&konpo, "POST", nobody);
+    let (words, _) = wait_for("nobody is there", Duration::from_secs(60), || {
+        Some(konpo.neighbour("10.77.0.200")?["state"]["reason"].as_str()?.to_owned())
     });
+    println!("{nobody}: {words}");
+    ask(&konpo, "POST", "10.77.0.201:81");
+    let took = konpo.stop();
+    println!("stopped in {} ms meanwhile", took.as_millis());
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[test]

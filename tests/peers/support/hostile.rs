@@ -103,8 +103,27 @@ struct Server {
 
 /// Starts one on a machine; its threads end with the machine.
 pub fn start(host: &Host, mode: Mode) {
+    let server = serve(host, mode);
+    let announce = move || {
+        let socket = UdpSocket::bind((server.address, 0)).expect("a socket");
+        std::thread::spawn(move || {
+            // The namespace is gone when the test is over: then this ends.
+            while socket.send_to(server.notify().as_bytes(), (GROUP, 1900)).is_ok() {
+                std::thread::sleep(Duration::from_millis(700));
+            }
+        });
+    };
+    host.within(announce).join().expect("it announces");
+}
+
+/// Starts one that nobody hears of. Returns its port.
+pub fn start_quietly(host: &Host, mode: Mode) -> u16 {
+    serve(host, mode).port
+}
+
+fn serve(host: &Host, mode: Mode) -> Arc<Server> {
     let address = host.address;
-    host.within(move || {
+    let listen = move || {
         let listener = TcpListener::bind((address, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let server = Arc::new(Server { mode, address, port });
@@ -118,19 +137,9 @@ pub fn start(host: &Host, mode: Mode) {
                 });
             }
         });
-        let socket = UdpSocket::bind((address, 0)).expect("a socket");
-        std::thread::spawn(move || {
-            // The namespace is gone when the test is over: then this ends.
-            while socket
-                .send_to(server.notify().as_bytes(), (Ipv4Addr::new(239, 255, 255, 250), 1900))
-                .is_ok()
-            {
-                std::thread::sleep(Duration::from_millis(700));
-            }
-        });
-    })
-    .join()
-    .expect("it announces");
+        server
+    };
+    host.within(listen).join().expect("it listens")
 }
 
 /// The name under which konpo shows it.
@@ -370,4 +379,5 @@ impl Server {
     }
 }
 
+const GROUP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
 const FOR_EVER: Duration = Duration::from_secs(600);

@@ -67,11 +67,6 @@ impl Phone {
     pub fn said(&self) -> String {
         self.process.as_ref().map(Process::said).unwrap_or_default()
     }
-
-    /// Returns its address with the port.
-    pub fn address(&self) -> String {
-        format!("{}:{PORT}", self.host.address)
-    }
 }
 
 /// What the phone calls itself.
