@@ -227,10 +227,11 @@ mod tests {
         bytes: Vec<u8>,
         tag: Option<&'static str>,
         ranges: Arc<Mutex<Vec<String>>>,
+        knows_ranges: bool,
     }
 
     async fn give(State(source): State<Arc<Mutex<Source>>>, headers: HeaderMap) -> Response {
-        let Source { bytes, tag, ranges } = source.lock().expect("whole").clone();
+        let Source { bytes, tag, ranges, knows_ranges } = source.lock().expect("whole").clone();
         if bytes.is_empty() {
             return StatusCode::NOT_FOUND.into_response();
         }
@@ -239,7 +240,7 @@ mod tests {
             .as_deref()
             .map(|r| r["bytes=".len()..].split('-').next().expect("text").parse().expect("a number"));
         ranges.lock().expect("whole").extend(range);
-        let from: usize = from.unwrap_or(0);
+        let from: usize = from.filter(|_| knows_ranges).unwrap_or(0);
         let length = bytes.len();
         let body = bytes[from..].to_vec();
         let mut answer = match from {
@@ -266,7 +267,7 @@ mod tests {
 
     impl Rig {
         async fn new(bytes: &[u8], tag: Option<&'static str>) -> Rig {
-            let source = Source { bytes: bytes.to_vec(), tag, ranges: Arc::default() };
+            let source = Source { bytes: bytes.to_vec(), tag, ranges: Arc::default(), knows_ranges: true };
             let source = Arc::new(Mutex::new(source));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
             let port = listener.local_addr().expect("bound").port();
@@ -317,6 +318,19 @@ mod tests {
             assert_eq!(part.tail(200_000).await.expect("read"), bytes);
             assert_eq!(rig.asked(), [format!("bytes={from}-")]);
             part.finish().await.expect("whole");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_knows_no_ranges_sends_the_whole_again() {
+        let bytes = noise(1);
+        for tag in [Some("\"a\""), None] {
+            let rig = Rig::new(&bytes, tag).await;
+            rig.source.lock().expect("whole").knows_ranges = false;
+            let mut part = rig.half(&bytes, tag).await;
+            assert!(matches!(rig.once(&mut part).await, Ok(Got::All)));
+            assert_eq!(part.offset(), 200_000);
+            assert_eq!(part.tail(200_000).await.expect("read"), bytes);
         }
     }
 

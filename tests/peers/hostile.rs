@@ -100,7 +100,8 @@ fn met(konpo: &Konpo, mode: Mode) -> Result<String, String> {
     match want(mode) {
         Want::Songs(count) => {
             let here = shelf::hashes(&konpo.music());
-            let sums: Vec<String> = (0..count).map(|number| sum(&hostile::song(mode, number))).collect();
+            let sums: Vec<String> =
+                (0..count).map(|number| shelf::sum(&hostile::song(mode, number))).collect();
             let missing = sums.iter().filter(|sum| !here.contains(sum)).count();
             let more =
                 konpo.tracks().iter().filter(|track| track["artist"] == hostile::name(mode).as_str()).count();
@@ -126,9 +127,4 @@ fn met(konpo: &Konpo, mode: Mode) -> Result<String, String> {
                 .ok_or_else(|| format!("{said:?} {neighbour:?}"))
         }
     }
-}
-
-fn sum(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -21,6 +21,8 @@ pub enum Mode {
     HangsInDescription,
     /// Its files stop in the middle.
     HangsInBody,
+    /// Its files come in drops.
+    Slow,
     /// `&` in titles.
     BareAmpersand,
     /// A prefix that nobody declared.
@@ -64,12 +66,13 @@ pub enum Mode {
 }
 
 /// Every mode.
-pub const ALL: [Mode; 25] = [
+pub const ALL: [Mode; 26] = [
     Mode::Good,
     Mode::HangsAtConnect,
     Mode::HangsAtDescription,
     Mode::HangsInDescription,
     Mode::HangsInBody,
+    Mode::Slow,
     Mode::BareAmpersand,
     Mode::UndeclaredPrefix,
     Mode::Latin1,
@@ -251,6 +254,13 @@ impl Server {
             out.write_all(&song[..song.len() / 2])?;
             out.flush()?;
             std::thread::sleep(FOR_EVER);
+        }
+        if self.mode == Mode::Slow {
+            for drop in song.chunks(song.len() / 20) {
+                out.write_all(drop)?;
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            return Ok(());
         }
         out.write_all(&song)
     }

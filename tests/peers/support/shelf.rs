@@ -9,7 +9,11 @@ use sha2::{Digest, Sha256};
 
 /// Returns the SHA-256 of a file in hex.
 pub fn sha256(path: &Path) -> String {
-    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    sum(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+}
+
+/// Returns the SHA-256 of bytes in hex.
+pub fn sum(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
