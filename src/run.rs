@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
-use crate::config::{Knob, Pull, Take};
+use crate::config::{Knob, Output, Pull, Take};
 use crate::error::{Error, Kind, Result};
 use crate::hifi::{Hifi, HifiConfig, Parts, Running};
 use crate::http::client::Client;
@@ -50,14 +50,10 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     };
     let Listening { listener, port, moved } = opened;
 
-    let fixed = config.output.volume == Knob::Fixed;
-    let silent = config.output.device == "silent";
-    let (player, events) = Player::start(PlayerConfig {
-        device: config.output.device.clone(),
-        knob: if fixed { player::Knob::Fixed } else { player::Knob::Box },
-        gain: Gain::SILENT,
-    })?;
-    let device = Device { name: config.output.device.clone(), silent, open: false, trouble: None };
+    let (output, device) = output(&config.output);
+    let knob =
+        HifiConfig { fixed_volume: output.knob == player::Knob::Fixed, max_volume: config.output.max_volume };
+    let (player, events) = Player::start(output)?;
 
     // What feeds the box stops before the box, and the box before the shelf.
     let sources = stop.child_token();
@@ -69,7 +65,6 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     };
     let intake = Intake::start(IntakeConfig { take }, library.clone(), sources.clone()).await?;
     let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
-    let knob = HifiConfig { fixed_volume: fixed, max_volume: config.output.max_volume };
     let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
 
     let lan = LanConfig {
@@ -119,6 +114,14 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let _removed_or_gone = std::fs::remove_file(&socket);
     info!("stopped");
     Ok(())
+}
+
+/// Returns what the motor is started with, and what is known of its device before it plays.
+fn output(config: &Output) -> (PlayerConfig, Device) {
+    let name = config.device.clone();
+    let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
+    let device = Device { name: name.clone(), silent: name == "silent", open: false, trouble: None };
+    (PlayerConfig { device: name, knob, gain: Gain::SILENT }, device)
 }
 
 fn policy(pull: Pull) -> Policy {

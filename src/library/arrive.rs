@@ -335,13 +335,16 @@ pub fn mend(inner: &Inner, disk: &Arc<Disk>) -> Result<()> {
                 tracks::unreserve(connection, reserved.new.event)?;
             }
         }
-        let mut waiting = Vec::new();
+        let mut trashed = Vec::new();
         tracks::every_copy(connection, |copy| {
-            waiting.extend(copy.trashed.clone().map(|name| (copy.path.clone(), copy.root, name)));
+            trashed.extend((copy.root == disk.id).then_some(copy).filter(|copy| copy.trashed.is_some()));
         })?;
-        for (path, root, name) in waiting {
-            if root == disk.id && !tracks::path_taken(connection, root, &path)? {
-                trash::put(disk, &disk.root.path.join(&path), &name)?;
+        for copy in trashed {
+            let name = copy.trashed.as_deref().unwrap_or_default();
+            // Whatever else lies there by now is not ours to move.
+            let waits = lies_there(disk, &copy) && !disk.root.trash().join(name).exists();
+            if waits && !tracks::path_taken(connection, copy.root, &copy.path)? {
+                trash::put(disk, &disk.root.path.join(&copy.path), name)?;
             }
         }
         for track in tracks::not_shown(connection)? {

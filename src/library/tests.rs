@@ -556,6 +556,20 @@ fn a_rebuild_of_a_broken_database_says_what_it_could_not_bring_over() {
 }
 
 #[test]
+fn a_file_put_where_a_deleted_one_lay_is_left_alone() {
+    let bench = Bench::new();
+    let library = bench.open();
+    let track = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added").track;
+    library.inner.store.write_now(|c| arrive::trash_track(&library.inner, c, track)).expect("deleted");
+    library.close().expect("closed");
+    drop(library);
+    fs::write(bench.music().join("Singer/Album/Song.wav"), "another file of the owner").expect("written");
+    drop(bench.open());
+    assert_eq!(bench.files("Singer/Album"), ["Song.wav"]);
+    assert_eq!(bench.files(".konpo/trash"), ["1-Song.wav"]);
+}
+
+#[test]
 fn the_trash_yields_after_thirty_days() {
     let bench = Bench::new();
     let library = bench.open();
