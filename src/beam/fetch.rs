@@ -38,37 +38,41 @@ pub async fn fetch(
     mut part: Part,
     stop: &CancellationToken,
 ) -> Result<Fetched> {
-    let mut last = String::new();
-    for pause in PAUSES {
+    let (mut last, mut tries) = (String::new(), 0);
+    while let Some(pause) = PAUSES.get(tries) {
         tokio::select! {
             () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into(), None)),
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(*pause) => {}
         }
-        match once(client, url, allow, &mut part).await {
+        let before = part.offset();
+        let broke = match once(client, url, allow, &mut part).await {
             Ok(Got::All) => match part.is_whole().await {
                 Ok(()) => return Ok(Fetched::Whole(Box::new(part))),
-                Err(error) if error.kind() == Kind::Unreachable => {
-                    return Ok(Fetched::Later(error.to_string(), Some(Box::new(part))));
-                }
+                Err(error) if error.kind() == Kind::Unreachable => error,
                 Err(error) => return Err(error),
             },
             Ok(Got::Refusal(status)) => {
                 let why = format!("the neighbour does not give the file ({status})");
                 return Ok(Fetched::Later(why, Some(Box::new(part))));
             }
+            Err(Broke::Here(error)) if error.kind() == Kind::Full && !part.is_announced() => {
+                // It would fill the disk again and again, and everybody else's songs would wait for it.
+                part.refuse("full", &format!("it does not say how long it is, and {error}")).await?;
+                return Ok(Fetched::Refused);
+            }
             Err(Broke::Here(error)) => return Err(error),
-            Err(Broke::There(error)) => match error.kind() {
-                Kind::Unreachable => {
-                    debug!(%error, url, here = part.offset(), "a transfer broke off");
-                    last = error.to_string();
-                    part.waits(&last);
-                }
-                _ => {
-                    part.refuse("source", &error.to_string()).await?;
-                    return Ok(Fetched::Refused);
-                }
-            },
-        }
+            // An address may be allowed tomorrow, when the other network is plugged in: nothing is refused for good.
+            Err(Broke::There(error)) if error.kind() != Kind::Unreachable => {
+                part.waits(&error.to_string());
+                return Ok(Fetched::Later(error.to_string(), Some(Box::new(part))));
+            }
+            Err(Broke::There(error)) => error,
+        };
+        debug!(error = %broke, url, here = part.offset(), "a transfer broke off");
+        last = broke.to_string();
+        part.waits(&last);
+        // A server that gives a piece at a time is asked as long as pieces come.
+        tries = if part.offset() > before { 1 } else { tries + 1 };
     }
     part.flush().await?;
     Ok(Fetched::Later(last, Some(Box::new(part))))
@@ -91,9 +95,10 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
     if part.has_all() {
         return Ok(Got::All);
     }
-    // Without a tag of the file, its last bytes here must come again: another file under the same URL is noticed so.
+    // Its last bytes here must come again: another file under the same URL is noticed so, also where the server ignores
+    // tags, and bytes that a power cut took from the end.
     let known = part.etag().map(str::to_owned);
-    let again = if known.is_none() { part.offset().min(OVERLAP) } else { 0 };
+    let again = part.offset().min(OVERLAP);
     let options =
         GetOptions { from: part.offset() - again, if_range: known, ..GetOptions::copy(allow.clone()) };
     let mut reply = client.get(url, &options).await.map_err(Broke::There)?;
@@ -129,6 +134,9 @@ async fn once(client: &Client, url: &str, allow: &Allow, part: &mut Part) -> Res
         Err(error) if error.kind() == Kind::Invalid => return another(part, error.what()).await,
         Err(error) if error.kind() == Kind::Unsupported => return Err(Broke::There(error)),
         begun => begun.map_err(Broke::Here)?,
+    }
+    if reply.headers.contains_key(header::TRANSFER_ENCODING) {
+        part.tells_its_end();
     }
     while let Some(mut chunk) = reply.chunk().await.map_err(Broke::There)? {
         let both = repeated.len().min(chunk.len());
@@ -228,10 +236,15 @@ mod tests {
         tag: Option<&'static str>,
         ranges: Arc<Mutex<Vec<String>>>,
         knows_ranges: bool,
+        /// It gives 90,000 bytes at a time.
+        in_pieces: bool,
+        /// It announces no length.
+        in_chunks: bool,
     }
 
     async fn give(State(source): State<Arc<Mutex<Source>>>, headers: HeaderMap) -> Response {
-        let Source { bytes, tag, ranges, knows_ranges } = source.lock().expect("whole").clone();
+        let Source { bytes, tag, ranges, knows_ranges, in_pieces, in_chunks } =
+            source.lock().expect("whole").clone();
         if bytes.is_empty() {
             return StatusCode::NOT_FOUND.into_response();
         }
@@ -242,11 +255,16 @@ mod tests {
         ranges.lock().expect("whole").extend(range);
         let from: usize = from.filter(|_| knows_ranges).unwrap_or(0);
         let length = bytes.len();
-        let body = bytes[from..].to_vec();
+        let end = if in_pieces { (from + 90_000).min(length) } else { length };
+        let body = bytes[from..end].to_vec();
         let mut answer = match from {
-            0 => body.into_response(),
+            0 if in_chunks => {
+                let body = futures_util::stream::iter(vec![Ok::<_, std::convert::Infallible>(body)]);
+                axum::body::Body::from_stream(body).into_response()
+            }
+            0 if !in_pieces => body.into_response(),
             _ => {
-                let range = format!("bytes {from}-{}/{length}", length - 1);
+                let range = format!("bytes {from}-{}/{length}", end - 1);
                 (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], body).into_response()
             }
         };
@@ -267,7 +285,14 @@ mod tests {
 
     impl Rig {
         async fn new(bytes: &[u8], tag: Option<&'static str>) -> Rig {
-            let source = Source { bytes: bytes.to_vec(), tag, ranges: Arc::default(), knows_ranges: true };
+            let source = Source {
+                bytes: bytes.to_vec(),
+                tag,
+                ranges: Arc::default(),
+                knows_ranges: true,
+                in_pieces: false,
+                in_chunks: false,
+            };
             let source = Arc::new(Mutex::new(source));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
             let port = listener.local_addr().expect("bound").port();
@@ -311,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_comes_whole_and_goes_on_where_it_broke_off() {
         let bytes = noise(1);
-        for (tag, from) in [(Some("\"a\""), 100_000), (None, 100_000 - OVERLAP)] {
+        for (tag, from) in [(Some("\"a\""), 100_000 - OVERLAP), (None, 100_000 - OVERLAP)] {
             let rig = Rig::new(&bytes, tag).await;
             let mut part = rig.half(&bytes, tag).await;
             assert!(matches!(rig.once(&mut part).await, Ok(Got::All)));
@@ -387,14 +412,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_forbidden_place_is_refused_for_good() {
+    async fn a_forbidden_place_is_not_asked_and_not_held_against_the_song() {
         let rig = Rig::new(&noise(1), None).await;
         let (part, stop) = (rig.part().await, CancellationToken::new());
         let elsewhere = Allow { peer: [10, 0, 0, 9].into(), networks: Vec::new() };
         let fetched =
             fetch(&Client::new(), &rig.url, &elsewhere, part, &stop).await.expect("no trouble of ours");
-        assert!(matches!(fetched, Fetched::Refused), "{fetched:?}");
+        let Fetched::Later(why, Some(part)) = fetched else { panic!("{fetched:?}") };
+        assert!(why.contains("neither the device itself nor on our network"), "{why}");
+        drop(part);
+        assert!(rig.asked().is_empty());
         let song = item("22", "Song", 200_000);
-        assert!(rig.intake.is_new(&phone().id, vec![song]).await.expect("read").is_empty());
+        assert_eq!(rig.intake.is_new(&phone().id, vec![song]).await.expect("read").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn pieces_are_asked_for_until_the_song_is_whole_whatever_the_listing_said() {
+        for (pieces, listed) in [(true, 200_000), (false, 999_999)] {
+            let rig = Rig::new(&noise(1), None).await;
+            {
+                let mut source = rig.source.lock().expect("whole");
+                (source.in_pieces, source.in_chunks) = (pieces, !pieces);
+            }
+            let part = rig.intake.pull_item(&phone(), item("22", "Song", listed)).await.expect("opened");
+            let stop = CancellationToken::new();
+            let fetched = fetch(&Client::new(), &rig.url, &rig.allow, part, &stop).await.expect("fetched");
+            let Fetched::Whole(mut part) = fetched else { panic!("{pieces} {fetched:?}") };
+            assert_eq!(part.tail(200_000).await.expect("read"), noise(1));
+        }
     }
 }

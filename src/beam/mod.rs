@@ -126,6 +126,7 @@ impl Host {
     async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut found: mpsc::Receiver<Answer>) {
         let mut heard = self.tools.lan.heard();
         let mut remembered = tokio::time::interval(REMEMBERED_EVERY);
+        let mut awaited = tokio::time::interval(AWAITED_EVERY);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => break,
@@ -142,6 +143,7 @@ impl Host {
                     let now = heard.borrow().clone();
                     self.follow(&now);
                 }
+                _ = awaited.tick() => self.look_for_awaited().await,
                 _ = remembered.tick() => self.look_for_remembered().await,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.looks.join_next(), if !self.looks.is_empty() => {}
@@ -236,6 +238,15 @@ impl Host {
         let now = self.tools.lan.heard().borrow().clone();
         self.follow(&now);
         Ok(())
+    }
+
+    /// A phone whose link was cut says nothing when it is back; it is searched for while the rest of a file is awaited.
+    async fn look_for_awaited(&self) {
+        match self.tools.intake.awaits_somebody().await {
+            Ok(true) => drop(self.tools.lan.search()),
+            Ok(false) => {}
+            Err(error) => warn!(%error, "what broke off is not known"),
+        }
     }
 
     async fn look_for_remembered(&mut self) {
@@ -466,6 +477,8 @@ const USUAL_PLACES: [&str; 6] =
     ["rootDesc.xml", "description.xml", "desc.xml", "DeviceDescription.xml", "dev/desc.xml", ""];
 /// A device answers a search within its MX of 3 s; searches are repeated.
 const SPEAKS_WITHIN: Duration = Duration::from_secs(8);
+/// How often a sender is searched for whose transfer broke off.
+const AWAITED_EVERY: Duration = Duration::from_secs(15);
 /// Devices added by their address announce nothing: they are asked this often.
 const REMEMBERED_EVERY: Duration = Duration::from_secs(60);
 

@@ -63,7 +63,7 @@ pub struct Visit {
     server: Option<Server>,
     /// By which reader this device is asked: what was found out is remembered.
     reader: Reader,
-    /// What the last listing was made of.
+    /// What the last listing was made of whose things were all taken.
     last: Option<Listed>,
     /// When it is read again, and how often that happened.
     again: Option<(Instant, usize)>,
@@ -73,6 +73,8 @@ pub struct Visit {
     failed: HashMap<String, Failed>,
     /// The last file that came, on its way to the disk. It gets there even when the visit ends.
     finishing: Option<JoinHandle<Result<()>>>,
+    /// A file that came could not be made durable: it is to be asked for again.
+    unfinished: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,6 +125,7 @@ impl Visit {
             wanted: false,
             failed: HashMap::new(),
             finishing: None,
+            unfinished: false,
         }
     }
 
@@ -259,6 +262,7 @@ impl Visit {
         self.shown.consent = consent;
         self.wanted &= consent != Consent::Never;
         self.again = self.takes().then(|| (Instant::now(), 0));
+        self.last = None;
         self.failed.clear();
         let state = self.shown.state.clone();
         self.show(state);
@@ -304,6 +308,11 @@ impl Visit {
     }
 
     fn cannot(&mut self, error: &Error) {
+        self.last = None;
+        if matches!(error.kind(), Kind::Full | Kind::Offline) {
+            self.show(NeighbourState::Waiting { reason: error.to_string() });
+            return self.pause();
+        }
         warn!(name = self.shown.name, %error, "a neighbour cannot be used");
         if error.kind() == Kind::Unreachable {
             self.tools.lan.failed(&self.heard.borrow().udn);
@@ -328,7 +337,7 @@ impl Visit {
     async fn look(&mut self) -> Result<()> {
         self.load().await?;
         self.show(NeighbourState::Looking);
-        let (counted, _) = self.find().await?;
+        let (counted, ..) = self.find().await?;
         self.show(NeighbourState::Looked(counted));
         Ok(())
     }
@@ -363,19 +372,19 @@ impl Visit {
         says_the_same(listed.mark, server.mark().await, settled, now - listed.at)
     }
 
-    /// Lists and chooses; returns the count and what is new.
-    async fn find(&mut self) -> Result<(Count, Vec<RemoteItem>)> {
+    /// Lists and chooses; returns the count, what is new, and what tells whether the listing changed.
+    async fn find(&mut self) -> Result<(Count, Vec<RemoteItem>, Listed)> {
         let server = self.server.as_mut().ok_or_else(|| Error::new(Kind::Unreachable, "it is gone"))?;
         let Listing { items, mark, lost } = server.list().await?;
         if lost > 0 {
             warn!(name = self.shown.name, lost, "some things cannot be read");
         }
         self.reader = server.reader();
-        self.last = Some(Listed { mark, at: Instant::now() });
+        let listed = Listed { mark, at: Instant::now() };
         let short = if self.tools.policy == Policy::Always { Short::Take } else { Short::Leave };
         let choice = choose(items, short);
         let new = self.tools.intake.is_new(&self.shown.id, choice.take.clone()).await?;
-        Ok((count(&choice, &new), new))
+        Ok((count(&choice, &new), new, listed))
     }
 
     async fn pull_wanted(&mut self) -> Result<()> {
@@ -395,7 +404,8 @@ impl Visit {
                 "it is another konpo: its shelf is not taken as a whole",
             ));
         }
-        let (counted, new) = self.find().await?;
+        let (counted, new, listed) = self.find().await?;
+        self.last = None;
         let total = new.len() as u64;
         for (done, item) in (0..).zip(new) {
             let now = Instant::now();
@@ -404,6 +414,8 @@ impl Visit {
             }
         }
         self.finished().await?;
+        // Only what was taken up to its end is not listed again.
+        self.last = (!std::mem::take(&mut self.unfinished)).then_some(listed);
         self.wanted &= self.failed.values().any(|failed| failed.tries < RETRIES.len());
         self.show(NeighbourState::Pulled(counted));
         Ok(())
@@ -488,6 +500,7 @@ impl Visit {
         let Some(finishing) = &mut self.finishing else { return Ok(()) };
         let done = finishing.await;
         self.finishing = None;
+        self.unfinished |= !matches!(done, Ok(Ok(())));
         done.map_err(|error| Error::with(Kind::Internal, "finish a transfer", error))?
     }
 

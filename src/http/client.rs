@@ -298,13 +298,13 @@ fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
     Some((first.trim().parse().ok()?, size.trim().parse().ok()))
 }
 
-/// Resolves a reference against the URL it came with, as far as servers of phones write them.
+/// Resolves a reference against the URL it came with, as far as servers of phones write them: what may not stand in a URL
+/// is escaped (RFC 3986, 2.1).
 pub fn join(base: &str, reference: &str) -> Result<String> {
+    let reference = &escaped(reference);
     let wrong = || Error::new(Kind::Invalid, format!("{reference:?} at {base} is no URL"));
-    let absolute = reference
-        .split_once("://")
-        .is_some_and(|(scheme, _)| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
-    if absolute {
+    let is_scheme = |scheme: &str| scheme.bytes().all(|b| b.is_ascii_alphabetic());
+    if reference.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme)) {
         return Ok(reference.to_owned());
     }
     let uri: Uri = base.parse().map_err(|_| wrong())?;
@@ -321,6 +321,19 @@ pub fn join(base: &str, reference: &str) -> Result<String> {
     }
     let folder = uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
     Ok(format!("{scheme}://{authority}{folder}/{reference}"))
+}
+
+fn escaped(reference: &str) -> String {
+    let mut out = String::with_capacity(reference.len());
+    for byte in reference.trim().bytes() {
+        match byte {
+            b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0..0x20 | 0x7f.. => {
+                out.push_str(&format!("%{byte:02X}"));
+            }
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out
 }
 
 /// Some servers of phones answer only those who name DLNA and UPnP (reference upnp 8.1).
@@ -368,6 +381,7 @@ mod tests {
         assert_eq!(joined("x.flac"), "http://10.0.0.9:80/a/x.flac");
         assert_eq!(joined("/x.flac"), "http://10.0.0.9:80/x.flac");
         assert_eq!(joined("http://10.0.0.9/y"), "http://10.0.0.9/y");
+        assert_eq!(joined("/My Song é.mp3?a=%20"), "http://10.0.0.9:80/My%20Song%20%C3%A9.mp3?a=%20");
     }
 
     #[tokio::test]

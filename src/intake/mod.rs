@@ -259,6 +259,17 @@ impl Intake {
         Ok(unseen(items, &seen, under_way.collect()))
     }
 
+    /// Returns whether a transfer broke off in the last minutes: its sender may be back soon.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn awaits_somebody(&self) -> Result<bool> {
+        let open = self.inner.library.journal_open().await?;
+        let (held, since) = (self.inner.held().clone(), UnixTime::now().0 - AWAITED_FOR);
+        let broke_off = |row: &JournalRow| row.stage == Stage::Offered && row.provenance.way != inbox::WAY;
+        Ok(open.iter().any(|row| broke_off(row) && row.at.0 >= since && !held.contains(&row.id)))
+    }
+
     /// Returns whether a transfer of this neighbour broke off and waits for the rest.
     ///
     /// # Errors
@@ -273,7 +284,9 @@ impl Intake {
     /// # Errors
     /// `Busy` when it is on its way already, `Full`, `Offline`, and those of the disk and the database.
     pub async fn pull_item(&self, neighbour: &Neighbour, item: RemoteItem) -> Result<Part> {
-        room_for(&self.inner.library, item.size.unwrap_or_default()).await?;
+        // What a listing says is a hint; beyond all measure it is none.
+        let hint = item.size.filter(|size| size.0 <= staging::LARGEST_FILE).unwrap_or_default();
+        room_for(&self.inner.library, hint).await?;
         let open = self.inner.library.journal_open().await?;
         let same = |row: &JournalRow| {
             row.provenance.device == *neighbour.id.0
@@ -418,6 +431,8 @@ const MOST_ASKS: usize = 16;
 const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// Journal rows read at the start, for the board.
 const ROWS_REMEMBERED: u32 = 200;
+/// Seconds for which the sender of a transfer that broke off is looked for actively.
+const AWAITED_FOR: i64 = 900;
 /// Refusals that say nothing about the file itself.
 const RETRIED: [&str; 2] = ["full", "gone"];
 

@@ -33,6 +33,8 @@ pub struct Part {
     announced: Option<u64>,
     /// Up to here the disk was asked for room.
     room: u64,
+    /// The transfer says itself where it ends: what the listing said does not matter.
+    told_its_end: bool,
     /// Where the row is to be written, when it says less than this does.
     unwritten: Option<u64>,
 }
@@ -83,7 +85,17 @@ impl Part {
         let opened =
             blocking(move || Append::open(&at, guard).map_err(|error| Error::io("open a part file", error)));
         let (file, here) = opened.await?;
-        Ok(Part { held, row, file, path, here, announced: None, room: here, unwritten: None })
+        Ok(Part {
+            held,
+            row,
+            file,
+            path,
+            here,
+            announced: None,
+            room: here,
+            told_its_end: false,
+            unwritten: None,
+        })
     }
 
     /// Returns the journal's number of it.
@@ -104,6 +116,16 @@ impl Part {
             && self.announced.is_none()
             && self.row.size == here
             && (listed.is_none() || listed == here)
+    }
+
+    /// Notes that the transfer marks its end itself, although its length was not announced (chunks, RFC 9112, 7.1).
+    pub fn tells_its_end(&mut self) {
+        self.told_its_end = true;
+    }
+
+    /// Returns whether the transfer announced its length.
+    pub fn is_announced(&self) -> bool {
+        self.announced.is_some()
     }
 
     /// Shows why it does not go on now.
@@ -158,6 +180,13 @@ impl Part {
             if size > LARGEST_FILE {
                 return Err(too_large());
             }
+            // A tag was kept together with the size that was announced with it.
+            if self.here > 0
+                && self.row.etag.is_some()
+                && self.row.size.is_some_and(|before| before.0 != size)
+            {
+                return Err(Error::new(Kind::Invalid, "the file has another length now"));
+            }
             room_for(&self.held.inner.library, ByteCount(size - self.here)).await?;
             self.room = size;
         }
@@ -194,7 +223,7 @@ impl Part {
         if self.announced.is_some_and(|size| end > size) {
             return Err(Error::new(Kind::Damaged, "more bytes came than were announced"));
         }
-        if end > LARGEST_FILE {
+        if end > if self.announced.is_some() { LARGEST_FILE } else { LARGEST_UNANNOUNCED } {
             return Err(too_large());
         }
         if end > self.room {
@@ -229,6 +258,7 @@ impl Part {
     /// `Unreachable` when some are missing, and those of the disk and the database; what is here stays.
     pub async fn is_whole(&mut self) -> Result<()> {
         let listed = self.row.item.as_ref().and_then(|item| item.size).map(|size| size.0);
+        let listed = listed.filter(|_| !self.told_its_end);
         if let Some(size) = self.announced.or(listed).filter(|&size| size > self.here) {
             let what = format!("the transfer broke off after {} of {size} bytes", self.here);
             self.flush().await?;
@@ -512,7 +542,9 @@ const FROM_INBOX: &str = "inbox-";
 /// Seconds after which what broke off is given up: 30 days.
 const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 /// Above anything that is sold as one track.
-const LARGEST_FILE: u64 = 8 << 30;
+pub(in crate::intake) const LARGEST_FILE: u64 = 8 << 30;
+/// What is longer and does not say how long is a station, not a song.
+const LARGEST_UNANNOUNCED: u64 = 1 << 30;
 /// Bytes between two looks at the room while the size is not known.
 const ROOM_STEP: u64 = 16 << 20;
 /// Bytes after which a transfer is worth a row that knows its tag.

@@ -86,7 +86,9 @@ impl Table {
         if let Some(entry) = self.known.get_mut(&here.udn) {
             return entry.heard_again(here, way, expires, is_server);
         }
-        if !is_server || self.known.len() >= MOST_DEVICES {
+        let sender = way.from.ip();
+        let of_sender = self.known.values().filter(|entry| entry.heard.from.ip() == sender).count();
+        if !is_server || self.known.len() >= MOST_DEVICES || of_sender >= MOST_OF_ONE {
             return false;
         }
         let heard = Heard {
@@ -204,7 +206,8 @@ impl Entry {
         }
         let was = (self.hidden, self.heard.boot_id);
         (self.failures, self.hidden) = (0, false);
-        self.heard.boot_id = here.boot_id;
+        // Some say it in announcements only.
+        self.heard.boot_id = here.boot_id.or(self.heard.boot_id);
         self.heard.server = here.server;
         self.choose() | (was != (false, self.heard.boot_id))
     }
@@ -228,6 +231,8 @@ const FAILURES: u8 = 2;
 const MOST_WAYS: usize = 8;
 /// More devices than a house has are an attack.
 const MOST_DEVICES: usize = 500;
+/// One machine runs a few servers, not a house full: it must not take the places of others.
+const MOST_OF_ONE: usize = 20;
 
 #[cfg(test)]
 mod tests {
@@ -363,6 +368,13 @@ mod tests {
         let mut table = Table::new(Vec::new());
         for n in 0..2000 {
             table.take(here(&n.to_string(), SERVER, "http://x/"), way(), Instant::now());
+        }
+        assert_eq!(table.shown().len(), MOST_OF_ONE, "of one sender");
+        let from = "10.77.0.3:1900".parse().expect("an address");
+        assert!(table.take(here("phone", SERVER, "http://y/"), Way { from, ..way() }, Instant::now()));
+        for n in 0..2000u16 {
+            let from = std::net::SocketAddr::from(([10, 77, (n >> 8) as u8 + 1, n as u8], 1900));
+            table.take(here(&format!("x{n}"), SERVER, "http://x/"), Way { from, ..way() }, Instant::now());
         }
         assert_eq!(table.shown().len(), MOST_DEVICES);
     }

@@ -576,11 +576,12 @@ fn the_trash_yields_after_thirty_days() {
     let track = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added").track;
     library.inner.store.write_now(|c| arrive::trash_track(&library.inner, c, track)).expect("deleted");
     let now = UnixTime::now();
+    library.make_room(ByteCount(u64::MAX / 2)).expect_err("no disk is so large");
+    assert_eq!(bench.files(".konpo/trash"), ["1-Song.wav"], "and nothing is thrown away for it");
     library.empty_trash(UnixTime(now.0 + 29 * 24 * 3600)).expect("looked");
     assert_eq!(bench.files(".konpo/trash"), ["1-Song.wav"]);
     library.empty_trash(UnixTime(now.0 + 31 * 24 * 3600)).expect("looked");
     assert_eq!(bench.files(".konpo/trash"), [""; 0]);
-    library.make_room(ByteCount(u64::MAX / 2)).expect_err("no disk is so large");
     library.close().expect("closed");
     drop(library);
     bench.clean();

@@ -61,6 +61,8 @@ pub fn empty(disk: &Disk, now: UnixTime) -> Result<()> {
 /// `Full` with the bytes needed, and those of the disk.
 pub fn make_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
     let Err(full) = has_room(disk.root.room()?, bytes) else { return Ok(()) };
+    // What would not be enough is not thrown away for nothing.
+    would_have_room(disk, bytes)?;
     let mut lies = contents(disk)?;
     lies.sort_by_key(|lies| lies.since);
     for oldest in lies {

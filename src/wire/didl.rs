@@ -180,12 +180,18 @@ impl Parser {
         self.depth = self.depth.saturating_sub(1);
         self.ended |= name == "DIDL-Lite";
         let text = unescape_twice_escaped(std::mem::take(&mut self.text).trim().to_owned());
-        let value = (!text.is_empty()).then_some(text);
+        let value = (!text.is_empty() && text.len() <= LONGEST_TEXT).then_some(text);
         match (name, &mut self.item, &mut self.container) {
-            ("item", item, _) => self.didl.items.extend(item.take()),
-            ("container", _, container) => self.didl.containers.extend(container.take()),
+            ("item", item, _) => {
+                // A number that long cannot be kept, and cut it would be another one.
+                self.didl.items.extend(item.take().filter(|item| item.id.len() <= LONGEST_TEXT));
+            }
+            ("container", _, container) => {
+                self.didl.containers.extend(container.take().filter(|one| one.id.len() <= LONGEST_TEXT));
+            }
             ("res", Some(item), _) => {
-                if let Some(mut resource) = self.resource.take() {
+                if let Some(mut resource) = self.resource.take().filter(|_| item.resources.len() < MOST_WAYS)
+                {
                     resource.url = value.unwrap_or_default();
                     item.resources.push(resource);
                 }
@@ -232,7 +238,11 @@ fn duration(text: &str) -> Option<Millis> {
 
 /// A page of 200 things with long metadata is far below this.
 const LARGEST: usize = 8 << 20;
-const MOST_THINGS: usize = 10_000;
+/// Bytes of a title, a number, a URL; longer ones are as good as none.
+const LONGEST_TEXT: usize = 4096;
+/// Ways to get one thing.
+const MOST_WAYS: usize = 16;
+const MOST_THINGS: usize = 25_000;
 const DEEPEST: usize = 32;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
 //! listings, and music files at the gate. Begins from the kept corpus, and keeps what behaves in a new way as a start for
 //! more. A panic, an input that takes longer than two seconds or more memory than 64 MiB is a finding: it is written down
-//! and named, and the program fails.
+//! and named, and the program fails. One that never ends is noticed by a second thread; one that ends the program at once
+//! (a stack that overflows) lies in the file that is named at the start.
 //!
 //!     cargo test --test fuzz -- [--seconds N] [--seed N] [TARGET…]
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
@@ -11,10 +12,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Cursor;
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use konpo::media::sniff::sniff;
@@ -36,7 +39,15 @@ const TARGETS: [Target; 5] = [
     Target {
         name: "ssdp",
         read: |bytes| match ssdp::parse(bytes) {
-            Some(message) => shape(&format!("{message:?}")),
+            Some(ssdp::Message::Here(here)) => format!(
+                "here {} {} {} {:?}",
+                here.udn.len().min(9),
+                here.server.is_empty(),
+                here.max_age.as_secs().checked_ilog2().unwrap_or(0),
+                here.boot_id.map(|id| id.min(2))
+            ),
+            Some(ssdp::Message::Gone { udn }) => format!("gone {}", udn.len().min(9)),
+            Some(ssdp::Message::Search { .. }) => "search".into(),
             None => "none".into(),
         },
         words: &[
@@ -159,7 +170,11 @@ const TARGETS: [Target; 5] = [
                         sniffed.protection.is_locked()
                     )
                 }
-                Err(error) => shape(&error.to_string()),
+                Err(error) => format!(
+                    "{:?} {}",
+                    error.kind(),
+                    error.what().split(' ').take(5).collect::<Vec<_>>().join(" ")
+                ),
             }
         },
         words: &[
@@ -222,6 +237,7 @@ fn main() -> ExitCode {
 
 /// Reads mutated inputs for a while. Returns how many were findings.
 fn fuzz(target: &Target, time: Duration, seed: u64) -> usize {
+    let mut watch = Watch::new(target.name);
     let mut pool = corpus(target.name);
     let kept = pool.len();
     assert!(kept > 0, "the corpus of {} is empty", target.name);
@@ -236,7 +252,10 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> usize {
             _ => mutated(target, &pool, &mut random),
         };
         reads += 1;
-        match read(target, &input) {
+        watch.begins(&input);
+        let done = read(target, &input);
+        watch.ended();
+        match done {
             Ok((behaviour, memory)) => {
                 largest = largest.max(memory);
                 if behaviours.insert(behaviour) && number >= kept && pool.len() < MOST_KEPT {
@@ -261,6 +280,51 @@ fn fuzz(target: &Target, time: Duration, seed: u64) -> usize {
     findings.len()
 }
 
+/// Keeps the input that is being read in a file, and ends the program when its reading does not end.
+struct Watch {
+    file: fs::File,
+    path: PathBuf,
+    since: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Watch {
+    fn new(name: &str) -> Watch {
+        let path = std::env::temp_dir().join(format!("konpo-fuzz-{name}-{}", std::process::id()));
+        println!("{name}: what is being read lies in {}", path.display());
+        let file = fs::File::create(&path).expect("room for an input");
+        let since = Arc::new(Mutex::new(None::<Instant>));
+        let (watched, kept) = (since.clone(), path.clone());
+        std::thread::spawn(move || {
+            // Ends when the reader of this target is done.
+            while Arc::strong_count(&watched) > 1 {
+                std::thread::sleep(Duration::from_millis(500));
+                let since = *watched.lock().expect("whole");
+                if since.is_some_and(|since| since.elapsed() > LONGEST * 5) {
+                    println!("it does not end: {}", kept.display());
+                    std::process::exit(1);
+                }
+            }
+        });
+        Watch { file, path, since }
+    }
+
+    fn begins(&mut self, input: &[u8]) {
+        let written = self.file.set_len(input.len() as u64).and_then(|()| self.file.write_all_at(input, 0));
+        written.expect("room for an input");
+        *self.since.lock().expect("whole") = Some(Instant::now());
+    }
+
+    fn ended(&mut self) {
+        *self.since.lock().expect("whole") = None;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _left_behind = fs::remove_file(&self.path);
+    }
+}
+
 /// Reads one input. Returns its behaviour and the memory it took, or what is wrong with it.
 fn read(target: &Target, input: &[u8]) -> Result<(u64, usize), String> {
     let before = HELD.load(Ordering::Relaxed);
@@ -282,13 +346,6 @@ fn read(target: &Target, input: &[u8]) -> Result<(u64, usize), String> {
     let mut hash = DefaultHasher::new();
     words.hash(&mut hash);
     Ok((hash.finish(), memory))
-}
-
-/// Words without their digits: another number is no other behaviour.
-fn shape(words: &str) -> String {
-    let mut shape: String = words.chars().filter(|c| c.is_ascii_alphabetic() || *c == ' ').collect();
-    shape.truncate(300);
-    shape
 }
 
 /// Returns an input changed in one to eight ways.

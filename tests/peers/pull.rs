@@ -84,7 +84,10 @@ fn a_stranger_is_not_browsed_before_somebody_looks() {
     assert!(browsed(&phone));
     assert_eq!(konpo.tracks().len(), 0, "a look takes nothing");
 
-    konpo.neighbour_do(id, "pull");
+    // After a look, "always" takes what was looked at; and "never" on the way only until it is allowed again.
+    konpo.neighbour_do(id, "always");
+    konpo.neighbour_do(id, "never");
+    konpo.neighbour_do(id, "always");
     wait_for("three tracks", Duration::from_secs(30), || (konpo.tracks().len() == 3).then_some(()));
     assert_eq!(shelf::hashes(&konpo.music()), shelf::hashes(music.path()));
 }

@@ -68,7 +68,9 @@ impl Server {
         let mark = self.mark().await;
         if self.searches == Some(true) {
             match self.pages(&Ask::Search).await {
-                Ok(found) => return Ok(self.listing(found, mark)),
+                Ok(found) if !found.didl.items.is_empty() => return Ok(self.listing(found, mark)),
+                // Some list the word and do not understand the question.
+                Ok(_) => debug!("the search finds nothing"),
                 Err(error) if error.kind() == Kind::Unreachable && !self.is_there().await => {
                     return Err(error);
                 }
@@ -131,7 +133,10 @@ impl Server {
             let page = match self.pages(&Ask::Browse(id.clone())).await {
                 Ok(page) => page,
                 // One folder that cannot be read does not hide the others; the root does.
-                Err(error) if id == "0" || error.kind() != Kind::Damaged => return Err(error),
+                Err(error) if id == "0" || error.kind() == Kind::Unsupported => return Err(error),
+                Err(error) if error.kind() == Kind::Unreachable && !self.is_there().await => {
+                    return Err(error);
+                }
                 Err(error) => {
                     debug!(%error, id, "a folder cannot be read");
                     all.lost += 1;
@@ -180,26 +185,50 @@ impl Server {
                     continue;
                 }
             };
+            let asked = size;
             size = (size * 2).min(PAGE);
             self.within(usize::try_from(page.total).unwrap_or(usize::MAX))?;
             let id = page.didl.items.first().map(|i| i.id.clone());
             let id = id.or_else(|| page.didl.containers.first().map(|c| c.id.clone()));
-            if start > 0 && id.is_some() && id == first_id {
-                debug!("the server ignores the place where a page starts");
+            let parsed = (page.didl.items.len() + page.didl.containers.len()) as u64;
+            if parsed == 0 {
+                // Whatever it counts: nothing came, and nothing says that more will.
+                all.lost += u64::from(page.returned > 0);
                 return Ok(all);
             }
+            if start > 0 && id == first_id {
+                debug!("the server ignores the place where a page starts");
+                return self.at_once(ask, page.total, all).await;
+            }
             first_id = first_id.or(id);
-            let parsed = (page.didl.items.len() + page.didl.containers.len()) as u64;
             all.didl.items.extend(page.didl.items);
             all.didl.containers.extend(page.didl.containers);
-            // Servers count wrongly: what was read counts at least.
-            let returned = if page.didl.cut { parsed } else { page.returned.max(parsed) };
-            start += returned;
-            if returned == 0 || (page.total > 0 && start >= page.total) {
+            // Servers count wrongly: what was read counts, and what they say only where that can be.
+            let is_told = !page.didl.cut && page.returned > parsed && page.returned <= u64::from(asked);
+            start += if is_told { page.returned } else { parsed };
+            if page.total > 0 && start >= page.total {
                 return Ok(all);
             }
             self.within(all.didl.items.len().max(all.didl.containers.len()))?;
         }
+    }
+
+    /// Asks a server that knows no pages for everything at once. What it keeps back even so is lost.
+    async fn at_once(&self, ask: &Ask, total: u64, first: Found) -> Result<Found> {
+        let here = (first.didl.items.len() + first.didl.containers.len()) as u64;
+        let whole = match u32::try_from(total) {
+            Ok(size) if total > here => self.page(ask, 0, size).await.ok(),
+            _ => None,
+        };
+        let mut all = first;
+        if let Some(whole) =
+            whole.filter(|page| page.didl.items.len() + page.didl.containers.len() > here as usize)
+        {
+            all.didl = whole.didl;
+        }
+        let got = (all.didl.items.len() + all.didl.containers.len()) as u64;
+        all.lost += total.saturating_sub(got);
+        Ok(all)
     }
 
     fn within(&self, things: usize) -> Result<()> {
@@ -238,6 +267,9 @@ impl Server {
         let base = &self.way.base;
         let mut items = found.didl.items;
         items.retain(|item| item.class.contains("audioItem"));
+        for item in &mut items {
+            item.resources.retain(|resource| !resource.url.trim().is_empty());
+        }
         for resource in items.iter_mut().flat_map(|item| &mut item.resources) {
             if let Ok(url) = join(base, &resource.url) {
                 resource.url = url;

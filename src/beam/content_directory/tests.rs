@@ -179,7 +179,23 @@ async fn a_search_that_faults_is_walked_around_and_says_so() {
 async fn a_server_that_ignores_where_a_page_starts_is_read_once() {
     let phone = Phone { songs: 200, searches: true, ignores_start: true, ..Phone::default() };
     let (listing, _) = listed(phone).await;
-    assert_eq!(listing.items.len(), 50);
+    assert_eq!((listing.items.len(), listing.lost), (50, 0), "it does not say how many there are");
+    let phone = Phone { songs: 200, searches: true, ignores_start: true, counts: true, ..Phone::default() };
+    let (listing, _) = listed(phone).await;
+    assert_eq!((listing.items.len(), listing.lost), (200, 0), "asked for all at once");
+}
+
+#[tokio::test]
+async fn counts_that_lie_upwards_end_the_listing() {
+    for twist in [
+        (|text| text.replace("<NumberReturned>0", "<NumberReturned>1").into_bytes()) as fn(String) -> Vec<u8>,
+        |text| text.replace("<NumberReturned>", "<NumberReturned>184467440737095516").into_bytes(),
+    ] {
+        let phone = Phone { songs: 60, searches: true, twist: Some(twist), ..Phone::default() };
+        let (listing, calls) = listed(phone).await;
+        assert_eq!(listing.items.len(), 60);
+        assert!(calls < 12, "{calls}");
+    }
 }
 
 #[tokio::test]

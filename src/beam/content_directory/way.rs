@@ -66,10 +66,11 @@ impl Way {
         let or_root = |own: &str, roots: &str| if own.is_empty() { roots.to_owned() } else { own.to_owned() };
         let about = About {
             udn: plain_udn(&or_root(&device.udn, &root.udn)),
-            name: or_root(&device.name, &root.name),
-            model: format!("{} {}", or_root(&device.maker, &root.maker), or_root(&device.model, &root.model))
-                .trim()
-                .to_owned(),
+            name: short(&or_root(&device.name, &root.name)),
+            model: short(
+                format!("{} {}", or_root(&device.maker, &root.maker), or_root(&device.model, &root.model))
+                    .trim(),
+            ),
         };
         let control = join(&base, &service.control)
             .map_err(|_| Error::new(Kind::Unsupported, "the address where it can be asked is none"))?;
@@ -130,7 +131,8 @@ impl Way {
         match answer {
             Ok(Reply::Done(values)) if status.is_success() => Ok(values),
             Ok(Reply::Fault(fault)) if fault.code > 0 => {
-                let words = if fault.words.is_empty() { "it says no more" } else { &fault.words };
+                let words =
+                    if fault.words.is_empty() { "it says no more".into() } else { short(&fault.words) };
                 Err(Error::new(Kind::Damaged, format!("it refuses {action} ({}: {words})", fault.code)))
             }
             Ok(Reply::Fault(_)) => Err(Error::new(Kind::Damaged, format!("it refuses {action}"))),
@@ -138,6 +140,11 @@ impl Way {
             _ => Err(Error::new(Kind::Damaged, format!("it answers {action} with an error ({status})"))),
         }
     }
+}
+
+/// What a device says of itself goes to every face and into the history: not more than a person reads.
+fn short(words: &str) -> String {
+    words.chars().take(MOST_WORDS).collect()
 }
 
 fn authority(url: &str) -> Option<String> {
@@ -211,6 +218,7 @@ fn explain(error: rupnp::Error) -> Unread {
     })
 }
 
+const MOST_WORDS: usize = 200;
 /// No connection at all.
 pub const CUT_OFF: &str = "it cannot be reached";
 /// Reference upnp 8.1.
