@@ -157,7 +157,7 @@ pub fn udn(mode: Mode) -> String {
 
 /// A song of it, as a WAV file.
 pub fn song(mode: Mode, number: usize) -> Vec<u8> {
-    fixtures::noise(70_000 + mode as u64 * 100 + number as u64, 22_050, 16, 22_050).wav()
+    fixtures::noise(70_000 + mode as u64 * 1000 + number as u64, 22_050, 16, 22_050).wav()
 }
 
 impl Server {
