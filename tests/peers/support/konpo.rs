@@ -88,7 +88,8 @@ impl Konpo {
 
     fn in_its_view(&self, arguments: &[&str]) {
         let mut command = Command::new("nsenter");
-        command.args(["-m", "-t", &self.id().to_string()]).args(arguments);
+        // Its root as well: the tests may themselves run in a changed one.
+        command.args(["-m", "-r", "-t", &self.id().to_string()]).args(arguments);
         run(command);
     }
 
