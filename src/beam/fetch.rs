@@ -1,4 +1,5 @@
-//! One file from a neighbour into a part: resumed by Range where it broke off, tried three times.
+//! One file from a neighbour into a part: resumed by Range where it broke off, given up for now after four tries that
+//! brought nothing.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub enum Fetched {
     /// Not now, and why: the neighbour does not answer, or does not give it at the moment. Dropped, the part stays for the
     /// next time.
     Later(String, Option<Box<Part>>),
-    /// It can never be taken from there.
+    /// It was ended with its reason, which stands on the board.
     Refused,
 }
 

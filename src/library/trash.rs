@@ -60,10 +60,11 @@ pub fn empty(disk: &Disk, now: UnixTime) -> Result<()> {
 /// # Errors
 /// `Full` with the bytes needed, and those of the disk.
 pub fn make_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
-    let Err(full) = has_room(disk.root.room()?, bytes) else { return Ok(()) };
-    // What would not be enough is not thrown away for nothing.
-    would_have_room(disk, bytes)?;
+    let room = disk.root.room()?;
+    let Err(full) = has_room(room, bytes) else { return Ok(()) };
     let mut lies = contents(disk)?;
+    // What would not be enough is not thrown away for nothing.
+    has_room(without(room, &lies), bytes)?;
     lies.sort_by_key(|lies| lies.since);
     for oldest in lies {
         info!(path = %oldest.path.display(), "the trash yields: room is needed");
@@ -84,8 +85,13 @@ pub fn would_have_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
     if has_room(room, bytes).is_ok() {
         return Ok(());
     }
-    let lies: u64 = contents(disk)?.iter().map(|lies| lies.size).sum();
-    has_room(Room { free: room.free.saturating_add(ByteCount(lies)), ..room }, bytes)
+    has_room(without(room, &contents(disk)?), bytes)
+}
+
+/// Returns the room there would be without the trash.
+fn without(room: Room, lies: &[Lies]) -> Room {
+    let bytes = lies.iter().map(|lies| lies.size).sum();
+    Room { free: room.free.saturating_add(ByteCount(bytes)), ..room }
 }
 
 fn has_room(room: Room, bytes: ByteCount) -> Result<()> {
