@@ -39,13 +39,12 @@ pub async fn fetch(
     mut part: Part,
     stop: &CancellationToken,
 ) -> Result<Fetched> {
-    let (mut last, mut tries) = (String::new(), 0);
-    while let Some(pause) = PAUSES.get(tries) {
+    let (mut last, mut tries) = (String::new(), Tries { number: 0, most: part.offset() });
+    while let Some(pause) = PAUSES.get(tries.number) {
         tokio::select! {
             () = stop.cancelled() => return Ok(Fetched::Later("konpo is stopping".into(), None)),
             () = tokio::time::sleep(*pause) => {}
         }
-        let before = part.offset();
         let broke = match once(client, url, allow, &mut part).await {
             Ok(Got::All) => match part.is_whole().await {
                 Ok(()) => return Ok(Fetched::Whole(Box::new(part))),
@@ -72,11 +71,26 @@ pub async fn fetch(
         debug!(error = %broke, url, here = part.offset(), "a transfer broke off");
         last = broke.to_string();
         part.waits(&last);
-        // A server that gives a piece at a time is asked as long as pieces come.
-        tries = if part.offset() > before { 1 } else { tries + 1 };
+        tries.broke(part.offset());
     }
     part.flush().await?;
     Ok(Fetched::Later(last, Some(Box::new(part))))
+}
+
+/// Counts the tries that brought nothing new.
+struct Tries {
+    number: usize,
+    /// So many bytes were here at most.
+    most: u64,
+}
+
+impl Tries {
+    /// Notes that a try broke off with so many bytes here. A server that gives a piece at a time is asked as long as new
+    /// ones come; one whose file is another one at every try starts over and brings none.
+    fn broke(&mut self, here: u64) {
+        self.number = if here > self.most { 1 } else { self.number + 1 };
+        self.most = self.most.max(here);
+    }
 }
 
 enum Got {
@@ -425,6 +439,16 @@ mod tests {
         assert!(rig.asked().is_empty());
         let song = item("22", "Song", 200_000);
         assert_eq!(rig.intake.is_new(&phone().id, vec![song]).await.expect("read").len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_another_one_at_every_try_is_given_up_for_now() {
+        let mut tries = Tries { number: 0, most: 0 };
+        for (here, number) in [(90, 1), (180, 1), (0, 2), (90, 3), (0, 4)] {
+            tries.broke(here);
+            assert_eq!(tries.number, number, "{here}");
+        }
+        assert!(PAUSES.get(tries.number).is_none());
     }
 
     #[tokio::test]
