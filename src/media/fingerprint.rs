@@ -24,7 +24,7 @@ pub fn quick_key(sound: &mut Sound, audio: &Range<u64>) -> Result<QuickKey> {
     hasher.update(&length.to_le_bytes());
     let head = audio.start..audio.start.saturating_add(length.min(ENDS));
     let tail = audio.end.saturating_sub(ENDS).max(head.end)..audio.end.max(head.end);
-    let mut buffer = vec![0; ENDS as usize];
+    let mut buffer = vec![0; length.min(ENDS) as usize];
     for part in [head, tail] {
         stream(sound, &part, &mut buffer, &mut hasher).map_err(unread)?;
     }

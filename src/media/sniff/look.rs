@@ -35,9 +35,23 @@ impl<'a> Look<'a> {
         }
         self.left -= count;
         let failed = |error| Error::io("read the file", error);
-        let mut bytes = Vec::new();
         self.sound.seek(SeekFrom::Start(at)).map_err(failed)?;
-        (&mut *self.sound).take(count).read_to_end(&mut bytes).map_err(failed)?;
+        if count > LARGE {
+            let mut bytes = Vec::new();
+            (&mut *self.sound).take(count).read_to_end(&mut bytes).map_err(failed)?;
+            return Ok(bytes);
+        }
+        let mut bytes = vec![0; count as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.sound.read(&mut bytes[filled..]) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        bytes.truncate(filled);
         Ok(bytes)
     }
 
@@ -64,5 +78,7 @@ pub fn le(bytes: &[u8], at: usize, count: usize) -> u64 {
     bytes.get(at..at + count).map_or(0, |field| field.iter().rev().fold(0, |n, &b| n << 8 | u64::from(b)))
 }
 
+/// What is larger is allocated as it is read: a file may say anything of its lengths.
+const LARGE: u64 = 64 << 10;
 /// reference purchases 2: at most 64 MiB of head.
 const MOST_BYTES: u64 = 64 << 20;
