@@ -2,6 +2,8 @@
 
 pub mod decode;
 pub mod fingerprint;
+pub mod picture;
+pub mod playlist;
 pub mod purchase;
 pub mod raw;
 pub mod sniff;

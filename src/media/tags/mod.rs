@@ -3,7 +3,6 @@
 //! A broken tag never fails a file: what cannot be read is as if it were not there. Pictures are only noticed.
 
 mod fields;
-mod picture;
 
 use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +21,7 @@ use lofty::ogg::tag::VorbisComments;
 use lofty::ogg::{OpusFile, VorbisFile};
 
 use crate::error::Result;
+use crate::media::picture::notice;
 use crate::media::raw::RawTag;
 use crate::media::sniff::Sniffed;
 use crate::media::sound::Sound;
@@ -43,7 +43,7 @@ pub fn read(sound: &mut Sound, sniffed: &Sniffed) -> Result<(Tags, Vec<RawTag>)>
     // A hostile tag may make lofty panic; nothing that it touched is used afterwards.
     let fields = catch_unwind(AssertUnwindSafe(|| fields(sound, sniffed))).ok().flatten();
     let mut tags = fields.unwrap_or_default().tags();
-    tags.has_picture = picture::any(sound, sniffed.format.container).unwrap_or(false);
+    tags.has_picture = notice::any(sound, sniffed.format.container).unwrap_or(false);
     Ok((tags, Vec::new()))
 }
 

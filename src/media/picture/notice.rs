@@ -9,7 +9,7 @@ use crate::track::Container;
 ///
 /// # Errors
 /// Those of reading; a tag that ends early is one.
-pub(super) fn any(sound: &mut Sound, container: Container) -> io::Result<bool> {
+pub(in crate::media) fn any(sound: &mut Sound, container: Container) -> io::Result<bool> {
     match container {
         Container::Flac => flac(sound),
         Container::Mpeg | Container::Adts => id3v2(sound, 0),
