@@ -308,6 +308,30 @@ pub struct Board {
     pub trouble: Option<String>,
     /// Files waiting or under way.
     pub pending: u64,
+    /// How far the look through the music folders is.
+    #[serde(default)]
+    pub shelf: ShelfProgress,
+}
+
+/// How far the look through the music folders is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShelfProgress {
+    /// One is under way.
+    pub scanning: bool,
+    /// Music files that it, or the last one, saw.
+    pub files: u64,
+    /// Files that it read, because they are new or changed.
+    pub read: u64,
+    /// Tracks that lists show.
+    pub tracks: u64,
+    /// Looks through all folders since the start.
+    pub passes: u64,
+    /// How long the last of them took, milliseconds.
+    pub last_pass_ms: u64,
+    /// Files without a fingerprint; they are computed behind everything else.
+    pub fingerprints_left: u64,
+    /// Folders that could not be read, with the reason; the first few. What is known of them stays.
+    pub unreadable: Vec<String>,
 }
 
 /// What a person asks of the ways in; served by `beam` through intake's bounded ask channel.

@@ -16,8 +16,36 @@ pub enum What {
     Albums,
     /// Artists and album artists by name.
     Artists,
+    /// Artists of albums by name.
+    AlbumArtists,
     /// Genres.
     Genres,
+    /// Composers.
+    Composers,
+    /// Years.
+    Years,
+    /// Folders: the music folders, or those within one with [`Filter::In`].
+    Folders,
+    /// Playlists.
+    Playlists,
+}
+
+/// The number of an album, artist, genre, composer, year, folder or playlist: the same after a new scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct GroupId(pub i64);
+
+impl std::fmt::Display for GroupId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+impl std::str::FromStr for GroupId {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<GroupId, Self::Err> {
+        u64::from_str_radix(text, 16).map(|number| GroupId(number.cast_signed()))
+    }
 }
 
 /// A field that can be filtered on.
@@ -34,6 +62,8 @@ pub enum Field {
     AlbumArtist,
     /// Genre.
     Genre,
+    /// Composer.
+    Composer,
     /// Date as tagged.
     Date,
     /// Title, artist, album and their readings.
@@ -42,6 +72,10 @@ pub enum Field {
     Playable,
     /// The store it was bought from.
     Store,
+    /// Marked as a favourite; only `Exists`.
+    Favourite,
+    /// Was started at least once; only `Exists`.
+    Played,
 }
 
 /// A condition. Text is compared folded: NFKC, lower case, accents off, katakana as hiragana.
@@ -66,13 +100,15 @@ pub enum Filter {
     Exists(Field),
     /// These tracks.
     Ids(Vec<TrackId>),
+    /// What belongs to one album, artist, genre, composer, year, folder or playlist.
+    In(What, GroupId),
 }
 
 impl Filter {
     /// Returns whether the answer depends on a field.
     pub fn looks_at(&self, field: Field) -> bool {
         match self {
-            Filter::All | Filter::Ids(_) => false,
+            Filter::All | Filter::Ids(_) | Filter::In(..) => false,
             Filter::And(all) | Filter::Or(all) => all.iter().any(|filter| filter.looks_at(field)),
             Filter::Not(filter) => filter.looks_at(field),
             Filter::Is(at, _) | Filter::Contains(at, _) | Filter::Starts(at, _) | Filter::Exists(at) => {
@@ -96,6 +132,14 @@ pub enum Sort {
     Added,
     /// Date of purchase, newest first; without one last.
     Bought,
+    /// Heard last first; never heard last.
+    Played,
+    /// Heard most often first.
+    MostPlayed,
+    /// Marked last first; not marked last.
+    Favoured,
+    /// As they lie in their folder or stand in their playlist; with [`Filter::In`] only, else as `Album`.
+    Listed,
 }
 
 /// Which part of the answer.
@@ -155,12 +199,39 @@ pub enum Item {
 /// Tracks under one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Group {
-    /// Album title, artist or genre.
+    /// Its number.
+    pub id: GroupId,
+    /// Album title, artist, genre, composer, year, folder or playlist.
     pub name: String,
     /// The album's artist, for albums.
     pub artist: Option<String>,
     /// How many tracks.
     pub tracks: u64,
-    /// One of them, for the cover.
-    pub example: TrackId,
+    /// One of them, for the cover; `None` for a folder that holds only folders.
+    pub example: Option<TrackId>,
+}
+
+/// Where the names under one heading begin in an order: あかさたな, A–Z, 0–9.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Section {
+    /// The heading.
+    pub heading: String,
+    /// Offset of the first name under it.
+    pub offset: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_group_is_found_by_what_it_prints(id in any::<i64>(), text in "\\PC{0,20}") {
+            prop_assert_eq!(GroupId(id).to_string().parse(), Ok(GroupId(id)));
+            if let Ok(read) = text.parse::<GroupId>() {
+                prop_assert_eq!(read.to_string().parse(), Ok(read));
+            }
+        }
+    }
 }

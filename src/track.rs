@@ -88,52 +88,76 @@ impl Copy {
 #[serde(default)]
 pub struct Tags {
     /// The title.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// The credit as printed, one string.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub artist: Option<String>,
     /// Every artist by name, for the index.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub artists: Vec<String>,
     /// The album.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album: Option<String>,
     /// The album's artist.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album_artist: Option<String>,
     /// Part of a compilation.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compilation: bool,
     /// Track number, 1-based.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<u32>,
     /// Tracks on the disc.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tracks: Option<u32>,
     /// Disc number, 1-based.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub disc: Option<u32>,
     /// Discs in the set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub discs: Option<u32>,
     /// Date as tagged: `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// Genres.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub genres: Vec<String>,
     /// Composers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub composers: Vec<String>,
     /// Sort forms; in Japan the kana reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title_sort: Option<String>,
     /// Sort form of the artist.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub artist_sort: Option<String>,
     /// Sort form of the album.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album_sort: Option<String>,
     /// Sort form of the album artist.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album_artist_sort: Option<String>,
     /// Comment.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// International Standard Recording Code, 12 characters, upper case.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub isrc: Option<String>,
     /// ReplayGain of the track in 1/256 dB, as tagged.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub track_gain: Option<Gain>,
     /// ReplayGain of the album in 1/256 dB, as tagged.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album_gain: Option<Gain>,
     /// Peak of the track, 1.0 = full scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub track_peak: Option<f64>,
     /// Peak of the album, 1.0 = full scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub album_peak: Option<f64>,
     /// The file carries a picture.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_picture: bool,
 }
 

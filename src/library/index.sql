@@ -1,22 +1,39 @@
 -- index.db: what a scan of the files can rebuild. No backup; another version is dropped and rebuilt.
 
--- What a track shows, and the folded forms that searches and sorting use.
+-- What a track shows, and what searches and sorting use. Fields within a text stand between U+001F, values of one field
+-- between U+001E; see `store::shown`.
 CREATE TABLE shown (
-    track        INTEGER PRIMARY KEY,
-    tags         TEXT NOT NULL,     -- JSON of Tags
-    title        TEXT NOT NULL,     -- folded
-    artist       TEXT NOT NULL,     -- folded, artists and album artist between U+001F
-    album        TEXT NOT NULL,     -- folded
-    album_artist TEXT NOT NULL,     -- folded; the artist when there is none
-    genre        TEXT NOT NULL,     -- folded, between U+001F
-    date         TEXT NOT NULL,
-    any_         TEXT NOT NULL,     -- folded: everything a search looks at
-    by_album     TEXT NOT NULL,     -- sort key: album artist, album, disc, track
-    by_title     TEXT NOT NULL,     -- sort key
-    by_artist    TEXT NOT NULL,     -- sort key: artist, then as by_album
-    added        INTEGER NOT NULL,
-    bought       TEXT NOT NULL,     -- newest purchase as written, '' without
-    stores       TEXT NOT NULL,     -- between U+001F
-    playable     INTEGER NOT NULL
+    track  INTEGER PRIMARY KEY,
+    tags   TEXT NOT NULL,           -- JSON of Tags
+    key    TEXT NOT NULL,           -- sort key: album artist, album, year, disc, number, title between U+0001
+    head   TEXT NOT NULL,           -- folded: album, album artists, readings
+    line   TEXT NOT NULL,           -- folded: title, artists, readings, genres, composers, year, title key, artist key
+    marks  INTEGER NOT NULL,        -- 1 playable, 2 bought, 4 compilation, 8 nothing of it is there
+    added  INTEGER NOT NULL
 );
-CREATE INDEX shown_by_album ON shown(by_album);
+
+-- What the bytes of a copy are.
+CREATE TABLE file (
+    copy       INTEGER PRIMARY KEY,
+    format     TEXT NOT NULL,       -- container codec rate channels bits frames, 0 unknown
+    protection TEXT,                -- JSON of Protection, NULL plain
+    personal   TEXT,                -- JSON list of PersonalBytes, NULL none
+    playable   INTEGER NOT NULL     -- 1: a decoder may and can open it
+);
+
+-- Files that came after the first look at their root, by payload: one may take the place of a file that went.
+CREATE TABLE newcomer (
+    quick BLOB NOT NULL,
+    copy  INTEGER NOT NULL,
+    PRIMARY KEY (quick, copy)
+) WITHOUT ROWID;
+
+-- Files that are no music or cannot be read, so that they are not read again until they change.
+CREATE TABLE refused (
+    folder INTEGER NOT NULL,
+    name   BLOB NOT NULL,
+    size   INTEGER NOT NULL,
+    stamp  INTEGER NOT NULL,
+    why    TEXT NOT NULL,           -- in words for a person
+    PRIMARY KEY (folder, name)
+) WITHOUT ROWID;

@@ -5,36 +5,59 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::store::roots::adopt_parents;
 
-/// Brings both databases to this version.
+/// Brings both databases to this version. Returns whether index.db was made anew and must be filled.
 ///
 /// # Errors
 /// `Unsupported` for an owner.db of a newer konpo: it is never touched.
-pub fn upgrade(connection: &mut Connection, owner: &Path) -> Result<()> {
+pub fn upgrade(connection: &mut Connection, path: &Path) -> Result<bool> {
+    owner(connection, path)?;
+    let index: u32 = connection.query_row("PRAGMA idx.user_version", [], |row| row.get(0))?;
+    if index != INDEX_VERSION {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(
+            "DROP TABLE IF EXISTS idx.shown; DROP TABLE IF EXISTS idx.file; DROP TABLE IF EXISTS idx.refused;
+             DROP TABLE IF EXISTS idx.newcomer",
+        )?;
+        let schema = include_str!("index.sql").replace("CREATE TABLE ", "CREATE TABLE idx.");
+        transaction.execute_batch(&schema)?;
+        transaction.execute_batch(&format!("PRAGMA idx.user_version = {INDEX_VERSION}"))?;
+        transaction.commit()?;
+    }
+    Ok(index != INDEX_VERSION)
+}
+
+/// Brings an owner.db to this version.
+///
+/// # Errors
+/// As [`upgrade`].
+pub fn owner(connection: &mut Connection, path: &Path) -> Result<()> {
     let at = connection.query_row("PRAGMA main.user_version", [], |row| row.get::<_, u32>(0))? as usize;
     if at > STEPS.len() {
-        let what = format!("open {}: it is of a newer konpo (version {at})", owner.display());
+        let what = format!("open {}: it is of a newer konpo (version {at})", path.display());
         return Err(Error::new(Kind::Unsupported, what));
     }
     for (number, step) in STEPS.iter().enumerate().skip(at) {
         let transaction = connection.transaction()?;
         transaction.execute_batch(step)?;
+        if number == FOLDERS {
+            adopt_parents(&transaction)?;
+        }
         transaction.execute_batch(&format!("PRAGMA main.user_version = {}", number + 1))?;
-        transaction.commit()?;
-    }
-    let index: u32 = connection.query_row("PRAGMA idx.user_version", [], |row| row.get(0))?;
-    if index != INDEX_VERSION {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch("DROP TABLE IF EXISTS idx.shown")?;
-        let schema = include_str!("index.sql").replace("CREATE TABLE ", "CREATE TABLE idx.");
-        transaction.execute_batch(&schema.replace("CREATE INDEX ", "CREATE INDEX idx."))?;
-        transaction.execute_batch(&format!("PRAGMA idx.user_version = {INDEX_VERSION}"))?;
         transaction.commit()?;
     }
     Ok(())
 }
 
+/// Returns the version of owner.db that this konpo writes.
+pub fn newest() -> u32 {
+    STEPS.len() as u32
+}
+
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 2] = [include_str!("owner.sql"), include_str!("owner2.sql")];
+const STEPS: [&str; 3] = [include_str!("owner.sql"), include_str!("owner2.sql"), include_str!("owner3.sql")];
+/// The step that splits paths into folders and names.
+const FOLDERS: usize = 2;
 /// Grows with every change of index.sql.
-const INDEX_VERSION: u32 = 1;
+const INDEX_VERSION: u32 = 2;

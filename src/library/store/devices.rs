@@ -1,12 +1,10 @@
-//! Consents, addresses, paired devices, plays.
+//! Consents, addresses, paired devices.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::library::store::{from_json, to_json};
 use crate::offer::{Consent, DeviceId, Key, Right};
-use crate::track::TrackId;
-use crate::units::UnixTime;
 
 /// Returns what was decided about a neighbour.
 pub fn consent(connection: &Connection, neighbour: &str) -> Result<Option<Consent>> {
@@ -72,41 +70,4 @@ fn parts(key: &Key) -> Option<(&'static str, &str)> {
         Key::Cookie(hash) => Some(("cookie", hash)),
         Key::Udn(udn) => Some(("udn", udn)),
     }
-}
-
-/// Notes the start of a track.
-pub fn note_play(connection: &Connection, track: TrackId, at: UnixTime) -> Result<()> {
-    connection.prepare_cached("INSERT INTO play(at, track) VALUES (?1, ?2)")?.execute([at.0, track.0])?;
-    Ok(())
-}
-
-/// Returns the tracks of the album that was heard last, in order; the track alone when it has no album.
-pub fn last_album_heard(connection: &Connection) -> Result<Vec<TrackId>> {
-    let sql = "SELECT other.track FROM idx.shown AS heard JOIN idx.shown AS other
-                   ON other.track = heard.track
-                   OR (heard.album <> '' AND other.album = heard.album AND other.album_artist = heard.album_artist)
-               WHERE heard.track = (SELECT track FROM play ORDER BY at DESC, rowid DESC LIMIT 1)
-                 AND other.playable = 1 AND other.track IN (SELECT track FROM here)
-               ORDER BY other.by_album, other.track";
-    ids(connection, sql, [])
-}
-
-/// Returns the newest arrivals that can be played, newest first.
-pub fn newest(connection: &Connection, limit: u32) -> Result<Vec<TrackId>> {
-    let sql = "SELECT track FROM idx.shown WHERE playable = 1 AND track IN (SELECT track FROM here) ORDER BY added DESC, by_album, track LIMIT ?1";
-    ids(connection, sql, [i64::from(limit)])
-}
-
-/// Returns tracks that can be played in an order that the seed decides.
-pub fn shuffled(connection: &Connection, limit: u32, seed: u64) -> Result<Vec<TrackId>> {
-    // A multiplicative hash with an odd factor visits every id once; the seed is its offset.
-    let sql = "SELECT track FROM idx.shown WHERE playable = 1 AND track IN (SELECT track FROM here)
-               ORDER BY ((track + ?1) * 2654435761) % 4294967296 LIMIT ?2";
-    ids(connection, sql, [(seed >> 33) as i64, i64::from(limit)])
-}
-
-fn ids(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<TrackId>> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params, |row| row.get(0).map(TrackId))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -1,9 +1,13 @@
 //! All SQL. One writer connection on its own thread, a few readers; owner.db with index.db attached as `idx`.
 
-pub mod browse;
 pub mod devices;
+pub mod finding;
 pub mod journal;
+pub mod marks;
+pub mod roots;
 pub mod salvage;
+pub mod scanned;
+pub mod shown;
 pub mod tracks;
 
 use std::path::{Path, PathBuf};
@@ -33,15 +37,17 @@ struct Readers {
 }
 
 impl Store {
-    /// Opens the databases in `data`, makes or upgrades them. Returns whether the last stop was clean, too.
+    /// Opens the databases in `data`, makes or upgrades them. Returns, too, whether nothing must be mended: the last stop was
+    /// clean and index.db is as it was left.
     ///
     /// # Errors
     /// `Damaged` when owner.db fails its check after an unclean stop, `Unsupported` when it is of a newer konpo.
     pub fn open(data: &Path) -> Result<(Store, bool)> {
         let mut connection = connect(data)?;
-        super::upgrade::upgrade(&mut connection, &data.join(OWNER))?;
+        let index_is_new = super::upgrade::upgrade(&mut connection, &data.join(OWNER))?;
         let clean = kept(&connection, "clean")?.is_none_or(|value| value == "1");
         if !clean {
+            tracing::info!("the last stop was not clean: the shelf is mended");
             let verdict: String = connection.query_row("PRAGMA main.quick_check(1)", [], |row| row.get(0))?;
             if verdict != "ok" {
                 let what =
@@ -65,7 +71,7 @@ impl Store {
             thread: Mutex::new(Some(thread)),
             readers: Arc::new(readers),
         };
-        Ok((store, clean))
+        Ok((store, clean && !index_is_new))
     }
 
     /// Runs a write on the writer's thread.
@@ -88,6 +94,37 @@ impl Store {
         let stopped = || Error::new(Kind::Stopped, "the shelf is closed");
         jobs.ok_or_else(stopped)?.send(job).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| Error::new(Kind::Internal, "the writer of the database broke"))?
+    }
+
+    /// Hands a write to the writer's thread. Its answer comes through what is returned.
+    ///
+    /// # Errors
+    /// `Stopped` after `close`.
+    /// # Blocks
+    /// While 64 writes stand in line.
+    pub fn hand_over<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T>>> {
+        let (done, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            // A caller that went away does not undo the work.
+            let _gone = done.send(work(connection));
+        });
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let stopped = || Error::new(Kind::Stopped, "the shelf is closed");
+        jobs.ok_or_else(stopped)?.blocking_send(job).map_err(|_| stopped())?;
+        Ok(answer)
+    }
+
+    /// Returns a connection of one's own, for reading a lot.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn reader(&self) -> Result<Connection> {
+        let connection = connect(&self.readers.data)?;
+        connection.execute_batch("PRAGMA query_only = ON")?;
+        Ok(connection)
     }
 
     /// Runs a write and waits for it on this thread: only while the shelf is being opened.
@@ -170,7 +207,8 @@ impl Readers {
     }
 }
 
-fn connect(data: &Path) -> Result<Connection> {
+/// Opens a connection to both databases.
+pub fn connect(data: &Path) -> Result<Connection> {
     let owner = data.join(OWNER);
     let opened = Connection::open(&owner);
     let connection = opened.map_err(|error| {

@@ -6,7 +6,9 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::error::Result;
+use crate::library::store::roots::adopt_parents;
 use crate::library::store::{connect, keep, kept};
+use crate::library::upgrade::{newest, owner};
 
 /// Brings everything over. Returns what did not come, in words for a person; nothing when there is no old database.
 ///
@@ -16,6 +18,13 @@ pub fn bring_over(data: &Path, old: &Path) -> Result<Vec<String>> {
     if !old.exists() {
         return Ok(Vec::new());
     }
+    // One of an earlier konpo is brought to this version first, beside.
+    let copy = data.join("salvage.db");
+    let old = match brought_up(old, &copy) {
+        Ok(true) => copy.as_path(),
+        Ok(false) => old,
+        Err(error) => return Ok(vec![format!("everything of the old database: {error}")]),
+    };
     let mut connection = connect(data)?;
     if let Err(error) = connection.execute("ATTACH DATABASE ?1 AS old", [old.to_string_lossy()]) {
         return Ok(vec![format!("everything of the old database: {error}")]);
@@ -31,8 +40,31 @@ pub fn bring_over(data: &Path, old: &Path) -> Result<Vec<String>> {
     let before = revision(&connection, "SELECT CAST(value AS INTEGER) FROM old.kept WHERE name = 'revision'");
     let now: i64 = kept(&connection, "revision")?.and_then(|r| r.parse().ok()).unwrap_or(0);
     keep(&connection, "revision", &(before.max(now) + 1).to_string())?;
+    adopt_parents(&connection)?;
     connection.execute_batch("DETACH DATABASE old; PRAGMA wal_checkpoint(TRUNCATE)")?;
+    for tail in ["", "-wal", "-shm"] {
+        let _not_all_are_there = std::fs::remove_file(format!("{}{tail}", copy.display()));
+    }
     Ok(lost)
+}
+
+/// Copies an old database and brings the copy to this version. Returns false when there is nothing to bring.
+fn brought_up(old: &Path, copy: &Path) -> Result<bool> {
+    let version =
+        |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, u32>(0));
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
+    if version(&Connection::open_with_flags(old, flags)?)? >= newest() {
+        return Ok(false);
+    }
+    let failed = |error| crate::error::Error::io("copy the old database", error);
+    for tail in ["", "-wal"] {
+        let with = |path: &Path| std::path::PathBuf::from(format!("{}{tail}", path.display()));
+        if with(old).exists() {
+            std::fs::copy(with(old), with(copy)).map_err(failed)?;
+        }
+    }
+    owner(&mut Connection::open(copy)?, copy)?;
+    Ok(true)
 }
 
 fn part(connection: &mut Connection, sql: &str) -> rusqlite::Result<()> {
@@ -42,22 +74,29 @@ fn part(connection: &mut Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// What comes over, each in a transaction of its own. Rows that the history told already stay as it told them.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 10] = [
     (
         "tracks on other music folders",
         "INSERT OR IGNORE INTO main.root(uuid, path) SELECT uuid, path FROM old.root;
          INSERT OR IGNORE INTO main.track(id, added) SELECT id, added FROM old.track;
-         INSERT INTO main.copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal, tags,
-                               duration, playable, strength, event, trashed)
-             SELECT was.track, now.id, was.path, was.size, was.sha256, was.quick, was.fingerprint, was.format,
-                    was.protection, was.personal, was.tags, was.duration, was.playable, was.strength, was.event,
+         CREATE TEMP TABLE untold AS SELECT now.id AS now, was.id AS was
+             FROM old.root AS was JOIN main.root AS now ON now.uuid = was.uuid
+             WHERE NOT EXISTS (SELECT 1 FROM main.copy JOIN main.folder ON folder.id = copy.folder
+                               WHERE folder.root = now.id);
+         INSERT OR IGNORE INTO main.folder(root, path)
+             SELECT now, path FROM old.folder JOIN untold ON was = root;
+         INSERT INTO main.copy(track, folder, name, size, quick, fingerprint, alike, duration, strength, missing, event,
+                               sha256, format, protection, personal, tags, trashed)
+             SELECT was.track, now.id, was.name, was.size, was.quick, was.fingerprint, was.alike, was.duration,
+                    was.strength, was.missing, was.event, was.sha256, was.format, was.protection, was.personal, was.tags,
                     was.trashed
-             FROM old.copy AS was JOIN old.root AS place ON place.id = was.root
-                  JOIN main.root AS now ON now.uuid = place.uuid
-             WHERE now.online = 0 AND was.event NOT IN (SELECT event FROM main.copy);
+             FROM old.copy AS was JOIN old.folder AS place ON place.id = was.folder JOIN untold ON untold.was = place.root
+                  JOIN main.folder AS now ON now.root = untold.now AND now.path = place.path
+             WHERE was.event IS NULL OR was.event NOT IN (SELECT event FROM main.copy WHERE event IS NOT NULL);
+         DROP TABLE untold;
          INSERT INTO main.purchase(track, event, store, at, facts)
              SELECT track, event, store, at, facts FROM old.purchase
-             WHERE event NOT IN (SELECT event FROM main.provenance);
+             WHERE event > 0 AND event NOT IN (SELECT event FROM main.provenance);
          INSERT OR IGNORE INTO main.provenance(event, track, at, facts)
              SELECT event, track, at, facts FROM old.provenance;",
     ),
@@ -84,7 +123,20 @@ const PARTS: [(&str, &str); 8] = [
         "INSERT OR IGNORE INTO main.device(id, name, right_) SELECT id, name, right_ FROM old.device;
          INSERT OR IGNORE INTO main.device_key(kind, value, device) SELECT kind, value, device FROM old.device_key;",
     ),
-    ("what was played", "INSERT INTO main.play(at, track) SELECT at, track FROM old.play;"),
+    (
+        "what was played",
+        "INSERT INTO main.play(at, track) SELECT at, track FROM old.play;
+         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
+    ),
+    ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
+    (
+        "playlists",
+        "INSERT OR IGNORE INTO main.list(id, root, path, name)
+             SELECT list.id, now.id, list.path, list.name FROM old.list JOIN old.root AS was ON was.id = list.root
+                  JOIN main.root AS now ON now.uuid = was.uuid;
+         INSERT OR IGNORE INTO main.list_entry(list, place, said, title, track)
+             SELECT list, place, said, title, track FROM old.list_entry WHERE list IN (SELECT id FROM main.list);",
+    ),
     (
         "the queue and the volume",
         "INSERT OR IGNORE INTO main.kept(name, value) SELECT name, value FROM old.kept WHERE name = 'memory';",

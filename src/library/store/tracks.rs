@@ -1,47 +1,20 @@
 //! Tracks, their copies, what proves a buy, where they came from: the SQL of the shelf itself.
 
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::Result;
+use crate::library::store::roots::{bytes, folder_id, path_of, split};
+use crate::library::store::shown::{self, Shown, format_of, mark};
 use crate::library::store::{from_json, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
-use crate::media::text::{fold, sort_key};
 use crate::offer::OfferId;
 use crate::track::{
-    Copy, CopyId, Fingerprint, Protection, Purchase, PurchaseLevel, QuickKey, Sha256, Tags, Track, TrackId,
+    Copy, CopyId, Fingerprint, Protection, Purchase, PurchaseLevel, QuickKey, Sha256, Track, TrackId,
 };
 use crate::units::{ByteCount, Millis, UnixTime};
-
-/// Returns the root's number, and keeps where it was seen.
-pub fn root_id(connection: &Connection, uuid: &str, path: &Path) -> Result<i64> {
-    let path = path.to_string_lossy();
-    let sql = "INSERT INTO root(uuid, path) VALUES (?1, ?2) ON CONFLICT(uuid) DO UPDATE SET path = ?2";
-    connection.execute(sql, params![uuid, path])?;
-    Ok(connection.query_row("SELECT id FROM root WHERE uuid = ?1", [uuid], |row| row.get(0))?)
-}
-
-/// Returns the UUID under which a folder was known.
-pub fn root_uuid(connection: &Connection, path: &Path) -> Result<Option<String>> {
-    let sql = "SELECT uuid FROM root WHERE path = ?1 ORDER BY id DESC LIMIT 1";
-    Ok(connection.query_row(sql, [path.to_string_lossy()], |row| row.get(0)).optional()?)
-}
-
-/// Notes which root's disk is there, if any.
-pub fn set_online(connection: &Connection, root: Option<i64>) -> Result<()> {
-    connection.execute("UPDATE root SET online = (id IS ?1)", [root])?;
-    Ok(())
-}
-
-/// Returns where a root was last seen.
-pub fn root_path(connection: &Connection, root: i64) -> Result<PathBuf> {
-    let path: String =
-        connection.query_row("SELECT path FROM root WHERE id = ?1", [root], |row| row.get(0))?;
-    Ok(PathBuf::from(path))
-}
 
 /// Returns the track that an event ended in, when it did.
 pub fn of_event(connection: &Connection, event: OfferId) -> Result<Option<TrackId>> {
@@ -51,7 +24,7 @@ pub fn of_event(connection: &Connection, event: OfferId) -> Result<Option<TrackI
 
 /// Returns the copy on the shelf with the same bytes, one on this root before one that lies elsewhere.
 pub fn by_sha256(connection: &Connection, sha256: Sha256, root: i64) -> Result<Option<CopyRow>> {
-    copy_where(connection, "sha256 = ?1 AND trashed IS NULL", &sha256.to_string(), root)
+    copy_where(connection, "sha256 = ?1", sha256.to_string(), root)
 }
 
 /// Returns the copy on the shelf with the same audio payload, one on this root before one that lies elsewhere.
@@ -60,63 +33,97 @@ pub fn by_fingerprint(
     fingerprint: Fingerprint,
     root: i64,
 ) -> Result<Option<CopyRow>> {
-    copy_where(connection, "fingerprint = ?1 AND trashed IS NULL", &fingerprint_text(fingerprint), root)
+    copy_where(connection, "fingerprint = ?1", fingerprint_bytes(fingerprint), root)
 }
 
-fn copy_where(connection: &Connection, condition: &str, value: &str, root: i64) -> Result<Option<CopyRow>> {
-    let sql = format!("{COPY_ROW} WHERE {condition} ORDER BY root = ?2 DESC, id LIMIT 1");
+fn copy_where(
+    connection: &Connection,
+    condition: &str,
+    value: impl rusqlite::ToSql,
+    root: i64,
+) -> Result<Option<CopyRow>> {
+    let sql = format!(
+        "{COPY_ROW} WHERE {condition} AND trashed IS NULL AND missing IS NULL
+         ORDER BY folder.root = ?2 DESC, copy.id LIMIT 1"
+    );
     Ok(connection.prepare_cached(&sql)?.query_row(params![value, root], copy_row).optional()?)
 }
 
-/// Calls `each` with every copy, trashed ones too.
-pub fn every_copy(connection: &Connection, mut each: impl FnMut(CopyRow)) -> Result<()> {
-    let mut statement = connection.prepare(&format!("{COPY_ROW} ORDER BY id"))?;
-    let mut rows = statement.query([])?;
+/// Calls `each` with every copy of a root, trashed and missing ones too.
+pub fn every_copy(connection: &Connection, root: i64, mut each: impl FnMut(CopyRow)) -> Result<()> {
+    let mut statement = connection.prepare(&format!("{COPY_ROW} WHERE folder.root = ?1 ORDER BY copy.id"))?;
+    let mut rows = statement.query([root])?;
     while let Some(row) = rows.next()? {
         each(copy_row(row)?);
     }
     Ok(())
 }
 
-/// Returns the copies of a track that lie on the shelf.
+/// Returns the copies of a root that went to the trash.
+pub fn trashed(connection: &Connection, root: i64) -> Result<Vec<CopyRow>> {
+    let mut statement =
+        connection.prepare(&format!("{COPY_ROW} WHERE trashed IS NOT NULL AND folder.root = ?1"))?;
+    let rows = statement.query_map([root], copy_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the copies of a track that lie on the shelf, the one that sounds first.
 pub fn copies_of(connection: &Connection, track: TrackId) -> Result<Vec<CopyRow>> {
     let sql = format!(
-        "{COPY_ROW} WHERE track = ?1 AND trashed IS NULL ORDER BY playable DESC, strength DESC, id DESC"
+        "{COPY_ROW} WHERE track = ?1 AND trashed IS NULL AND missing IS NULL
+         ORDER BY playable DESC, strength DESC, copy.id DESC"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let rows = statement.query_map([track.0], copy_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-const COPY_ROW: &str =
-    "SELECT id, track, root, path, size, sha256, playable, strength, trashed, event FROM copy";
+/// Returns one copy.
+pub fn copy(connection: &Connection, id: CopyId) -> Result<Option<CopyRow>> {
+    let mut statement = connection.prepare_cached(&format!("{COPY_ROW} WHERE copy.id = ?1"))?;
+    Ok(statement.query_row([id.0], copy_row).optional()?)
+}
 
-fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
-    let sha256: Option<String> = row.get(5)?;
+/// Returns the hint of a copy's payload.
+pub fn quick_of(connection: &Connection, id: CopyId) -> Result<QuickKey> {
+    let sql = "SELECT quick FROM copy WHERE id = ?1";
+    let quick: Option<[u8; 16]> = connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
+    Ok(QuickKey(quick.unwrap_or_default()))
+}
+
+/// What [`copy_row`] reads; conditions follow.
+pub const COPY_ROW: &str =
+    "SELECT copy.id, track, folder.root, folder.path, name, size, sha256, coalesce(playable, 0), strength, trashed,
+            event, missing
+     FROM copy JOIN folder ON folder.id = copy.folder LEFT JOIN idx.file ON file.copy = copy.id";
+
+/// Reads a row of [`COPY_ROW`].
+pub fn copy_row(row: &Row<'_>) -> rusqlite::Result<CopyRow> {
+    let sha256: Option<String> = row.get(6)?;
+    let folder = path_of(row.get(3)?);
     Ok(CopyRow {
         id: CopyId(row.get(0)?),
         track: TrackId(row.get(1)?),
         root: row.get(2)?,
-        path: path_of(row.get(3)?),
-        size: ByteCount(row.get::<_, i64>(4)?.unsigned_abs()),
+        path: folder.join(path_of(row.get(4)?)),
+        size: ByteCount(row.get::<_, i64>(5)?.unsigned_abs()),
         sha256: sha256.and_then(|text| text.parse().ok()),
-        playable: row.get(6)?,
-        strength: row.get(7)?,
-        trashed: row.get(8)?,
-        event: OfferId(row.get(9)?),
+        playable: row.get(7)?,
+        strength: row.get(8)?,
+        trashed: row.get(9)?,
+        event: row.get::<_, Option<i64>>(10)?.map(OfferId),
+        missing: row.get::<_, Option<i64>>(11)?.is_some(),
     })
-}
-
-fn path_of(bytes: Vec<u8>) -> PathBuf {
-    PathBuf::from(std::ffi::OsString::from_vec(bytes))
 }
 
 /// Returns whether a path below a root belongs to a copy or is reserved.
 pub fn path_taken(connection: &Connection, root: i64, path: &Path) -> Result<bool> {
-    let sql = "SELECT EXISTS (SELECT 1 FROM copy WHERE root = ?1 AND path = ?2 AND trashed IS NULL)
+    let sql = "SELECT EXISTS (SELECT 1 FROM copy JOIN folder ON folder.id = copy.folder
+                              WHERE root = ?1 AND path = ?3 AND name = ?4 AND trashed IS NULL AND missing IS NULL)
                    OR EXISTS (SELECT 1 FROM reserved WHERE root = ?1 AND path = ?2)";
     let mut statement = connection.prepare_cached(sql)?;
-    Ok(statement.query_row(params![root, path.as_os_str().as_bytes()], |row| row.get(0))?)
+    let (folder, name) = split(path);
+    Ok(statement.query_row(params![root, bytes(path), bytes(folder), name], |row| row.get(0))?)
 }
 
 /// Reserves a path, and a fresh track id unless one is given.
@@ -134,8 +141,7 @@ pub fn reserve(
     };
     let sql = "INSERT INTO reserved(event, track, root, path, facts) VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT(event) DO UPDATE SET path = ?4";
-    transaction
-        .execute(sql, params![new.event.0, track.0, root, path.as_os_str().as_bytes(), to_json(new)?])?;
+    transaction.execute(sql, params![new.event.0, track.0, root, bytes(path), to_json(new)?])?;
     transaction.commit()?;
     Ok(Reserved { track, root, path: path.to_owned(), new: new.clone() })
 }
@@ -174,56 +180,63 @@ pub fn unreserve(connection: &Connection, event: OfferId) -> Result<()> {
     Ok(())
 }
 
-/// Makes the row of a file that lies at its reserved place.
-pub fn commit(connection: &mut Connection, reserved: &Reserved) -> Result<()> {
+/// Makes the row of a file that lies at its reserved place; `stamp` tells its times of change.
+pub fn commit(connection: &mut Connection, reserved: &Reserved, stamp: Option<i64>) -> Result<()> {
     let transaction = connection.transaction()?;
-    insert(&transaction, reserved, None)?;
+    insert(&transaction, reserved, None, stamp)?;
     transaction.commit()?;
     Ok(())
 }
 
 /// Makes the row of a file, as a part of a greater work; `trashed` is its name in the trash when it lies there.
-pub fn insert(transaction: &Transaction<'_>, reserved: &Reserved, trashed: Option<&str>) -> Result<()> {
+pub fn insert(
+    transaction: &Transaction<'_>,
+    reserved: &Reserved,
+    trashed: Option<&str>,
+    stamp: Option<i64>,
+) -> Result<()> {
     let Reserved { track, root, path, new } = reserved;
     let exists = "INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)";
     transaction.execute(exists, [track.0, new.received.0])?;
-    let playable = !new.protection.is_locked() && new.format.codec.is_decodable();
-    let sql =
-        "INSERT INTO copy(track, root, path, size, sha256, quick, fingerprint, format, protection, personal,
-                   tags, duration, playable, strength, event, trashed)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+    let (folder, name) = split(path);
+    let shown = Shown::of(&new.tags)?;
+    let sql = "INSERT INTO copy(track, folder, name, size, sha256, quick, fingerprint, format, protection, personal,
+                   tags, duration, strength, event, trashed, stamp, alike)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     transaction.execute(
         sql,
         params![
             track.0,
-            root,
-            path.as_os_str().as_bytes(),
+            folder_id(transaction, *root, folder)?,
+            name,
             new.size.0 as i64,
             new.sha256.to_string(),
-            new.quick.to_string(),
-            new.fingerprint.map(fingerprint_text),
+            new.quick.0,
+            new.fingerprint.map(fingerprint_bytes),
             to_json(&new.format)?,
             to_json(&new.protection)?,
             to_json(&new.personal)?,
             to_json(&new.tags)?,
             new.duration.0 as i64,
-            playable,
             strength(new),
             new.event.0,
             trashed,
+            stamp,
+            shown.alike,
         ],
     )?;
+    let copy = CopyId(transaction.last_insert_rowid());
+    shown::put_file(transaction, copy, &new.format, &new.protection, &new.personal)?;
     note_arrival(transaction, *track, new)?;
     transaction.execute("DELETE FROM reserved WHERE event = ?1", [new.event.0])?;
-    show(transaction, *track, &new.tags)
+    shown::show(transaction, *track, &shown)
 }
 
 /// Notes that the same music came again.
 pub fn merge(connection: &mut Connection, track: TrackId, new: &NewCopy) -> Result<()> {
     let transaction = connection.transaction()?;
     note_arrival(&transaction, track, new)?;
-    let tags = tags_of(&transaction, track)?;
-    show(&transaction, track, &tags)?;
+    shown::refresh(&transaction, track)?;
     transaction.commit()?;
     Ok(())
 }
@@ -252,152 +265,73 @@ pub fn trash(connection: &mut Connection, copy: CopyId, name: &str) -> Result<()
     transaction.execute("UPDATE copy SET trashed = ?2 WHERE id = ?1", params![copy.0, name])?;
     let track: i64 =
         transaction.query_row("SELECT track FROM copy WHERE id = ?1", [copy.0], |row| row.get(0))?;
-    let tags = tags_of(&transaction, TrackId(track))?;
-    show(&transaction, TrackId(track), &tags)?;
+    shown::refresh(&transaction, TrackId(track))?;
     transaction.commit()?;
     Ok(())
 }
 
-fn tags_of(connection: &Connection, track: TrackId) -> Result<Tags> {
-    let mut statement = connection.prepare_cached("SELECT tags FROM idx.shown WHERE track = ?1")?;
-    let text: Option<String> = statement.query_row([track.0], |row| row.get(0)).optional()?;
-    text.map_or_else(|| Ok(Tags::default()), |text| from_json(&text))
-}
-
-/// Writes what a track shows; a track without a copy on the shelf shows nothing.
-pub fn show(connection: &Connection, track: TrackId, tags: &Tags) -> Result<()> {
-    let playable: Option<bool> = connection
-        .prepare_cached("SELECT max(playable) FROM copy WHERE track = ?1 AND trashed IS NULL")?
-        .query_row([track.0], |row| row.get(0))?;
-    let Some(playable) = playable else {
-        connection.execute("DELETE FROM idx.shown WHERE track = ?1", [track.0])?;
-        return Ok(());
-    };
-    let added: i64 =
-        connection.query_row("SELECT added FROM track WHERE id = ?1", [track.0], |row| row.get(0))?;
-    let (bought, stores): (Option<String>, Option<String>) = connection
-        .prepare_cached("SELECT max(at), group_concat(DISTINCT store) FROM purchase WHERE track = ?1")?
-        .query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let folded = Folded::of(tags);
-    let sql =
-        "INSERT OR REPLACE INTO idx.shown(track, tags, title, artist, album, album_artist, genre, date, any_,
-                   by_album, by_title, by_artist, added, bought, stores, playable)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-    connection.prepare_cached(sql)?.execute(params![
-        track.0,
-        to_json(tags)?,
-        folded.title,
-        folded.artist,
-        folded.album,
-        folded.album_artist,
-        folded.genre,
-        tags.date.as_deref().unwrap_or(""),
-        folded.any,
-        folded.by_album,
-        folded.by_title,
-        folded.by_artist,
-        added,
-        bought.unwrap_or_default(),
-        enclosed(stores.unwrap_or_default().split(',').map(str::to_owned)),
-        playable,
-    ])?;
-    Ok(())
-}
-
-struct Folded {
-    title: String,
-    artist: String,
-    album: String,
-    album_artist: String,
-    genre: String,
-    any: String,
-    by_album: String,
-    by_title: String,
-    by_artist: String,
-}
-
-impl Folded {
-    fn of(tags: &Tags) -> Folded {
-        let text = |value: &Option<String>| value.as_deref().map(fold).unwrap_or_default();
-        let key = |sort: &Option<String>, shown: &Option<String>| {
-            sort.as_deref().or(shown.as_deref()).map(sort_key).unwrap_or_default()
-        };
-        let album_artist = tags.album_artist.clone().or_else(|| tags.artist.clone());
-        let artists = tags.artist.iter().chain(&tags.artists).chain(&tags.album_artist).map(|a| fold(a));
-        let mut artists: Vec<String> = artists.collect();
-        artists.sort();
-        artists.dedup();
-        let album_sort = tags.album_artist_sort.clone().or_else(|| {
-            // The artist's reading serves only while the artist is the album's.
-            tags.artist_sort
-                .clone()
-                .filter(|_| tags.album_artist.as_ref().is_none_or(|a| Some(a) == tags.artist.as_ref()))
-        });
-        let by_album = format!(
-            "{}\u{1}{}\u{1}{:04}\u{1}{:06}\u{1}{}",
-            key(&album_sort, &album_artist),
-            key(&tags.album_sort, &tags.album),
-            tags.disc.unwrap_or(0),
-            tags.track.unwrap_or(0),
-            key(&tags.title_sort, &tags.title),
-        );
-        let readings = [&tags.title_sort, &tags.artist_sort, &tags.album_sort, &tags.album_artist_sort];
-        let any = [text(&tags.title), artists.join("\u{1f}"), text(&tags.album)].into_iter();
-        let any: Vec<String> = any.chain(readings.into_iter().map(text)).collect();
-        Folded {
-            title: text(&tags.title),
-            artist: enclosed(artists),
-            album: text(&tags.album),
-            album_artist: text(&album_artist),
-            genre: enclosed(tags.genres.iter().map(|genre| fold(genre))),
-            any: any.join("\u{1f}"),
-            by_title: key(&tags.title_sort, &tags.title),
-            by_artist: format!("{}\u{1}{by_album}", key(&tags.artist_sort, &tags.artist)),
-            by_album,
-        }
-    }
-}
-
-/// Joins values so that each stands between separators, and `instr` finds whole ones.
-fn enclosed(values: impl IntoIterator<Item = String>) -> String {
-    let joined: String = values.into_iter().filter(|v| !v.is_empty()).map(|v| v + "\u{1f}").collect();
-    if joined.is_empty() { joined } else { format!("\u{1f}{joined}") }
-}
-
-/// Returns a track with its copies on the shelf and what proves its buys; `None` when nothing of it lies there.
+/// Returns a track with its copies and what proves its buys; a copy that is missing counts as one whose disk is away. `None`
+/// when everything of it went to the trash.
 pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> {
-    let sql = "SELECT copy.id, size, sha256, fingerprint, format, protection, personal, duration, online
-               FROM copy JOIN root ON root.id = copy.root WHERE track = ?1 AND trashed IS NULL
-               ORDER BY online DESC, playable DESC, strength DESC, copy.id DESC";
+    let sql = "SELECT tags, marks, added FROM idx.shown WHERE track = ?1";
+    let shown = connection
+        .prepare_cached(sql)?
+        .query_row([id.0], |row| {
+            let tags = row.get_ref(0)?.as_str().map(shown::unpacked);
+            Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?))
+        })
+        .optional()?;
+    let (copies, duration) = copies(connection, id)?;
+    if copies.is_empty() {
+        return Ok(None);
+    }
+    let (tags, marks, added) = match shown {
+        Some((tags, marks, added)) => (tags.unwrap_or_else(|_| shown::unpacked("{}"))?, marks, added),
+        // It was gone before index.db was made anew.
+        None => (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?),
+    };
+    let tags = Arc::new(tags);
+    let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases_of(connection, id)? };
+    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases })))
+}
+
+/// Returns when a track came to the shelf, seconds since 1970.
+pub fn added(connection: &Connection, id: TrackId) -> Result<i64> {
+    let sql = "SELECT added FROM track WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
+}
+
+fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis)> {
+    let sql =
+        "SELECT copy.id, size, sha256, fingerprint, file.format, file.protection, file.personal, duration,
+                      online AND missing IS NULL
+               FROM copy JOIN folder ON folder.id = copy.folder JOIN root ON root.id = folder.root
+                    JOIN idx.file ON file.copy = copy.id
+               WHERE track = ?1 AND trashed IS NULL
+               ORDER BY online AND missing IS NULL DESC, playable DESC, strength DESC, copy.id DESC";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([id.0])?;
     let mut copies = Vec::new();
     let mut duration = Millis::ZERO;
     while let Some(row) = rows.next()? {
-        let (sha256, fingerprint): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+        let json = |column| row.get::<_, Option<String>>(column);
+        let sha256 = json(2)?.and_then(|text| text.parse().ok());
+        let fingerprint: Option<Vec<u8>> = row.get(3)?;
         copies.push(Copy {
             id: CopyId(row.get(0)?),
             size: ByteCount(row.get::<_, i64>(1)?.unsigned_abs()),
-            sha256: sha256.and_then(|text| text.parse().ok()),
+            sha256,
             fingerprint: fingerprint.as_deref().and_then(fingerprint_of),
-            format: from_json(&row.get::<_, String>(4)?)?,
-            protection: from_json::<Protection>(&row.get::<_, String>(5)?)?,
-            personal: from_json(&row.get::<_, String>(6)?)?,
+            format: format_of(row.get_ref(4)?.as_str().unwrap_or_default())?,
+            protection: json(5)?.map_or(Ok(Protection::None), |text| from_json(&text))?,
+            personal: json(6)?.map_or(Ok(Vec::new()), |text| from_json(&text))?,
             online: row.get(8)?,
         });
         if duration == Millis::ZERO {
             duration = Millis(row.get::<_, i64>(7)?.unsigned_abs());
         }
     }
-    if copies.is_empty() {
-        return Ok(None);
-    }
-    let added: i64 = connection
-        .prepare_cached("SELECT added FROM track WHERE id = ?1")?
-        .query_row([id.0], |row| row.get(0))?;
-    let tags = Arc::new(tags_of(connection, id)?);
-    let purchases = purchases_of(connection, id)?;
-    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases })))
+    Ok((copies, duration))
 }
 
 fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
@@ -413,24 +347,6 @@ fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
     }
     found.sort_by_key(|purchase| std::cmp::Reverse(purchase.level));
     Ok(found)
-}
-
-/// Returns what the best copy of a track said when it arrived.
-pub fn tags_at_arrival(connection: &Connection, track: TrackId) -> Result<Tags> {
-    let sql = "SELECT tags FROM copy WHERE track = ?1 AND trashed IS NULL
-               ORDER BY playable DESC, strength DESC, id DESC LIMIT 1";
-    let text: Option<String> =
-        connection.prepare_cached(sql)?.query_row([track.0], |row| row.get(0)).optional()?;
-    text.map_or_else(|| Ok(Tags::default()), |text| from_json(&text))
-}
-
-/// Returns the tracks on the shelf that show nothing yet: index.db is new, or a crash came between the two databases.
-pub fn not_shown(connection: &Connection) -> Result<Vec<TrackId>> {
-    let sql = "SELECT DISTINCT track FROM copy WHERE trashed IS NULL
-               AND track NOT IN (SELECT track FROM idx.shown)";
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([], |row| row.get(0).map(TrackId))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Makes later ids larger than these: the database may be younger than the history beside the music.
@@ -463,26 +379,18 @@ pub fn strength(new: &NewCopy) -> i64 {
     };
     let evidence = new.purchases.iter().map(level).max().unwrap_or(0);
     let facts: usize = new.purchases.iter().map(|purchase| purchase.evidence.len()).sum();
-    let tags = &new.tags;
-    let present = [
-        tags.title.is_some(),
-        tags.artist.is_some(),
-        tags.album.is_some(),
-        tags.album_artist.is_some(),
-        tags.track.is_some(),
-        tags.date.is_some(),
-        !tags.genres.is_empty(),
-        tags.has_picture,
-    ];
-    let fullness = present.into_iter().filter(|&there| there).count();
-    evidence * 1_000_000 + facts.min(999) as i64 * 1000 + fullness as i64
+    let fullness = shown::fullness(&new.tags);
+    evidence * 1_000_000 + facts.min(999) as i64 * 1000 + fullness
 }
 
-fn fingerprint_text(fingerprint: Fingerprint) -> String {
-    format!("{}:{}", fingerprint.algo, fingerprint.hash)
+/// Returns a fingerprint as the database keeps it: version, then digest.
+pub fn fingerprint_bytes(fingerprint: Fingerprint) -> [u8; 17] {
+    let mut bytes = [fingerprint.algo; 17];
+    bytes[1..].copy_from_slice(&fingerprint.hash.0);
+    bytes
 }
 
-fn fingerprint_of(text: &str) -> Option<Fingerprint> {
-    let (algo, hash) = text.split_once(':')?;
-    Some(Fingerprint { algo: algo.parse().ok()?, hash: hash.parse::<QuickKey>().ok()? })
+fn fingerprint_of(bytes: &[u8]) -> Option<Fingerprint> {
+    let (algo, hash) = bytes.split_first()?;
+    Some(Fingerprint { algo: *algo, hash: QuickKey(hash.try_into().ok()?) })
 }
