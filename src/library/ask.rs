@@ -1,0 +1,143 @@
+//! Questions to the shelf: lists, search, what was played and marked.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::library::Library;
+use crate::library::find::Find;
+use crate::library::store::{finding, marks, tracks};
+use crate::query::{Filter, Item, Page, Query, Section, Sort, What, Window};
+use crate::track::{Track, TrackId};
+use crate::units::UnixTime;
+
+impl Library {
+    /// Answers a query. What was changed before is in the answer, unless making it searchable takes long: then it follows
+    /// with the next revision.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
+        let query = query.clone();
+        self.ask(move |find, c| find.answer(&query, c)).await
+    }
+
+    /// Returns how many tracks a filter lets through, and the numbers of one page.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn track_ids(&self, filter: Filter, sort: Sort, window: Window) -> Result<(u64, Vec<TrackId>)> {
+        let (total, ids) = self.ask(move |find, c| find.tracks(&filter, sort, window, c)).await?;
+        Ok((total, ids.into_iter().map(track_id).collect()))
+    }
+
+    /// Returns where the names under each heading begin in the usual order of a kind.
+    pub async fn sections(&self, what: What) -> Vec<Section> {
+        self.inner.keeper.fresh().await.sections(what)
+    }
+
+    /// Returns the tracks that were bought, newest purchase first; also those whose file is gone.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
+        self.inner
+            .store
+            .read(move |c| {
+                let bought = finding::ordered(c, Sort::Bought)?;
+                let skip = usize::try_from(window.offset).unwrap_or(usize::MAX);
+                let page = bought.iter().skip(skip).take(window.limit.min(Window::MOST) as usize);
+                let mut items = Vec::new();
+                for &id in page {
+                    items.extend(tracks::load(c, track_id(id))?);
+                }
+                Ok(Page { total: bought.len() as u64, items })
+            })
+            .await
+    }
+
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Find, &rusqlite::Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let find = self.inner.keeper.fresh().await;
+        self.inner.store.read(move |c| work(&find, c)).await
+    }
+
+    /// Notes the start of a track.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn note_play(&self, track: TrackId, at: UnixTime) -> Result<()> {
+        self.inner.store.write(move |c| marks::note_play(c, track, at)).await
+    }
+
+    /// Marks a track as a favourite, or no more.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn set_favourite(&self, track: TrackId, at: Option<UnixTime>) -> Result<()> {
+        self.inner
+            .store
+            .write(move |c| {
+                if tracks::load(c, track)?.is_none() {
+                    return Err(Error::new(Kind::NotFound, format!("there is no track {track}")));
+                }
+                marks::set_favourite(c, track, at)
+            })
+            .await
+    }
+
+    /// Returns how often a track was started.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn times_played(&self, track: TrackId) -> Result<u64> {
+        self.inner.store.read(move |c| marks::times_played(c, track)).await
+    }
+
+    /// Returns the playable tracks of the album that was heard last, in order.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn last_album_heard(&self) -> Result<Vec<TrackId>> {
+        let last = self.inner.store.read(marks::last_played).await?;
+        let Some(last) = last.and_then(|track| u32::try_from(track.0).ok()) else { return Ok(Vec::new()) };
+        let album = self.inner.keeper.fresh().await.album_of(last);
+        self.online(album).await
+    }
+
+    /// Returns the newest playable arrivals, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn newest(&self, limit: u32) -> Result<Vec<TrackId>> {
+        let find = self.inner.keeper.fresh().await;
+        let mut found = self.online(find.newest().take(limit as usize * SPARE).collect()).await?;
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    /// Returns playable tracks in an order that the seed decides.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn shuffled(&self, limit: u32, seed: u64) -> Result<Vec<TrackId>> {
+        let find = self.inner.keeper.fresh().await;
+        let mut found = self.online(find.shuffled(seed).take(limit as usize * SPARE).collect()).await?;
+        found.truncate(limit as usize);
+        Ok(found)
+    }
+
+    /// Leaves out tracks whose disk is away.
+    async fn online(&self, ids: Vec<u32>) -> Result<Vec<TrackId>> {
+        let ids: Vec<TrackId> = ids.into_iter().map(track_id).collect();
+        self.inner.store.read(move |c| finding::online(c, ids)).await
+    }
+}
+
+fn track_id(id: u32) -> TrackId {
+    TrackId(i64::from(id))
+}
+
+/// Of so many times the tracks asked for some are expected to be on a disk that is here.
+const SPARE: usize = 4;
