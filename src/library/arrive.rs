@@ -12,11 +12,12 @@ use tracing::info;
 
 use crate::error::{Error, Kind, Result};
 use crate::library::disk::{make_folder, move_new, remove, sync_folder};
-use crate::library::ledger::{Line, What};
+use crate::library::ledger::{AdoptedLine, Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
 use crate::library::roots::Disk;
-use crate::library::store::tracks;
-use crate::library::{Added, CopyRow, Inner, NewCopy, Reserved, trash};
+use crate::library::store::{roots, tracks};
+use crate::library::{Added, CopyRow, Inner, NewCopy, Reserved, scan, trash};
+use crate::offer::OfferId;
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
@@ -52,6 +53,7 @@ pub fn add(
         Some(reserved) => put(disk, connection, reserved, cut)?,
         None => decide(disk, connection, &new, cut)?,
     };
+    inner.safety().arrived();
     inner.changed(connection)?;
     Ok(added)
 }
@@ -115,7 +117,8 @@ fn put(
     }
     cut(Step::Commit)?;
     let older = tracks::copies_of(connection, reserved.track)?;
-    tracks::commit(connection, &reserved)?;
+    let stamp = scan::stamp_of(&disk.root.path.join(&reserved.path));
+    tracks::commit(connection, &reserved, stamp)?;
     cut(Step::Retire)?;
     // A copy on another disk stays what it is there.
     let same = |copy: &&CopyRow| copy.root == disk.id && copy.playable != reserved.new.protection.is_locked();
@@ -182,43 +185,60 @@ fn discard(disk: &Disk, new: &NewCopy) -> Result<()> {
 /// next start.
 fn retire(disk: &Disk, connection: &mut Connection, copy: &CopyRow) -> Result<()> {
     let name = copy.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let trashed = trash::name(copy.event, &name);
     let track = tracks::load(connection, copy.track)?;
     let known = track.as_ref().and_then(|track| track.copies.iter().find(|known| known.id == copy.id));
-    if let (Some(known), Some(sha256)) = (known, copy.sha256) {
-        disk.ledger()?.append(&trash_line(copy, known, sha256, trashed.clone()))?;
-    }
+    let trashed = match copy.event {
+        Some(event) => {
+            let trashed = trash::name(event, &name);
+            if let (Some(known), Some(sha256)) = (known, copy.sha256) {
+                disk.ledger()?.append(&trash_line(copy, event, known, sha256, trashed.clone()))?;
+            }
+            trashed
+        }
+        None => {
+            let trashed = trash::name_of_adopted(copy.id, &name);
+            let added = track.map_or(0, |track| track.added.0);
+            let quick = tracks::quick_of(connection, copy.id)?;
+            let line = AdoptedLine::new(copy.track, &copy.path, copy.size.0, quick, added);
+            disk.ledger()?.append_all(&[AdoptedLine { trashed: Some(trashed.clone()), ..line }])?;
+            trashed
+        }
+    };
     tracks::trash(connection, copy.id, &trashed)?;
     trash::put(disk, &disk.root.path.join(&copy.path), &trashed)
 }
 
-/// Moves every copy of a track to the trash.
+/// Moves every copy of a track to the trash of its disk.
 pub fn trash_track(inner: &Inner, connection: &mut Connection, id: TrackId) -> Result<()> {
-    let disk = &*inner.disk()?.writable()?;
     let copies = tracks::copies_of(connection, id)?;
     if copies.is_empty() {
         return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
     }
-    if let Some(away) = copies.iter().find(|copy| copy.root != disk.id) {
-        let folder = tracks::root_path(connection, away.root)?;
-        let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
-        return Err(Error::new(Kind::Offline, what));
-    }
+    let mut disks = Vec::with_capacity(copies.len());
     for copy in &copies {
-        retire(disk, connection, copy)?;
+        let Some(disk) = inner.disk_of(copy.root) else {
+            let folder = roots::root_path(connection, copy.root)?;
+            let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
+            return Err(Error::new(Kind::Offline, what));
+        };
+        disks.push(disk.writable()?);
+    }
+    for (copy, disk) in copies.iter().zip(disks) {
+        retire(&disk, connection, copy)?;
     }
     inner.changed(connection)
 }
 
 fn trash_line(
     copy: &CopyRow,
+    event: OfferId,
     known: &crate::track::Copy,
     sha256: crate::track::Sha256,
     trashed: String,
 ) -> Line {
     Line {
         v: LINE_VERSION,
-        event: copy.event.0,
+        event: event.0,
         at: UnixTime::now().rfc3339(),
         kind: What::Trashed,
         track: copy.track.0,
@@ -314,7 +334,7 @@ fn line(new: &NewCopy, kind: What, track: TrackId, path: &Path, trashed: Option<
     }
 }
 
-/// Finishes what a power cut interrupted, and shows what index.db lost.
+/// Finishes what a power cut interrupted.
 pub fn mend(inner: &Inner, disk: &Arc<Disk>) -> Result<()> {
     let Ok(disk) = &disk.clone().writable() else { return Ok(()) };
     let mended = inner.store.write_now(|connection| {
@@ -335,22 +355,13 @@ pub fn mend(inner: &Inner, disk: &Arc<Disk>) -> Result<()> {
                 tracks::unreserve(connection, reserved.new.event)?;
             }
         }
-        let mut trashed = Vec::new();
-        tracks::every_copy(connection, |copy| {
-            trashed.extend((copy.root == disk.id).then_some(copy).filter(|copy| copy.trashed.is_some()));
-        })?;
-        for copy in trashed {
+        for copy in tracks::trashed(connection, disk.id)? {
             let name = copy.trashed.as_deref().unwrap_or_default();
             // Whatever else lies there by now is not ours to move.
             let waits = lies_there(disk, &copy) && !disk.root.trash().join(name).exists();
             if waits && !tracks::path_taken(connection, copy.root, &copy.path)? {
                 trash::put(disk, &disk.root.path.join(&copy.path), name)?;
             }
-        }
-        for track in tracks::not_shown(connection)? {
-            let tags = tracks::tags_at_arrival(connection, track)?;
-            tracks::show(connection, track, &tags)?;
-            changed = true;
         }
         Ok(changed)
     })?;

@@ -10,11 +10,12 @@ use serde::Serialize;
 use sha2::Digest;
 
 use crate::error::{Error, Result};
-use crate::library::ledger::{Ledger, Line, What};
+use crate::library::ledger::{Entry, Ledger, Line, What};
+use crate::library::roots::Disk;
 use crate::library::store::{journal, tracks};
 use crate::library::{CopyRow, Library, LibraryConfig};
 use crate::offer::OfferId;
-use crate::track::Sha256;
+use crate::track::{Sha256, TrackId};
 
 /// Whether to mend what can be mended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,17 +73,35 @@ pub fn check(config: &LibraryConfig, repair: Repair) -> Result<Report> {
 
 pub(super) fn look(library: &Library, repair: Repair) -> Result<Report> {
     let inner = &library.inner;
-    let disk = &*inner.disk()?;
+    // Without the first there is nothing to say.
+    let first = inner.disk()?;
+    let mut report = Report::default();
+    let mut found_tracks = HashSet::new();
+    for place in 0..inner.roots.len() {
+        if let Ok(disk) = inner.disk_at(place) {
+            look_at(library, &disk, &mut found_tracks, &mut report)?;
+        }
+    }
+    report.tracks = found_tracks.len() as u64;
+    look_at_staging(library, &first, repair, &mut report)?;
+    Ok(report)
+}
+
+fn look_at(
+    library: &Library,
+    disk: &Disk,
+    found_tracks: &mut HashSet<TrackId>,
+    report: &mut Report,
+) -> Result<()> {
     let base = &disk.root.path;
     let mut copies: Vec<CopyRow> = Vec::new();
-    let open_journal = inner.store.read_blocking(|c| {
-        tracks::every_copy(c, |copy| copies.push(copy))?;
-        journal::open(c)
-    })?;
-    let mut report = Report::default();
+    library.inner.store.read_blocking(|c| tracks::every_copy(c, disk.id, |copy| copies.push(copy)))?;
     let mut known = HashSet::new();
-    let mut found_tracks = HashSet::new();
-    for copy in copies.iter().filter(|copy| copy.trashed.is_none() && copy.root == disk.id) {
+    for copy in copies.iter().filter(|copy| copy.trashed.is_none()) {
+        // What its owner does with a file that konpo only found is no fault.
+        if copy.event.is_none() && (copy.missing || !base.join(&copy.path).exists()) {
+            continue;
+        }
         found_tracks.insert(copy.track);
         known.insert(copy.path.clone());
         report.copies += 1;
@@ -90,14 +109,18 @@ pub(super) fn look(library: &Library, repair: Repair) -> Result<Report> {
             report.problems.push(Problem { path: copy.path.clone(), what });
         }
     }
-    report.tracks = found_tracks.len() as u64;
-    copies.retain(|copy| copy.root == disk.id);
-    check_history(&disk.root.ledger(), &copies, &mut report)?;
+    check_history(disk, &copies, report)?;
     for path in music_files(base)? {
         if !known.contains(&path) {
             report.unknown.push(path);
         }
     }
+    Ok(())
+}
+
+fn look_at_staging(library: &Library, disk: &Disk, repair: Repair, report: &mut Report) -> Result<()> {
+    let base = &disk.root.path;
+    let open_journal = library.inner.store.read_blocking(journal::open)?;
     let parts: HashSet<String> = open_journal.into_iter().filter_map(|row| row.part).collect();
     for path in files_in(&disk.root.staging())? {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
@@ -113,7 +136,7 @@ pub(super) fn look(library: &Library, repair: Repair) -> Result<Report> {
                 .push(Problem { path, what: "a leftover in staging (--repair removes it)".into() });
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 fn wrong_with(path: &Path, copy: &CopyRow) -> Option<String> {
@@ -121,6 +144,8 @@ fn wrong_with(path: &Path, copy: &CopyRow) -> Option<String> {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("the database knows this file, the disk does not: {error}")),
     };
+    // What its owner does with a file that konpo only found is no fault.
+    copy.event?;
     if metadata.len() != copy.size.0 {
         return Some(format!("{} bytes on the disk, {} in the database", metadata.len(), copy.size.0));
     }
@@ -146,12 +171,16 @@ fn sha256_of(path: &Path) -> std::io::Result<Sha256> {
 }
 
 /// Every arrival of the history has a row, and the other way round.
-fn check_history(ledger: &Path, copies: &[CopyRow], report: &mut Report) -> Result<()> {
-    let rows: HashMap<OfferId, &CopyRow> = copies.iter().map(|copy| (copy.event, copy)).collect();
+fn check_history(disk: &Disk, copies: &[CopyRow], report: &mut Report) -> Result<()> {
+    let (ledger, base) = (disk.root.ledger(), &disk.root.path);
+    let arrived = || copies.iter().filter_map(|copy| Some((copy.event?, copy)));
+    let rows: HashMap<OfferId, &CopyRow> = arrived().collect();
     let mut lines: HashMap<i64, Line> = HashMap::new();
-    report.torn_lines = Ledger::read(ledger, |line| {
-        if line.kind == What::Arrived {
-            lines.insert(line.event, line);
+    report.torn_lines = Ledger::read(&ledger, |entry| {
+        if let Entry::Line(line) = entry
+            && line.kind == What::Arrived
+        {
+            lines.insert(line.event, *line);
         }
     })?;
     for line in lines.values() {
@@ -159,12 +188,15 @@ fn check_history(ledger: &Path, copies: &[CopyRow], report: &mut Report) -> Resu
         let what = match rows.get(&OfferId(line.event)) {
             None => "the history knows this file, the database does not",
             Some(row) if row.track.0 != line.track => "the history says another track number",
-            Some(row) if row.path != path => "the history says another path",
+            // Its owner may move it; the scan follows.
+            Some(row) if row.path != path && !base.join(&row.path).exists() => {
+                "the history says another path"
+            }
             Some(_) => continue,
         };
         report.problems.push(Problem { path, what: what.into() });
     }
-    for copy in copies.iter().filter(|copy| !lines.contains_key(&copy.event.0)) {
+    for (_, copy) in arrived().filter(|(event, _)| !lines.contains_key(&event.0)) {
         report
             .problems
             .push(Problem { path: copy.path.clone(), what: "the history has no line for it".into() });

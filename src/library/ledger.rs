@@ -1,14 +1,18 @@
 //! `.konpo/ledger.jsonl`: the append-only history of the files of one root. It moves with the disk and rebuilds the database.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
-use crate::track::{AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256};
+use crate::track::{
+    AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, TrackId,
+};
 
 /// What a line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +76,94 @@ pub struct Line {
     pub album: Option<String>,
 }
 
+/// What an adopted file is known by. Short, for there are many: a line per file that konpo found where it stood.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AdoptedLine {
+    /// Always `adopted`.
+    pub kind: Adopted,
+    /// The track's id, restored by a rebuild.
+    pub track: i64,
+    /// Path below the root; shown lossily when it is not UTF-8.
+    pub path: String,
+    /// The path's bytes in hex, when it is not UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// Bytes.
+    pub size: u64,
+    /// Hint of the payload.
+    pub quick: QuickKey,
+    /// When its track came to the shelf, seconds since 1970.
+    pub added: i64,
+    /// Its name in `.konpo/trash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trashed: Option<String>,
+}
+
+/// The one kind of an [`AdoptedLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Adopted {
+    /// A file was found where it stands; of several lines with one path the last counts.
+    Adopted,
+}
+
+impl AdoptedLine {
+    /// Returns the line of a file.
+    pub fn new(track: TrackId, path: &Path, size: u64, quick: QuickKey, added: i64) -> AdoptedLine {
+        let raw = path
+            .to_str()
+            .is_none()
+            .then(|| path.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect());
+        let (kind, track, path) = (Adopted::Adopted, track.0, path.to_string_lossy().into_owned());
+        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None }
+    }
+
+    /// Returns the path as the file system has it.
+    pub fn full_path(&self) -> PathBuf {
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let raw =
+            self.raw.as_ref().and_then(|raw| raw.as_bytes().chunks(2).map(byte).collect::<Option<Vec<u8>>>());
+        raw.map_or_else(|| PathBuf::from(&self.path), |bytes| PathBuf::from(OsString::from_vec(bytes)))
+    }
+}
+
+/// Any line.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Entry {
+    /// A file that was found.
+    Adopted(AdoptedLine),
+    /// What became of an arrival.
+    Line(Box<Line>),
+}
+
+impl Entry {
+    /// Returns the track's id.
+    pub fn track(&self) -> i64 {
+        match self {
+            Entry::Adopted(line) => line.track,
+            Entry::Line(line) => line.track,
+        }
+    }
+
+    /// Returns the journal id; 0 for a file that was found.
+    pub fn event(&self) -> i64 {
+        match self {
+            Entry::Adopted(_) => 0,
+            Entry::Line(line) => line.event,
+        }
+    }
+}
+
+/// Reads one line of the history.
+///
+/// # Errors
+/// `Damaged` for one that is torn or of another form.
+pub fn parse_line(bytes: &[u8]) -> Result<Entry> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| Error::with(Kind::Damaged, "read a line of the history", error))
+}
+
 /// The history, open for appending.
 #[derive(Debug)]
 pub struct Ledger {
@@ -106,9 +198,20 @@ impl Ledger {
     /// # Errors
     /// Those of the disk.
     pub fn append(&mut self, line: &Line) -> Result<()> {
+        self.append_all(std::slice::from_ref(line))
+    }
+
+    /// Appends lines; they are on the disk when this returns.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn append_all<L: Serialize>(&mut self, lines: &[L]) -> Result<()> {
         let failed = |error| Error::io(format!("write the history {}", self.path.display()), error);
-        let mut text = serde_json::to_vec(line).map_err(|error| failed(error.into()))?;
-        text.push(b'\n');
+        let mut text = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut text, line).map_err(|error| failed(error.into()))?;
+            text.push(b'\n');
+        }
         if self.torn {
             text.insert(0, b'\n');
         }
@@ -121,25 +224,39 @@ impl Ledger {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn read(path: &Path, mut each: impl FnMut(Line)) -> Result<usize> {
+    pub fn read(path: &Path, each: impl FnMut(Entry)) -> Result<usize> {
+        Ledger::read_from(path, 0, each).map(|(bad, _)| bad)
+    }
+
+    /// Reads every line behind so many bytes. Returns how many were bad, and where the last one ended.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn read_from(path: &Path, from: u64, mut each: impl FnMut(Entry)) -> Result<(usize, u64)> {
         let failed = |error| Error::io(format!("read the history {}", path.display()), error);
-        let file = match File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((0, 0)),
             opened => opened.map_err(failed)?,
         };
+        // A history that is shorter than it was is another one.
+        let length = file.metadata().map_err(failed)?.len();
+        let mut at = if from <= length { from } else { 0 };
+        file.seek(SeekFrom::Start(at)).map_err(failed)?;
         let mut bad = 0;
         let mut reader = BufReader::new(file);
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            if reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
-                return Ok(bad);
+            let count = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(failed)?;
+            if count == 0 {
+                return Ok((bad, at));
             }
+            at += count as u64;
             if bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            match serde_json::from_slice(&bytes) {
-                Ok(line) => each(line),
+            match parse_line(&bytes) {
+                Ok(entry) => each(entry),
                 Err(_) => bad += 1,
             }
         }
@@ -161,6 +278,7 @@ fn append_whole(file: &mut File, text: &[u8]) -> std::io::Result<()> {
 const LONGEST_LINE: u64 = 4 << 20;
 
 #[cfg(test)]
+#[allow(missing_docs)] // For tests of other modules.
 pub mod tests {
     use super::*;
 
@@ -208,7 +326,7 @@ pub mod tests {
         let mut ledger = Ledger::open(&path).expect("opened");
         ledger.append(&line(3)).expect("written");
         let mut events = Vec::new();
-        let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
+        let bad = Ledger::read(&path, |entry| events.push(entry.event())).expect("read");
         assert_eq!((events, bad), (vec![1, 3], 1));
     }
 
@@ -228,7 +346,7 @@ pub mod tests {
         ledger.file = whole;
         ledger.append(&line(5)).expect("written");
         let mut events = Vec::new();
-        let bad = Ledger::read(&path, |line| events.push(line.event)).expect("read");
+        let bad = Ledger::read(&path, |entry| events.push(entry.event())).expect("read");
         assert_eq!((events, bad), (vec![1, 3, 5], 1));
     }
 }

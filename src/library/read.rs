@@ -39,22 +39,47 @@ pub struct FileFacts {
 /// As long as reading the whole file takes, for its fingerprint.
 pub fn facts(path: &Path) -> Result<FileFacts> {
     let mut sound = open(path)?;
-    let sniffed = sniff(&mut sound)?;
-    let (tags, raw) = read_tags(&mut sound, &sniffed)?;
-    let purchases = purchase::purchases(&sniffed, &raw);
-    let quick = fingerprint::quick_key(&mut sound, &sniffed.audio)?;
+    let (facts, sniffed) = look(&mut sound)?;
     let locked = sniffed.protection.is_locked();
     let fingerprint = if locked { None } else { Some(fingerprint::fingerprint(&mut sound, &sniffed)?) };
-    Ok(FileFacts {
+    Ok(FileFacts { fingerprint, ..facts })
+}
+
+/// Returns what a sound is and says, without its fingerprint: a few looks, whatever its size.
+///
+/// # Errors
+/// As [`facts`].
+/// # Blocks
+/// As long as a few looks at the disk take.
+pub fn look(sound: &mut Sound) -> Result<(FileFacts, Sniffed)> {
+    let sniffed = sniff(sound)?;
+    let (tags, raw) = read_tags(sound, &sniffed)?;
+    let facts = FileFacts {
         duration: sniffed.format.duration().unwrap_or(Millis::ZERO),
-        format: sniffed.format,
-        protection: sniffed.protection,
-        personal: sniffed.personal,
+        format: sniffed.format.clone(),
+        protection: sniffed.protection.clone(),
+        personal: sniffed.personal.clone(),
         tags,
-        purchases,
-        quick,
-        fingerprint,
-    })
+        purchases: purchase::purchases(&sniffed, &raw),
+        quick: fingerprint::quick_key(sound, &sniffed.audio)?,
+        fingerprint: None,
+    };
+    Ok((facts, sniffed))
+}
+
+/// Returns the fingerprint of a file; `None` for a locked one.
+///
+/// # Errors
+/// As [`facts`].
+/// # Blocks
+/// As long as reading the whole file takes.
+pub fn fingerprint_of(file: File, extension: Option<&str>) -> Result<Option<Fingerprint>> {
+    let mut sound = Sound::file(file, extension).map_err(|error| Error::io("read a track", error))?;
+    let sniffed = sniff(&mut sound)?;
+    if sniffed.protection.is_locked() {
+        return Ok(None);
+    }
+    fingerprint::fingerprint(&mut sound, &sniffed).map(Some)
 }
 
 fn open(path: &Path) -> Result<Sound> {

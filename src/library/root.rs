@@ -22,8 +22,11 @@ pub struct Root {
     pub uuid: Uuid,
     /// Whether konpo may write there.
     pub writable: bool,
-    /// The marker as it was opened.
+    /// The marker as it was opened; of the folder itself where there can be no marker.
     stamp: Stamp,
+    marked: bool,
+    /// New tracks, the drop folder and the playlists are here.
+    first: bool,
     /// `None` on a disk that can only be read and has no lock file.
     _lock: Option<Flock<File>>,
 }
@@ -44,12 +47,12 @@ struct Marker {
 impl Root {
     /// Opens a music folder and takes its lock. `known` says whether this folder was a root before: then a missing marker
     /// means that the disk is not there, and nothing is created. A folder with its marker that konpo may not write is
-    /// opened for reading.
+    /// opened for reading; so is one without, unless it is the first: there new tracks could not be kept.
     ///
     /// # Errors
-    /// `Offline` for a known folder without its marker, `Busy` while another konpo holds it, `NotAllowed` for a new folder
-    /// that konpo may not write, and those of the disk.
-    pub fn open(path: &Path, known: Option<Uuid>) -> Result<Root> {
+    /// `Offline` for a known folder without its marker, `Busy` while another konpo holds it, `NotAllowed` for a new first
+    /// folder that konpo may not write, and those of the disk.
+    pub fn open(path: &Path, known: Option<Uuid>, first: bool) -> Result<Root> {
         let hidden = path.join(HIDDEN);
         let marker = hidden.join("root.toml");
         let found = match fs::read_to_string(&marker) {
@@ -60,21 +63,23 @@ impl Root {
             Err(error) => return Err(Error::io(format!("read the marker {}", marker.display()), error)),
         };
         let Some(found) = found else {
-            if known.is_some() {
-                let what = format!("the music disk is not there: {}", path.display());
-                return Err(Error::new(Kind::Offline, what));
+            if !first && !is_writable(path) {
+                return Root::unmarked(path, known);
+            }
+            if known.is_some() || !first && !path.is_dir() {
+                return Err(not_there(path));
             }
             make_folder(path, 0o775)?;
             make_folder(&hidden, 0o700)?;
-            return Root::prepare(path, None);
+            return Root::prepare(path, None, first);
         };
-        match Root::prepare(path, Some(found.uuid)) {
-            Err(error) if error.kind() == Kind::NotAllowed => Root::read_only_root(path, found.uuid),
+        match Root::prepare(path, Some(found.uuid), first) {
+            Err(error) if error.kind() == Kind::NotAllowed => Root::read_only_root(path, found.uuid, first),
             prepared => prepared,
         }
     }
 
-    fn prepare(path: &Path, uuid: Option<Uuid>) -> Result<Root> {
+    fn prepare(path: &Path, uuid: Option<Uuid>, first: bool) -> Result<Root> {
         let hidden = path.join(HIDDEN);
         let marker = hidden.join("root.toml");
         let lock = lock(&hidden.join("lock"))?;
@@ -82,24 +87,58 @@ impl Root {
         for name in ["staging", "trash"] {
             make_folder(&hidden.join(name), 0o700)?;
         }
-        for name in ["Inbox", "Playlists"] {
+        for name in ["Inbox", "Playlists"].into_iter().filter(|_| first) {
             make_folder(&path.join(name), 0o775)?;
         }
         let stamp = Stamp::of(&marker)?;
-        Ok(Root { path: path.to_owned(), uuid, writable: true, stamp, _lock: Some(lock) })
+        Ok(Root {
+            path: path.to_owned(),
+            uuid,
+            writable: true,
+            stamp,
+            marked: true,
+            first,
+            _lock: Some(lock),
+        })
     }
 
-    fn read_only_root(path: &Path, uuid: Uuid) -> Result<Root> {
+    fn read_only_root(path: &Path, uuid: Uuid, first: bool) -> Result<Root> {
         let hidden = path.join(HIDDEN);
         let file = File::open(hidden.join("lock")).ok();
         let lock = file.and_then(|file| Flock::lock(file, FlockArg::LockSharedNonblock).ok());
         let stamp = Stamp::of(&hidden.join("root.toml"))?;
-        Ok(Root { path: path.to_owned(), uuid, writable: false, stamp, _lock: lock })
+        Ok(Root { path: path.to_owned(), uuid, writable: false, stamp, marked: true, first, _lock: lock })
+    }
+
+    /// A folder that cannot be marked is known by its path; while it is empty its disk is taken to be away.
+    fn unmarked(path: &Path, known: Option<Uuid>) -> Result<Root> {
+        if !holds_anything(path) {
+            return Err(not_there(path));
+        }
+        let (uuid, stamp) = (known.unwrap_or_else(Uuid::new_v4), Stamp::of_folder(path)?);
+        Ok(Root {
+            path: path.to_owned(),
+            uuid,
+            writable: false,
+            stamp,
+            marked: false,
+            first: false,
+            _lock: None,
+        })
+    }
+
+    /// Returns whether new tracks, the drop folder and the playlists are here.
+    pub fn is_first(&self) -> bool {
+        self.first
     }
 
     /// Returns whether this disk is still there, and still as writable as it was: a disk can go at any time, and another
     /// one may be mounted in its place.
     pub fn is_online(&self) -> bool {
+        if !self.marked {
+            let there = Stamp::of_folder(&self.path).is_ok_and(|now| now == self.stamp);
+            return there && holds_anything(&self.path);
+        }
         let hidden = self.path.join(HIDDEN);
         let there = Stamp::of(&hidden.join("root.toml")).is_ok_and(|now| now == self.stamp);
         // A disk with errors turns read-only by itself.
@@ -130,6 +169,11 @@ impl Root {
         self.path.join(HIDDEN).join("ledger.jsonl")
     }
 
+    /// Returns the copy of what cannot be computed again.
+    pub fn snapshot(&self) -> PathBuf {
+        self.path.join(HIDDEN).join("snapshot.db")
+    }
+
     /// Returns the room that an ordinary user has on this disk.
     ///
     /// # Errors
@@ -148,6 +192,26 @@ impl Stamp {
             .map_err(|error| Error::io(format!("look at the marker {}", marker.display()), error))?;
         Ok(Stamp { device: found.dev(), modified: (found.mtime(), found.mtime_nsec()) })
     }
+
+    /// The device alone: the times of a folder change with what is put into it.
+    fn of_folder(path: &Path) -> Result<Stamp> {
+        let found = fs::metadata(path)
+            .map_err(|error| Error::io(format!("look at the music folder {}", path.display()), error))?;
+        Ok(Stamp { device: found.dev(), modified: (0, 0) })
+    }
+}
+
+fn not_there(path: &Path) -> Error {
+    Error::new(Kind::Offline, format!("the music disk is not there: {}", path.display()))
+}
+
+fn holds_anything(path: &Path) -> bool {
+    fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn is_writable(path: &Path) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) != Err(nix::errno::Errno::EROFS)
+        && nix::unistd::access(path, nix::unistd::AccessFlags::W_OK) != Err(nix::errno::Errno::EACCES)
 }
 
 /// The room on a disk, in bytes.
@@ -204,7 +268,7 @@ mod tests {
     #[test]
     fn a_known_folder_without_its_marker_is_offline_and_stays_empty() {
         let folder = tempfile::tempdir().expect("a folder");
-        let error = Root::open(folder.path(), Some(Uuid::new_v4())).expect_err("not there");
+        let error = Root::open(folder.path(), Some(Uuid::new_v4()), true).expect_err("not there");
         assert_eq!(error.kind(), Kind::Offline);
         assert_eq!(fs::read_dir(folder.path()).expect("there").count(), 0);
     }
@@ -212,11 +276,11 @@ mod tests {
     #[test]
     fn a_second_konpo_is_refused_by_name() {
         let folder = tempfile::tempdir().expect("a folder");
-        let first = Root::open(folder.path(), None).expect("opened");
-        let error = Root::open(folder.path(), Some(first.uuid)).expect_err("locked");
+        let first = Root::open(folder.path(), None, true).expect("opened");
+        let error = Root::open(folder.path(), Some(first.uuid), true).expect_err("locked");
         assert_eq!(error.kind(), Kind::Busy);
         assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
         drop(first);
-        assert!(Root::open(folder.path(), None).is_ok());
+        assert!(Root::open(folder.path(), None, true).is_ok());
     }
 }

@@ -1,5 +1,5 @@
-//! The music folder new tracks go to, while its disk is there: it may go at any time and come back, here or as another
-//! disk. Whoever asks for it finds out; nothing is created under an empty mount point.
+//! The music folders, while their disks are there: each may go at any time and come back, here or as another disk. Whoever
+//! asks for one finds out; nothing is created under an empty mount point.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -9,17 +9,23 @@ use tracing::{info, warn};
 use crate::error::{Error, Kind, Result};
 use crate::library::ledger::Ledger;
 use crate::library::root::Root;
-use crate::library::store::{Store, tracks};
+use crate::library::store::{Store, keep, kept, roots, tracks};
 
-/// The first music folder, there or not.
+/// The music folders, there or not; new tracks go to the first.
 #[derive(Debug)]
 pub struct Roots {
+    places: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Place {
     path: PathBuf,
+    first: bool,
     /// `None` while its disk is not there.
     disk: RwLock<Option<Arc<Disk>>>,
 }
 
-/// What looking for the disk found.
+/// What looking for a disk found.
 #[derive(Debug)]
 pub struct Found {
     /// The disk, or `Offline`.
@@ -40,30 +46,65 @@ pub struct Disk {
 }
 
 impl Roots {
-    /// Looks for the folder for the first time.
+    /// Looks for the folders for the first time.
     ///
     /// # Errors
-    /// `Busy` while another konpo holds it, and those of the disk. A disk that is not there is no error.
-    pub fn open(path: &Path, store: &Store) -> Result<Roots> {
-        let disk = match Disk::open(path, store) {
-            Ok(disk) => Some(Arc::new(disk)),
-            Err(error) if matches!(error.kind(), Kind::Offline | Kind::NotAllowed) => {
-                let why = in_words(path, &error);
-                warn!(why, "the shelf is offline");
-                None
+    /// `Busy` while another konpo holds one, and those of the disk. A disk that is not there is no error.
+    pub fn open(paths: &[PathBuf], store: &Store) -> Result<Roots> {
+        store.write_now(|c| roots::all_offline(c))?;
+        let mut places = Vec::with_capacity(paths.len());
+        for (number, path) in paths.iter().enumerate() {
+            let first = number == 0;
+            let disk = match Disk::open(path, first, store) {
+                Ok(disk) => Some(Arc::new(disk)),
+                Err(error) if matches!(error.kind(), Kind::Offline | Kind::NotAllowed) => {
+                    let why = in_words(path, &error);
+                    warn!(why, "a music folder is offline");
+                    None
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some(disk) = &disk {
+                store.write_now(|c| roots::set_online(c, disk.id, true))?;
             }
-            Err(error) => return Err(error),
-        };
-        let id = disk.as_ref().map(|disk| disk.id);
-        store.write_now(|c| tracks::set_online(c, id))?;
-        Ok(Roots { path: path.to_owned(), disk: RwLock::new(disk) })
+            places.push(Place { path: path.clone(), first, disk: RwLock::new(disk) });
+        }
+        Ok(Roots { places })
     }
 
-    /// Returns the disk as it is now: one that came back is opened, one that went is let go.
+    /// Returns how many folders there are.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Returns the paths of the folders.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.places.iter().map(|place| place.path.as_path())
+    }
+
+    /// Returns the number of the folder whose disk has this number in the database, as far as it is there.
+    pub fn place_of(&self, id: i64) -> Option<usize> {
+        self.places.iter().position(|place| {
+            place
+                .disk
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .as_ref()
+                .is_some_and(|disk| disk.id == id)
+        })
+    }
+
+    /// Returns a disk as it is now: one that came back is opened, one that went is let go.
     ///
     /// # Blocks
     /// As long as a disk takes to wake.
-    pub fn look(&self, store: &Store) -> Found {
+    pub fn look(&self, number: usize, store: &Store) -> Found {
+        self.places[number].look(store)
+    }
+}
+
+impl Place {
+    fn look(&self, store: &Store) -> Found {
         let there = |disk: &Option<Arc<Disk>>| disk.clone().filter(|disk| disk.root.is_online());
         if let Some(disk) = there(&self.disk.read().unwrap_or_else(PoisonError::into_inner)) {
             return Found { disk: Ok(disk), turned: false };
@@ -74,16 +115,21 @@ impl Roots {
             return Found { disk: Ok(disk), turned: false };
         }
         // Lets its lock and its history go first: the same disk may be found again.
-        let went = place.take().is_some();
-        let disk = match Disk::open(&self.path, store) {
+        let went = place.take();
+        let disk = match Disk::open(&self.path, self.first, store) {
             Ok(disk) => Ok(place.insert(Arc::new(disk)).clone()),
             Err(error) => Err(Error::new(Kind::Offline, in_words(&self.path, &error))),
         };
         drop(place);
-        let turned = went || disk.is_ok();
+        let turned = went.is_some() || disk.is_ok();
         if turned {
-            let id = disk.as_ref().ok().map(|disk| disk.id);
-            if let Err(error) = store.write_now(|c| tracks::set_online(c, id)) {
+            let noted = store.write_now(|c| {
+                if let Some(went) = &went {
+                    roots::set_online(c, went.id, false)?;
+                }
+                disk.as_ref().map_or(Ok(()), |disk| roots::set_online(c, disk.id, true))
+            });
+            if let Err(error) = noted {
                 warn!(%error, "whether the music disk is there could not be noted");
             }
             match &disk {
@@ -96,15 +142,23 @@ impl Roots {
 }
 
 impl Disk {
-    fn open(path: &Path, store: &Store) -> Result<Disk> {
-        let known = store.read_blocking(|c| tracks::root_uuid(c, path))?;
-        let root = Root::open(path, known.and_then(|uuid| uuid.parse().ok()))?;
+    fn open(path: &Path, first: bool, store: &Store) -> Result<Disk> {
+        let known = store.read_blocking(|c| roots::root_uuid(c, path))?;
+        let root = Root::open(path, known.and_then(|uuid| uuid.parse().ok()), first)?;
         let ledger = if root.writable { Some(Mutex::new(Ledger::open(&root.ledger())?)) } else { None };
+        let name = format!("ledger:{}", root.uuid);
+        // What was read before is in the database; a history that grew elsewhere is read from there on.
+        let read: u64 = store.read_blocking(|c| kept(c, &name))?.and_then(|at| at.parse().ok()).unwrap_or(0);
         let (mut track, mut event) = (0, 0);
-        Ledger::read(&root.ledger(), |line| (track, event) = (line.track.max(track), line.event.max(event)))?;
+        let (_, end) = Ledger::read_from(&root.ledger(), read, |entry| {
+            (track, event) = (entry.track().max(track), entry.event().max(event));
+        })?;
         let id = store.write_now(|c| {
             tracks::ids_from(c, track, event)?;
-            tracks::root_id(c, &root.uuid.to_string(), &root.path)
+            if end != read {
+                keep(c, &name, &end.to_string())?;
+            }
+            roots::root_id(c, &root.uuid.to_string(), &root.path)
         })?;
         Ok(Disk { root, id, ledger })
     }
@@ -116,6 +170,11 @@ impl Disk {
     pub fn ledger(&self) -> Result<MutexGuard<'_, Ledger>> {
         let ledger = self.ledger.as_ref().ok_or_else(|| self.root.read_only())?;
         Ok(ledger.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns whether the disk can be written.
+    pub fn is_writable(&self) -> bool {
+        self.ledger.is_some()
     }
 
     /// Returns this disk when it can be written.

@@ -13,11 +13,17 @@ use crate::library::place::component;
 use crate::library::root::Room;
 use crate::library::roots::Disk;
 use crate::offer::OfferId;
+use crate::track::CopyId;
 use crate::units::{ByteCount, UnixTime};
 
 /// Returns the name of a file in the trash: the arrival's number and what it was called.
 pub fn name(event: OfferId, original: &str) -> String {
     format!("{event}-{}", component(original))
+}
+
+/// Returns the name of an adopted file in the trash.
+pub fn name_of_adopted(copy: CopyId, original: &str) -> String {
+    format!("a{}-{}", copy.0, component(original))
 }
 
 /// Moves a file into the trash; one of the same name and length that lies there already is the same file.
