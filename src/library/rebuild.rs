@@ -3,16 +3,17 @@
 //! old one, as far as that can be read. Needs the locks, so the daemon must be stopped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use rusqlite::Connection;
+
+use crate::error::Result;
 use crate::library::check::{self, Repair, Report};
-use crate::library::disk::sync_folder;
-use crate::library::ledger::{Ledger, Line, What};
+use crate::library::exchange;
+use crate::library::ledger::{AdoptedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
-use crate::library::store::{INDEX, OWNER, journal, salvage, tracks};
-use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, read, root, trash};
+use crate::library::store::{OWNER, Store, journal, salvage, scanned, tracks};
+use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, read, root, scan, trash};
 use crate::offer::OfferId;
 use crate::track::{AudioFormat, Codec, Container, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
@@ -25,52 +26,40 @@ use crate::units::{ByteCount, Millis, UnixTime};
 /// As long as reading every file takes.
 pub fn rebuild(config: &LibraryConfig) -> Result<Report> {
     let _lock = root::lock(&config.data.join("lock"))?;
-    let beside = config.data.join("rebuild");
-    let failed = |what: &str, error| Error::io(format!("{what} {}", beside.display()), error);
-    if beside.exists() {
-        fs::remove_dir_all(&beside).map_err(|error| failed("remove", error))?;
-    }
+    exchange::finish(&config.data)?;
+    let beside = config.data.join(exchange::REBUILD);
+    exchange::clear(&beside)?;
     let fresh = LibraryConfig { data: beside.clone(), ..config.clone() };
-    let made = make(&fresh, &config.data.join(OWNER));
-    if made.is_ok() {
-        exchange(&beside, &config.data)?;
+    match make(&fresh, &config.data.join(OWNER)) {
+        Ok(report) => exchange::exchange(&beside, &config.data, UnixTime::now()).map(|_| report),
+        Err(error) => {
+            exchange::clear(&beside)?;
+            Err(error)
+        }
     }
-    fs::remove_dir_all(&beside).map_err(|error| failed("remove", error))?;
-    made
 }
 
 fn make(fresh: &LibraryConfig, old: &Path) -> Result<Report> {
     let library = Library::open(fresh.clone())?;
-    let disk = library.inner.disk()?;
-    let restored = restore(&library, &disk);
+    let mut snapshot = None;
+    for place in 0..library.inner.roots.len() {
+        // One that is away comes over from the old database.
+        let Ok(disk) = library.inner.disk_at(place) else { continue };
+        restore(&library.inner.store, &disk)?;
+        snapshot = snapshot.or(Some(disk.root.snapshot()).filter(|path| path.exists()));
+    }
     library.close()?;
-    drop((library, disk));
-    restored?;
-    let lost = salvage::bring_over(&fresh.data, old)?;
+    drop(library);
+    let mut lost = salvage::bring_over(&fresh.data, old)?;
+    if let Some(snapshot) = snapshot.filter(|_| !old.exists() || !lost.is_empty()) {
+        lost = salvage::bring_over(&fresh.data, &snapshot)?;
+    }
     // Opened again, so that what came over is shown.
     let library = Library::open(fresh.clone())?;
+    scan::once(&library.inner)?;
     let report = check::look(&library, Repair::No);
     library.close()?;
     Ok(Report { lost, ..report? })
-}
-
-/// Puts the old database aside and the new one in its place.
-fn exchange(beside: &Path, data: &Path) -> Result<()> {
-    let stamp = UnixTime::now().0;
-    let tails = || [OWNER, INDEX].into_iter().flat_map(|name| ["", "-wal", "-shm"].map(|tail| (name, tail)));
-    let rename = |from: PathBuf, to: PathBuf| match fs::rename(&from, &to) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("move {} to {}", from.display(), to.display()), error))
-        }
-        _ => Ok(()),
-    };
-    for (name, tail) in tails() {
-        rename(data.join(format!("{name}{tail}")), data.join(format!("{name}.before-{stamp}{tail}")))?;
-    }
-    for (name, tail) in tails() {
-        rename(beside.join(format!("{name}{tail}")), data.join(format!("{name}{tail}")))?;
-    }
-    sync_folder(data)
 }
 
 /// An arrival of the history, and where its file went since.
@@ -79,10 +68,11 @@ struct Told {
     trashed: Option<String>,
 }
 
-/// Writes what history and disk tell, all or nothing.
-fn restore(library: &Library, disk: &Disk) -> Result<()> {
-    let (arrived, merged) = told(disk)?;
-    library.inner.store.write_now(|connection| {
+/// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
+pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
+    let (mut arrived, mut merged, adopted) = told(disk)?;
+    store.write_now(|connection| {
+        leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
         for Told { line, trashed } in arrived.values() {
             let file = match trashed {
@@ -92,7 +82,13 @@ fn restore(library: &Library, disk: &Disk) -> Result<()> {
             let new = arrival(line, &file);
             let path = PathBuf::from(&line.path);
             let reserved = Reserved { track: TrackId(line.track), root: disk.id, path, new };
-            tracks::insert(&transaction, &reserved, trashed.as_deref())?;
+            tracks::insert(&transaction, &reserved, trashed.as_deref(), None)?;
+        }
+        for (path, line) in &adopted {
+            if !tracks::path_taken(&transaction, disk.id, path)? {
+                let (track, size) = (TrackId(line.track), ByteCount(line.size));
+                scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+            }
         }
         for line in &merged {
             let new = arrival_as_told(line);
@@ -104,15 +100,44 @@ fn restore(library: &Library, disk: &Disk) -> Result<()> {
             }
         }
         transaction.commit()?;
-        Ok(())
+        Ok(arrived.len() + merged.len())
     })
 }
 
-/// Reads the history: the last line of every arrival, where its file lies, and what was merged.
-fn told(disk: &Disk) -> Result<(BTreeMap<i64, Told>, Vec<Line>)> {
+/// Leaves out what the database knows, and marks what went to the trash since; a database that is new knows nothing.
+fn leave_out_known(
+    connection: &mut Connection,
+    root: i64,
+    arrived: &mut BTreeMap<i64, Told>,
+    merged: &mut Vec<Line>,
+) -> Result<()> {
+    let mut known = Vec::new();
+    tracks::every_copy(connection, root, |copy| known.push(copy))?;
+    for copy in known {
+        let told = copy.event.and_then(|event| arrived.remove(&event.0));
+        if let (None, Some(name)) = (&copy.trashed, told.and_then(|told| told.trashed)) {
+            tracks::trash(connection, copy.id, &name)?;
+        }
+    }
+    let mut fresh = Vec::new();
+    for line in merged.drain(..) {
+        if tracks::of_event(connection, OfferId(line.event))?.is_none() {
+            fresh.push(line);
+        }
+    }
+    *merged = fresh;
+    Ok(())
+}
+
+/// What a history tells: arrivals by event, what was merged, and files that were found, by path.
+type Whole = (BTreeMap<i64, Told>, Vec<Line>, BTreeMap<PathBuf, AdoptedLine>);
+
+/// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
+fn told(disk: &Disk) -> Result<Whole> {
     let mut arrived: BTreeMap<i64, Told> = BTreeMap::new();
     let mut merged = Vec::new();
-    Ledger::read(&disk.root.ledger(), |line| match line.kind {
+    let mut adopted = BTreeMap::new();
+    let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
         What::Trashed => {
@@ -121,6 +146,11 @@ fn told(disk: &Disk) -> Result<(BTreeMap<i64, Told>, Vec<Line>)> {
                 told.trashed = Some(line.trashed.unwrap_or_else(name));
             }
         }
+    };
+    Ledger::read(&disk.root.ledger(), |entry| match entry {
+        Entry::Line(told) => line(*told),
+        Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
+        Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
     })?;
     merged.retain(|line| arrived.values().any(|told| told.line.track == line.track));
     // Of several arrivals at one path the last lies there.
@@ -136,7 +166,7 @@ fn told(disk: &Disk) -> Result<(BTreeMap<i64, Told>, Vec<Line>)> {
             told.trashed = Some(name);
         }
     }
-    Ok((arrived, merged))
+    Ok((arrived, merged, adopted))
 }
 
 fn in_trash(line: &Line) -> String {
