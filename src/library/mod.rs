@@ -1,14 +1,24 @@
 //! The shelf: a disk and SQLite. Knows no network, no sound, no queue.
 
 mod arrive;
+pub mod art;
+mod ask;
+pub mod backup;
 pub mod check;
+pub mod cover;
+mod desk;
 pub mod disk;
-mod ledger;
+mod exchange;
+mod find;
+pub mod idle;
+mod keep_safe;
+pub mod ledger;
 mod place;
 pub mod read;
 pub mod rebuild;
 mod root;
 mod roots;
+mod scan;
 mod store;
 mod trash;
 mod upgrade;
@@ -20,16 +30,17 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::art::covers::Covers;
+use crate::library::find::Keeper;
+use crate::library::keep_safe::Safety;
 use crate::library::roots::{Disk, Roots};
-use crate::library::store::{Store, browse, devices, journal, keep, kept, tracks};
+use crate::library::scan::Scanner;
+use crate::library::store::{Store, keep, kept, roots as folders, scanned, tracks};
 use crate::media::sound::Sound;
-use crate::offer::{
-    Consent, DeviceId, Key, NeighbourId, OfferId, Provenance, RemoteItem, Right, Stage, Verdict,
-};
-use crate::query::{Item, Page, Query, Window};
+use crate::offer::{OfferId, Provenance, RemoteItem, ShelfProgress, Stage, Verdict};
 use crate::track::{
     AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, Tags, Track,
     TrackId,
@@ -106,6 +117,8 @@ pub struct OpenTrack {
     pub size: ByteCount,
     /// When it last changed.
     pub modified: SystemTime,
+    /// Where it lies.
+    path: PathBuf,
 }
 
 /// A file on its way in, as the journal keeps it.
@@ -162,7 +175,10 @@ struct CopyRow {
     playable: bool,
     strength: i64,
     trashed: Option<String>,
-    event: OfferId,
+    /// `None` for an adopted file.
+    event: Option<OfferId>,
+    /// Nothing lies at its path.
+    missing: bool,
 }
 
 /// A place held for a file between the ledger line and the commit.
@@ -184,9 +200,13 @@ pub struct Library {
 struct Inner {
     store: Store,
     roots: Roots,
-    revision: watch::Sender<u64>,
+    keeper: Keeper,
+    scanner: Scanner,
+    data: PathBuf,
+    safety: Mutex<Safety>,
     /// Held while the revision grows.
-    counting: Mutex<()>,
+    revision: Mutex<u64>,
+    covers: Covers,
     /// Held for life: two daemons never share a database.
     _lock: nix::fcntl::Flock<File>,
 }
@@ -201,20 +221,26 @@ impl Library {
     /// As long as the disk takes; after an unclean stop the database is checked first.
     pub fn open(config: LibraryConfig) -> Result<Library> {
         let LibraryConfig { music, data } = config;
-        let first = music.first().ok_or_else(|| Error::new(Kind::Invalid, "there is no music folder"))?;
+        if music.is_empty() {
+            return Err(Error::new(Kind::Invalid, "there is no music folder"));
+        }
         disk::make_folder(&data, 0o700)?;
         let lock = root::lock(&data.join("lock"))?;
+        exchange::finish(&data)?;
         let (store, clean) = Store::open(&data)?;
-        let roots = Roots::open(first, &store)?;
+        if !clean {
+            store.write_now(|c| store::shown::mend(c).map(drop))?;
+        }
+        let roots = Roots::open(&music, &store)?;
         let revision =
             store.read_blocking(|c| kept(c, "revision"))?.and_then(|r| r.parse().ok()).unwrap_or(0);
-        let (revision, counting) = (watch::Sender::new(revision), Mutex::default());
-        let inner = Inner { store, roots, revision, counting, _lock: lock };
+        let keeper = Keeper::start(&data, revision)?;
+        let (revision, scanner) = (Mutex::new(revision), Scanner::default());
+        let covers = Covers::open(&data);
+        let safety = Mutex::new(Safety::open(&data));
+        let inner = Inner { store, roots, keeper, scanner, data, safety, revision, covers, _lock: lock };
         let library = Library { inner: Arc::new(inner) };
-        if !clean {
-            info!("the last stop was not clean: the shelf is mended");
-        }
-        if let Ok(disk) = library.inner.disk() {
+        if !clean && let Ok(disk) = library.inner.disk() {
             arrive::mend(&library.inner, &disk)?;
         }
         Ok(library)
@@ -227,13 +253,47 @@ impl Library {
     /// # Blocks
     /// Until the writes in line are done.
     pub fn close(&self) -> Result<()> {
+        self.inner.scanner.stop();
+        self.inner.keeper.stop();
         self.inner.store.close();
         Ok(())
     }
 
-    /// Returns the revision, which grows with every change of the shelf.
+    /// Returns the revision that lists show, which grows with every change of the shelf.
     pub fn revision(&self) -> watch::Receiver<u64> {
-        self.inner.revision.subscribe()
+        self.inner.keeper.shown()
+    }
+
+    /// Starts to look through the music folders, now and whenever something changes there.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start_scanning(&self) -> Result<()> {
+        scan::start(&self.inner)
+    }
+
+    /// Asks for a new look at every music folder. One that is under way is followed by another.
+    pub fn rescan(&self) {
+        self.inner.scanner.ask_for_all();
+    }
+
+    /// Returns how far the scan is, and how many tracks lists show.
+    pub fn shelf(&self) -> ShelfProgress {
+        let tracks = self.inner.keeper.now().len() as u64;
+        ShelfProgress { tracks, ..self.inner.scanner.progress().borrow().clone() }
+    }
+
+    /// Returns the watch of how far the scan is; it does not count tracks.
+    pub fn scanning(&self) -> watch::Receiver<ShelfProgress> {
+        self.inner.scanner.progress()
+    }
+
+    /// Returns files that are no music or cannot be read, as full paths with the reason in words.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn refused(&self, limit: u32) -> Result<Vec<(PathBuf, String)>> {
+        self.inner.store.read(move |c| scanned::refused(c, limit)).await
     }
 
     /// Looks whether the music disk is there; one that came back is opened again.
@@ -315,23 +375,6 @@ impl Library {
         self.inner.store.read(move |c| ids.iter().map(|&id| tracks::load(c, id)).collect()).await
     }
 
-    /// Answers a query.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
-        let query = query.clone();
-        self.inner.store.read(move |c| browse::browse(c, &query)).await
-    }
-
-    /// Returns the tracks that were bought, newest purchase first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
-        self.inner.store.read(move |c| browse::purchases(c, window)).await
-    }
-
     /// Opens the best copy of a track.
     ///
     /// # Errors
@@ -349,7 +392,6 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes to wake.
     pub fn open_blocking(&self, id: TrackId) -> Result<OpenTrack> {
-        let disk = self.inner.disk();
         let found =
             self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
         let (Some(track), copies) = found else {
@@ -361,9 +403,9 @@ impl Library {
             return Err(Error::new(Kind::Unsupported, format!("track {id} cannot be played: {why}")));
         };
         let elsewhere = first.root;
-        let disk = disk?;
-        let Some(copy) = playable.find(|copy| copy.root == disk.id) else {
-            let folder = self.inner.store.read_blocking(|c| tracks::root_path(c, elsewhere))?;
+        let there = playable.find_map(|copy| Some((self.inner.disk_of(copy.root)?, copy)));
+        let Some((disk, copy)) = there else {
+            let folder = self.inner.store.read_blocking(|c| folders::root_path(c, elsewhere))?;
             let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
             return Err(Error::new(Kind::Offline, what));
         };
@@ -377,6 +419,7 @@ impl Library {
             size: ByteCount(metadata.len()),
             modified: metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH),
             file,
+            path,
         })
     }
 
@@ -419,171 +462,6 @@ impl Library {
         let inner = self.inner.clone();
         self.inner.store.write(move |c| arrive::trash_track(&inner, c, id)).await
     }
-
-    /// Writes a row of the journal; id 0 makes a new one. Returns its id.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn journal_put(&self, row: JournalRow) -> Result<OfferId> {
-        self.inner.store.write(move |c| journal::put(c, &row)).await
-    }
-
-    /// Returns the rows that have not ended, oldest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn journal_open(&self) -> Result<Vec<JournalRow>> {
-        self.inner.store.read(journal::open).await
-    }
-
-    /// Returns the newest rows, newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn journal_recent(&self, limit: u32) -> Result<Vec<JournalRow>> {
-        self.inner.store.read(move |c| journal::recent(c, limit)).await
-    }
-
-    /// Returns the rows of one way in, newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn journal_of_way(&self, way: &'static str) -> Result<Vec<JournalRow>> {
-        self.inner.store.read(move |c| journal::of_way(c, way)).await
-    }
-
-    /// Forgets rows that ended before a time, except these of one way in.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn journal_prune(&self, before: UnixTime, way: &'static str, keep: Vec<OfferId>) -> Result<()> {
-        self.inner.store.write(move |c| journal::prune(c, before, way, &keep)).await
-    }
-
-    /// Returns what a neighbour was seen to have.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn seen_remote(&self, device: &str) -> Result<Vec<SeenRemote>> {
-        let device = device.to_owned();
-        self.inner.store.read(move |c| journal::seen_remote(c, &device)).await
-    }
-
-    /// Remembers what a neighbour was seen to have.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn remember_remote(&self, seen: SeenRemote) -> Result<()> {
-        self.inner.store.write(move |c| journal::remember(c, &seen)).await
-    }
-
-    /// Returns what was decided about a neighbour.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn consent(&self, neighbour: &NeighbourId) -> Result<Option<Consent>> {
-        let neighbour = neighbour.0.clone();
-        self.inner.store.read(move |c| devices::consent(c, &neighbour)).await
-    }
-
-    /// Keeps what was decided about a neighbour.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn set_consent(&self, neighbour: &NeighbourId, consent: Consent) -> Result<()> {
-        let neighbour = neighbour.0.clone();
-        self.inner.store.write(move |c| devices::set_consent(c, &neighbour, consent)).await
-    }
-
-    /// Returns the devices added by their address.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn addresses(&self) -> Result<Vec<String>> {
-        self.inner.store.read(devices::addresses).await
-    }
-
-    /// Keeps a device added by its address.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn add_address(&self, address: String) -> Result<()> {
-        self.inner.store.write(move |c| devices::add_address(c, &address)).await
-    }
-
-    /// Forgets a device added by its address.
-    ///
-    /// # Errors
-    /// `NotFound`, and those of the database.
-    pub async fn remove_address(&self, address: String) -> Result<()> {
-        let unknown = Error::new(Kind::NotFound, format!("{address} was not added"));
-        let known = self.inner.store.write(move |c| devices::remove_address(c, &address)).await?;
-        known.then_some(()).ok_or(unknown)
-    }
-
-    /// Returns the device that has a key, and its right.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn device_by_key(&self, key: Key) -> Result<Option<(DeviceId, Right)>> {
-        self.inner.store.read(move |c| devices::by_key(c, &key)).await
-    }
-
-    /// Adds a device with its first key.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn add_device(&self, key: Key, name: String, right: Right) -> Result<DeviceId> {
-        self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
-    }
-
-    /// Returns what the box wrote down about itself.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn load_memory(&self) -> Result<Option<String>> {
-        self.inner.store.read(|c| kept(c, "memory")).await
-    }
-
-    /// Writes down what the box keeps about itself.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn save_memory(&self, json: String) -> Result<()> {
-        self.inner.store.write(move |c| keep(c, "memory", &json)).await
-    }
-
-    /// Notes the start of a track.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn note_play(&self, track: TrackId, at: UnixTime) -> Result<()> {
-        self.inner.store.write(move |c| devices::note_play(c, track, at)).await
-    }
-
-    /// Returns the playable tracks of the album that was heard last, in order.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn last_album_heard(&self) -> Result<Vec<TrackId>> {
-        self.inner.store.read(devices::last_album_heard).await
-    }
-
-    /// Returns the newest playable arrivals, newest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn newest(&self, limit: u32) -> Result<Vec<TrackId>> {
-        self.inner.store.read(move |c| devices::newest(c, limit)).await
-    }
-
-    /// Returns playable tracks in an order that the seed decides.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn shuffled(&self, limit: u32, seed: u64) -> Result<Vec<TrackId>> {
-        self.inner.store.read(move |c| devices::shuffled(c, limit, seed)).await
-    }
 }
 
 impl Inner {
@@ -592,12 +470,19 @@ impl Inner {
     /// # Errors
     /// `Offline`; nothing may be created under it then.
     fn disk(&self) -> Result<Arc<Disk>> {
-        let found = self.roots.look(&self.store);
+        self.disk_at(0)
+    }
+
+    /// Returns a root by its place in the settings; as [`Inner::disk`].
+    fn disk_at(&self, place: usize) -> Result<Arc<Disk>> {
+        let found = self.roots.look(place, &self.store);
         if found.turned {
-            if let Ok(disk) = &found.disk
-                && let Err(error) = arrive::mend(self, disk)
-            {
-                warn!(%error, "what was interrupted when the music disk went could not be finished");
+            if let Ok(disk) = &found.disk {
+                if let Err(error) = arrive::mend(self, disk) {
+                    warn!(%error, "what was interrupted when the music disk went could not be finished");
+                }
+                // It may have been somewhere else meanwhile.
+                self.scanner.ask_for_all();
             }
             // Everybody's tracks are here again, or away.
             self.store.write_now(|c| self.changed(c))?;
@@ -605,23 +490,45 @@ impl Inner {
         found.disk
     }
 
+    /// Returns the disk that has a number in the database, while it is there.
+    fn disk_of(&self, id: i64) -> Option<Arc<Disk>> {
+        let by_place = |place| self.disk_at(place).ok().filter(|disk| disk.id == id);
+        match self.roots.place_of(id) {
+            Some(place) => by_place(place),
+            // One that is away may be back.
+            None => (0..self.roots.len()).find_map(by_place),
+        }
+    }
+
     /// Tells a file that is gone from a disk that is gone.
     fn explain(&self, path: &Path, error: std::io::Error) -> Error {
         match self.disk() {
             Err(offline) => offline,
-            Ok(_) => Error::io(format!("open {}", path.display()), error),
+            Ok(_) => {
+                // Somebody took it away or moved it: the next look finds where it is.
+                self.scanner.ask_for_all();
+                Error::io(format!("open {}", path.display()), error)
+            }
         }
     }
 
     /// Counts a change of the shelf. Kept in the database, so that no revision means two things.
-    fn changed(&self, connection: &rusqlite::Connection) -> Result<()> {
-        let _turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
-        let revision = *self.revision.borrow() + 1;
-        keep(connection, "revision", &revision.to_string())?;
-        self.revision.send_replace(revision);
+    fn changed(&self, connection: &mut rusqlite::Connection) -> Result<()> {
+        self.commit(connection.transaction()?)
+    }
+
+    /// Commits a change of the shelf, and counts it.
+    fn commit(&self, transaction: rusqlite::Transaction<'_>) -> Result<()> {
+        let mut revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
+        keep(&transaction, "revision", &(*revision + 1).to_string())?;
+        transaction.commit()?;
+        *revision += 1;
+        self.keeper.tell(*revision);
         Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;

@@ -9,6 +9,9 @@ use super::arrive::Step;
 use super::*;
 use crate::library::check::{Repair, check};
 use crate::library::rebuild::rebuild;
+use crate::library::store::{devices, journal, marks};
+use crate::offer::{Consent, Key, Right};
+use crate::query::{Query, Window};
 use crate::track::{Codec, Container, Evidence, PurchaseLevel};
 
 struct Bench {
@@ -52,7 +55,7 @@ impl Bench {
         let hash: [u8; 32] = sha2::Sha256::digest(bytes).into();
         NewCopy {
             event: OfferId(event),
-            staged,
+            staged: staged.clone(),
             original_name: format!("{title}.wav"),
             tags: Tags {
                 title: Some(title.into()),
@@ -72,7 +75,7 @@ impl Bench {
             personal: Vec::new(),
             purchases: Vec::new(),
             sha256: Sha256(hash),
-            quick: QuickKey([0; 16]),
+            quick: read::facts(&staged).map_or(QuickKey([0; 16]), |facts| facts.quick),
             fingerprint: Some(Fingerprint { algo: 1, hash: QuickKey(hash[..16].try_into().expect("16")) }),
             size: ByteCount(bytes.len() as u64),
             duration: Millis(1000),
@@ -124,6 +127,22 @@ fn purchase(evidence: usize) -> Purchase {
     }
 }
 
+/// Waits for what the shelf answers.
+fn wait<T>(answer: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    runtime.block_on(answer)
+}
+
+fn newest(library: &Library) -> Vec<TrackId> {
+    wait(library.newest(10)).expect("read")
+}
+
+/// The revision that is shown once the finder is as new as the shelf.
+fn shown(library: &Library) -> u64 {
+    wait(library.inner.keeper.fresh());
+    *library.revision().borrow()
+}
+
 fn get(library: &Library, id: TrackId) -> Option<Arc<Track>> {
     library.inner.store.read_blocking(|c| tracks::load(c, id)).expect("read")
 }
@@ -132,11 +151,11 @@ fn get(library: &Library, id: TrackId) -> Option<Arc<Track>> {
 fn a_file_comes_to_lie_where_a_person_looks_for_it() {
     let bench = Bench::new();
     let library = bench.open();
-    let revision = *library.revision().borrow();
+    let revision = shown(&library);
     let added = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
     assert_eq!(bench.files("Singer/Album"), ["Song.wav"]);
     assert_eq!(fs::read(bench.music().join("Singer/Album/Song.wav")).expect("there"), wav(1));
-    assert_eq!(*library.revision().borrow(), revision + 1);
+    assert_eq!(shown(&library), revision + 1);
     let track = get(&library, added.track).expect("there");
     assert_eq!((track.tags.title.as_deref(), track.copies.len()), (Some("Song"), 1));
     let open = library.open_blocking(added.track).expect("opened");
@@ -165,7 +184,7 @@ fn whatever_step_the_power_is_cut_at_there_is_one_track_and_no_half_file() {
             }
             assert_eq!(bench.files("Singer/Album"), ["Song.wav"], "{step:?}");
             assert_eq!(bench.files(".konpo/staging"), [""; 0], "{step:?}");
-            let all = library.inner.store.read_blocking(|c| devices::newest(c, 10)).expect("read");
+            let all = newest(&library);
             assert_eq!(all.len(), 1, "{step:?}");
             library.close().expect("closed");
             drop(library);
@@ -273,7 +292,7 @@ fn a_locked_file_is_listed_and_never_opened() {
     assert!(track.playable().is_none());
     assert_eq!(library.open_blocking(added.track).expect_err("locked").kind(), Kind::Unsupported);
     let window = Window::FIRST;
-    let bought = library.inner.store.read_blocking(|c| browse::purchases(c, window)).expect("read");
+    let bought = wait(library.purchases(window)).expect("read");
     assert_eq!(bought.total, 1);
 }
 
@@ -382,7 +401,7 @@ fn searches_find_by_sound_and_count_exactly() {
             sort: crate::query::Sort::Album,
             window: Window { offset: 0, limit: 1 },
         };
-        library.inner.store.read_blocking(|c| browse::browse(c, &query)).expect("read").total
+        wait(library.browse(&query)).expect("read").total
     };
     use crate::query::{Field, Filter};
     assert_eq!(ask(Filter::All), 3);
@@ -401,17 +420,15 @@ fn a_disk_that_comes_back_while_konpo_runs_is_opened_again() {
     let bench = Bench::new();
     let library = bench.open();
     let added = Bench::add(&library, bench.staged(1, "Song", &wav(1))).expect("added");
-    let revision = *library.revision().borrow();
+    let revision = shown(&library);
     let away = bench.folder.path().join("away");
     fs::rename(bench.music(), &away).expect("moved");
     fs::create_dir(bench.music()).expect("an empty mount point");
     assert!(library.look_at_disk().is_err());
     let track = get(&library, added.track).expect("known all the same");
     assert!(track.is_offline() && track.playable().is_some());
-    let newest =
-        |library: &Library| library.inner.store.read_blocking(|c| devices::newest(c, 9)).expect("read");
     assert!(newest(&library).is_empty(), "nothing is offered that cannot be opened");
-    assert!(*library.revision().borrow() > revision, "faces hear of it");
+    assert!(shown(&library) > revision, "faces hear of it");
     fs::remove_dir(bench.music()).expect("nothing was created there");
     fs::rename(&away, bench.music()).expect("moved back");
     library.look_at_disk().expect("there again");
@@ -517,24 +534,24 @@ fn a_rebuild_brings_over_what_no_history_tells() {
             devices::set_consent(c, phone, Consent::Always)?;
             devices::add_address(c, "10.0.0.9")?;
             devices::add(c, &Key::Cookie("x".into()), "Yuki", Right::Owner)?;
-            devices::note_play(c, track, UnixTime(7))?;
+            marks::note_play(c, track, UnixTime(7))?;
             keep(c, "memory", "{}")
         })
         .expect("kept");
-    let revision = *library.revision().borrow();
+    let revision = shown(&library);
     library.close().expect("closed");
     drop(library);
     let report = rebuild(&bench.config()).expect("rebuilt");
     assert!(report.lost.is_empty() && report.problems.is_empty(), "{report:?}");
     let library = bench.open();
-    assert!(*library.revision().borrow() > revision);
-    let (consent, addresses, device, heard, memory) = library
+    assert!(shown(&library) > revision);
+    let heard = wait(library.last_album_heard()).expect("read");
+    let (consent, addresses, device, memory) = library
         .inner
         .store
         .read_blocking(|c| {
             let device = devices::by_key(c, &Key::Cookie("x".into()))?;
-            let heard = devices::last_album_heard(c)?;
-            Ok((devices::consent(c, phone)?, devices::addresses(c)?, device, heard, kept(c, "memory")?))
+            Ok((devices::consent(c, phone)?, devices::addresses(c)?, device, kept(c, "memory")?))
         })
         .expect("read");
     assert_eq!((consent, addresses), (Some(Consent::Always), vec!["10.0.0.9".to_owned()]));

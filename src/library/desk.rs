@@ -1,0 +1,142 @@
+//! What the shelf keeps for others: the journal of files on their way in, what neighbours have, decisions, devices, memory.
+
+use crate::error::{Error, Kind, Result};
+use crate::library::store::{devices, journal, keep, kept};
+use crate::library::{JournalRow, Library, SeenRemote};
+use crate::offer::{Consent, DeviceId, Key, NeighbourId, OfferId, Right};
+use crate::units::UnixTime;
+
+impl Library {
+    /// Writes a row of the journal; id 0 makes a new one. Returns its id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_put(&self, row: JournalRow) -> Result<OfferId> {
+        self.inner.store.write(move |c| journal::put(c, &row)).await
+    }
+
+    /// Returns the rows that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_open(&self) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(journal::open).await
+    }
+
+    /// Returns the newest rows, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_recent(&self, limit: u32) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(move |c| journal::recent(c, limit)).await
+    }
+
+    /// Returns the rows of one way in, newest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_of_way(&self, way: &'static str) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(move |c| journal::of_way(c, way)).await
+    }
+
+    /// Forgets rows that ended before a time, except these of one way in.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_prune(&self, before: UnixTime, way: &'static str, keep: Vec<OfferId>) -> Result<()> {
+        self.inner.store.write(move |c| journal::prune(c, before, way, &keep)).await
+    }
+
+    /// Returns what a neighbour was seen to have.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn seen_remote(&self, device: &str) -> Result<Vec<SeenRemote>> {
+        let device = device.to_owned();
+        self.inner.store.read(move |c| journal::seen_remote(c, &device)).await
+    }
+
+    /// Remembers what a neighbour was seen to have.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn remember_remote(&self, seen: SeenRemote) -> Result<()> {
+        self.inner.store.write(move |c| journal::remember(c, &seen)).await
+    }
+
+    /// Returns what was decided about a neighbour.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn consent(&self, neighbour: &NeighbourId) -> Result<Option<Consent>> {
+        let neighbour = neighbour.0.clone();
+        self.inner.store.read(move |c| devices::consent(c, &neighbour)).await
+    }
+
+    /// Keeps what was decided about a neighbour.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn set_consent(&self, neighbour: &NeighbourId, consent: Consent) -> Result<()> {
+        let neighbour = neighbour.0.clone();
+        self.inner.store.write(move |c| devices::set_consent(c, &neighbour, consent)).await
+    }
+
+    /// Returns the devices added by their address.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn addresses(&self) -> Result<Vec<String>> {
+        self.inner.store.read(devices::addresses).await
+    }
+
+    /// Keeps a device added by its address.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn add_address(&self, address: String) -> Result<()> {
+        self.inner.store.write(move |c| devices::add_address(c, &address)).await
+    }
+
+    /// Forgets a device added by its address.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn remove_address(&self, address: String) -> Result<()> {
+        let unknown = Error::new(Kind::NotFound, format!("{address} was not added"));
+        let known = self.inner.store.write(move |c| devices::remove_address(c, &address)).await?;
+        known.then_some(()).ok_or(unknown)
+    }
+
+    /// Returns the device that has a key, and its right.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn device_by_key(&self, key: Key) -> Result<Option<(DeviceId, Right)>> {
+        self.inner.store.read(move |c| devices::by_key(c, &key)).await
+    }
+
+    /// Adds a device with its first key.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn add_device(&self, key: Key, name: String, right: Right) -> Result<DeviceId> {
+        self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
+    }
+
+    /// Returns what the box wrote down about itself.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn load_memory(&self) -> Result<Option<String>> {
+        self.inner.store.read(|c| kept(c, "memory")).await
+    }
+
+    /// Writes down what the box keeps about itself.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn save_memory(&self, json: String) -> Result<()> {
+        self.inner.store.write(move |c| keep(c, "memory", &json)).await
+    }
+}
