@@ -67,11 +67,14 @@ pub enum Command {
     /// Compare the disk with the database; the daemon must be stopped
     Check {
         /// Mend what can be mended
-        #[arg(long, conflicts_with = "rebuild")]
+        #[arg(long, conflicts_with_all = ["rebuild", "roll_back"])]
         repair: bool,
         /// Make the database anew from the disk and its history
-        #[arg(long)]
+        #[arg(long, conflicts_with = "roll_back")]
         rebuild: bool,
+        /// Take the newest backup of the database; what arrived since is told again by the history beside the music
+        #[arg(long)]
+        roll_back: bool,
         /// Where things lie
         #[command(flatten)]
         place: Place,
@@ -252,6 +255,17 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_check_does_one_thing() {
+        let parse = |switches: &[&str]| Cli::try_parse_from(["konpo", "check"].iter().chain(switches));
+        for alone in ["--repair", "--rebuild", "--roll-back"] {
+            assert!(parse(&[alone]).is_ok(), "{alone}");
+        }
+        for both in [["--repair", "--rebuild"], ["--repair", "--roll-back"], ["--rebuild", "--roll-back"]] {
+            assert!(parse(&both).is_err(), "{both:?}");
+        }
     }
 
     #[test]

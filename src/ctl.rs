@@ -53,6 +53,8 @@ pub enum Ask {
         /// Seconds from its start
         seconds: f64,
     },
+    /// Look through the music folders again
+    Rescan,
     /// Set the knob
     Volume {
         /// 0 to 100
@@ -146,6 +148,7 @@ impl Ask {
                 Err(Error::new(Kind::Invalid, format!("seek to {seconds}: must be 0 or more seconds")))
             }
             Ask::Seek { seconds } => command(json!({ "seek": (seconds * 1000.0).round() as u64 })),
+            Ask::Rescan => command(json!("rescan")),
             Ask::Volume { volume } => command(json!({ "set_volume": volume })),
             Ask::Mute => command(json!({ "set_mute": true })),
             Ask::Unmute => command(json!({ "set_mute": false })),

@@ -12,6 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
+    konpo::library::idle::keep_heap_small();
     let cli = Cli::parse();
     log(&cli.command);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -60,9 +61,9 @@ async fn obey(command: Command) -> Result<ExitCode> {
         Command::Neighbours { seconds, interface, address, json } => {
             seams::neighbours(Duration::from_secs(seconds), interface, address, json).await?;
         }
-        Command::Check { repair, rebuild, place, json } => {
+        Command::Check { repair, rebuild, roll_back, place, json } => {
             let settled = place.settle()?;
-            let how = seams::Check::of(repair, rebuild);
+            let how = seams::Check::of(repair, rebuild, roll_back);
             let checked = tokio::task::spawn_blocking(move || seams::check(&settled, how, json));
             return Ok(verdict(joined(checked).await?));
         }

@@ -91,6 +91,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         hifi.say(words, Right::Room).await;
     }
     let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
+    library.start_scanning()?;
     announce(&format!("http://{address}:{port}/"));
     notify(&[NotifyState::Ready]);
 

@@ -13,12 +13,14 @@ use crate::error::{Error, Kind, Result};
 use crate::lan::mdns::Name;
 use crate::lan::{Lan, LanConfig};
 use crate::library::LibraryConfig;
+use crate::library::backup::roll_back::{RolledBack, Skipped, roll_back};
 use crate::library::check::{self, Repair};
 use crate::library::rebuild;
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::media::{purchase, tags};
 use crate::player::seam;
+use crate::units::UnixTime;
 
 /// Says what files are. Returns whether all of them are sound that konpo knows.
 ///
@@ -167,33 +169,37 @@ pub enum Check {
     Repair,
     /// Make the database anew.
     Rebuild,
+    /// Take the newest backup.
+    RollBack,
 }
 
 impl Check {
-    /// Returns what the two switches of the command line mean.
-    pub fn of(repair: bool, rebuild: bool) -> Check {
-        match (repair, rebuild) {
-            (_, true) => Check::Rebuild,
-            (true, false) => Check::Repair,
-            (false, false) => Check::Look,
+    /// Returns what the switches of the command line mean, of which at most one is set.
+    pub fn of(repair: bool, rebuild: bool, roll_back: bool) -> Check {
+        match (repair, rebuild, roll_back) {
+            (_, _, true) => Check::RollBack,
+            (_, true, _) => Check::Rebuild,
+            (true, _, _) => Check::Repair,
+            (false, false, false) => Check::Look,
         }
     }
 }
 
-/// Compares the disk with the database and prints what is wrong. Returns whether nothing is.
+/// Compares the disk with the database and prints what is wrong, or rolls back and prints what was done. Returns whether
+/// nothing is wrong.
 ///
 /// # Errors
-/// `Busy` while a daemon holds the shelf, and those of the disk.
+/// `Busy` while a daemon holds the shelf, `NotFound` when there is no backup, and those of the disk.
 pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
     let config = LibraryConfig { music: settled.music.clone(), data: settled.data.clone() };
     let report = match how {
         Check::Look => check::check(&config, Repair::No)?,
         Check::Repair => check::check(&config, Repair::Yes)?,
         Check::Rebuild => rebuild::rebuild(&config)?,
+        Check::RollBack => return rolled_back(&roll_back(&config, UnixTime::now())?, as_json),
     };
     if as_json {
-        let text = serde_json::to_string(&report);
-        println!("{}", text.map_err(|error| Error::with(Kind::Internal, "write the report", error))?);
+        println!("{}", to_json(&report)?);
     } else {
         println!("{} tracks, {} files", report.tracks, report.copies);
         for problem in &report.problems {
@@ -207,4 +213,30 @@ pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
         }
     }
     Ok(report.problems.is_empty())
+}
+
+/// Prints what rolling back did. Returns whether the history told what happened since the backup.
+fn rolled_back(done: &RolledBack, as_json: bool) -> Result<bool> {
+    if as_json {
+        println!("{}", to_json(done)?);
+        return Ok(done.untold.is_none());
+    }
+    println!("the database is that of {} again: {}", done.made.rfc3339(), done.backup.display());
+    for Skipped { backup, why } in &done.skipped {
+        println!("not used: {}: {why}", backup.display());
+    }
+    match &done.untold {
+        None => println!("{} arrivals since then were told again by the history", done.told),
+        Some(why) => println!(
+            "what arrived since is not on the shelf: {why}\n`konpo check --rebuild` reads it from the history later"
+        ),
+    }
+    if let Some(aside) = &done.aside {
+        println!("the database that was there is kept: {}", aside.display());
+    }
+    Ok(done.untold.is_none())
+}
+
+fn to_json(report: &impl serde::Serialize) -> Result<String> {
+    serde_json::to_string(report).map_err(|error| Error::with(Kind::Internal, "write the report", error))
 }

@@ -117,6 +117,8 @@ pub enum Command {
     Batch(Vec<Command>),
     /// Closes the sound device and stops; any play ends it.
     Standby,
+    /// Looks through the music folders again, behind everything else.
+    Rescan,
 }
 
 /// What the box says no to, in its own words. A value, not an error.

@@ -23,13 +23,15 @@ use crate::hifi::rules::{Event, Given, Restored, Rules};
 use crate::hifi::state::State;
 use crate::hifi::task::{Inlets, Message, Task};
 use crate::hifi::volume::Knob;
+use crate::library::art::Size;
+use crate::library::cover::Cover;
 use crate::library::{Library, OpenTrack};
-use crate::offer::{Board, Caller, Right};
+use crate::offer::{Board, Caller, Right, ShelfProgress};
 use crate::player::{Player, PlayerEvent};
-use crate::query::{Item, Page, Query, Window};
+use crate::query::{Item, Page, Query, Section, What, Window};
 use crate::signal::Device;
 use crate::track::{Protection, Track, TrackId};
-use crate::units::Volume;
+use crate::units::{UnixTime, Volume};
 
 /// The box. Cheap to clone.
 #[derive(Clone)]
@@ -127,6 +129,11 @@ impl Hifi {
         looked.is_ok_and(|found| found.is_ok())
     }
 
+    /// Returns how far the look through the music folders is.
+    pub fn shelf(&self) -> ShelfProgress {
+        self.library.shelf()
+    }
+
     async fn given(&self, command: &Command) -> Result<Given> {
         let mut ids = Vec::new();
         let mut something = false;
@@ -218,6 +225,22 @@ impl Session {
         Ok(page)
     }
 
+    /// Returns where the names under each heading begin in the usual order of a kind.
+    pub async fn sections(&self, what: What) -> Vec<Section> {
+        self.hifi.library.sections(what).await
+    }
+
+    /// Marks a track as a favourite, or no more. Members and the owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` for the room, `NotFound`.
+    pub async fn set_favourite(&self, id: TrackId, on: bool) -> Result<()> {
+        if self.caller.right < Right::Member {
+            return Err(Error::new(Kind::NotAllowed, "only paired devices may mark favourites"));
+        }
+        self.hifi.library.set_favourite(id, on.then(UnixTime::now)).await
+    }
+
     /// Returns one track.
     ///
     /// # Errors
@@ -253,6 +276,15 @@ impl Session {
     pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
         self.need(Right::Owner, "read a music file")?;
         self.hifi.library.open_track(id).await
+    }
+
+    /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.
+    ///
+    /// # Errors
+    /// `NotFound` also when the track has no cover, `Offline`, and those of the disk.
+    pub async fn cover(&self, id: TrackId, size: Size) -> Result<Cover> {
+        let found = self.hifi.library.cover(id, size).await?;
+        found.ok_or_else(|| Error::new(Kind::NotFound, format!("track {id} has no cover")))
     }
 
     fn need(&self, right: Right, what: &str) -> Result<()> {

@@ -108,6 +108,8 @@ pub enum Effect {
     Release,
     /// A track of the shelf was started.
     Played(TrackId),
+    /// Look through the music folders.
+    Rescan,
 }
 
 /// What the rules keep.
@@ -288,6 +290,7 @@ impl Rules {
                     self.obey(command, given, now, out)?;
                 }
             }
+            Command::Rescan => out.push(Effect::Rescan),
             Command::Standby => {
                 self.stop(now, out);
                 out.push(Effect::Release);

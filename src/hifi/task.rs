@@ -189,6 +189,10 @@ impl Task {
                 Effect::Stop => self.player.stop(),
                 Effect::Seek(serial, to) => self.player.seek(serial, to),
                 Effect::Release => self.player.release(),
+                Effect::Rescan => {
+                    self.library.rescan();
+                    continue;
+                }
                 Effect::Played(track) => {
                     info!(track = track.0, "plays");
                     self.note(Note::Play(track, UnixTime::now()));

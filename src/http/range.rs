@@ -63,8 +63,9 @@ fn with_head(mut response: Response, etag: &str, range: Option<String>) -> Respo
     response
 }
 
-/// Whether a list of entity tags names this one; weak ones compare by their text (RFC 9110, 8.8.3.2).
-fn names(list: &str, etag: &str) -> bool {
+/// Returns whether a list of entity tags, as in `If-None-Match`, names this one; weak ones compare by their text (RFC 9110,
+/// 8.8.3.2).
+pub fn names(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 

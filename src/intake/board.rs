@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::library::JournalRow;
-use crate::offer::{Arrival, Board, Neighbour, NeighbourId, OfferId, Stage};
+use crate::offer::{Arrival, Board, Neighbour, NeighbourId, OfferId, ShelfProgress, Stage};
 use crate::units::{ByteCount, UnixTime};
 
 /// The board before it is published.
@@ -28,6 +28,7 @@ struct Desk {
     /// Newest first.
     ended: VecDeque<Arrival>,
     trouble: Option<String>,
+    shelf: ShelfProgress,
 }
 
 impl Notes {
@@ -99,6 +100,12 @@ impl Notes {
         }
     }
 
+    /// Notes how far the look through the music folders is.
+    pub fn set_shelf(&self, shelf: ShelfProgress) {
+        self.desk().shelf = shelf;
+        self.changed.notify_one();
+    }
+
     /// Notes how many bytes of a file are here.
     pub fn received(&self, id: OfferId, received: ByteCount) {
         if let Some(arrival) = self.desk().under_way.get_mut(&id) {
@@ -131,6 +138,7 @@ impl Notes {
             arrivals,
             trouble: desk.trouble.clone(),
             pending: desk.under_way.len() as u64,
+            shelf: desk.shelf.clone(),
         };
         drop(desk);
         self.published.send_replace(Arc::new(board));

@@ -1,5 +1,5 @@
 //! Watches whether the music disk is there and has room, so that what waits goes on by itself; once a day it empties the
-//! trash and forgets old rows of the journal. One task.
+//! trash and forgets old rows of the journal, and copies what cannot be computed again. One task.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::units::UnixTime;
 /// Watches until the stop token falls. `there` is whether the start found the disk.
 pub async fn run(inner: Arc<Inner>, mut there: bool) {
     let mut tidied: Option<Instant> = None;
+    let mut safe: Option<Instant> = None;
     loop {
         let library = inner.library.clone();
         let looked = blocking(move || library.takes_more()).await;
@@ -31,6 +32,16 @@ pub async fn run(inner: Arc<Inner>, mut there: bool) {
             if let Err(error) = tidy(&inner).await {
                 warn!(%error, "the trash or the journal could not be tidied");
             }
+        }
+        if safe.is_none_or(|at| at.elapsed() >= SAFE_EVERY) {
+            safe = Some(Instant::now());
+            let (library, now) = (inner.library.clone(), UnixTime::now());
+            // What fails is logged there.
+            let _always = blocking(move || {
+                library.keep_safe(now);
+                Ok(())
+            })
+            .await;
         }
         tokio::select! {
             () = inner.stop.cancelled() => return,
@@ -58,6 +69,7 @@ async fn tidy(inner: &Inner) -> Result<()> {
 }
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+const SAFE_EVERY: Duration = Duration::from_secs(60);
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Rows of files that ended are of use while somebody may ask what became of them.
 const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);

@@ -94,6 +94,7 @@ impl Intake {
         let mut tasks = intake.inner.tasks();
         let inner = intake.inner.clone();
         tasks.push(("the board", tokio::spawn(async move { inner.notes.run(&inner.stop).await })));
+        tasks.push(("the look at the scan", tokio::spawn(follow_scan(intake.inner.clone()))));
         tasks.push(("the worker", tokio::spawn(worker::run(intake.inner.clone()))));
         tasks.push(("the look at the disk", tokio::spawn(disk::run(intake.inner.clone(), there))));
         tasks.push(("the drop folder", tokio::spawn(inbox::run(intake.inner.clone()))));
@@ -435,6 +436,27 @@ const ROWS_REMEMBERED: u32 = 200;
 const AWAITED_FOR: i64 = 900;
 /// Refusals that say nothing about the file itself.
 const RETRIED: [&str; 2] = ["full", "gone"];
+
+/// Puts on the board how far the look through the music folders is.
+async fn follow_scan(inner: Arc<Inner>) {
+    let mut scanning = inner.library.scanning();
+    loop {
+        inner.notes.set_shelf(scanning.borrow_and_update().clone());
+        tokio::select! {
+            () = inner.stop.cancelled() => return,
+            changed = scanning.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+        // The board is published twice a second; more often nothing needs to be copied.
+        tokio::time::sleep(SCAN_SHOWN_EVERY).await;
+    }
+}
+
+/// How often the board hears of the scan at most.
+const SCAN_SHOWN_EVERY: std::time::Duration = std::time::Duration::from_millis(400);
 
 #[cfg(test)]
 pub mod tests;

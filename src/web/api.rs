@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 use crate::hifi::command::Command;
 use crate::hifi::state::Transport;
-use crate::offer::{Caller, Key, Right};
+use crate::offer::{Caller, Key, Right, ShelfProgress};
 use crate::query::{Filter, Query, Sort, What, Window};
 use crate::web::Web;
 use crate::web::answer::{Answer, Failure, ok};
@@ -51,6 +51,7 @@ pub struct Health {
     uptime_s: u64,
     music_disk: &'static str,
     sound_device: &'static str,
+    shelf: ShelfProgress,
     /// Why no music can come in now, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
@@ -75,6 +76,7 @@ pub async fn health(State(web): State<Web>, Extension(caller): Extension<Caller>
         uptime_s: web.started.elapsed().as_secs(),
         music_disk: if online { "online" } else { "offline" },
         sound_device,
+        shelf: ShelfProgress { unreadable: Vec::new(), ..web.hifi.shelf() },
     })
 }
 

@@ -91,18 +91,18 @@ impl TrackJson {
 pub enum ItemJson {
     /// A track.
     Track(Box<TrackJson>),
-    /// An album, an artist or a genre.
+    /// An album, artist, genre, composer, year, folder or playlist.
     Group(GroupJson),
 }
 
-/// An album, an artist or a genre. `id` is its name, with its artist for an album.
+/// An album, artist, genre, composer, year, folder or playlist.
 #[derive(Debug, Serialize)]
 pub struct GroupJson {
     id: String,
     name: String,
     artist: Option<String>,
     tracks: u64,
-    example: i64,
+    example: Option<i64>,
 }
 
 impl From<Item> for ItemJson {
@@ -116,12 +116,8 @@ impl From<Item> for ItemJson {
 
 impl From<Group> for GroupJson {
     fn from(group: Group) -> GroupJson {
-        let id = match &group.artist {
-            Some(artist) => format!("{artist}\u{1f}{}", group.name),
-            None => group.name.clone(),
-        };
-        let Group { name, artist, tracks, example } = group;
-        GroupJson { id, name, artist, tracks, example: example.0 }
+        let Group { id, name, artist, tracks, example } = group;
+        GroupJson { id: id.to_string(), name, artist, tracks, example: example.map(|track| track.0) }
     }
 }
 

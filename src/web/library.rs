@@ -1,15 +1,17 @@
 //! The shelf over HTTP: lists, search, one track, its file, purchases.
 
+use std::time::UNIX_EPOCH;
+
 use axum::Extension;
 use axum::extract::{Path, Query as Params, State};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
 use crate::http::range;
 use crate::offer::Caller;
-use crate::query::{Field, Filter, Query, Sort, What, Window};
+use crate::query::{Field, Filter, Query, Section, Sort, What, Window};
 use crate::track::TrackId;
 use crate::web::Web;
 use crate::web::answer::{Answer, Failure, ok};
@@ -26,6 +28,8 @@ pub struct ListParams {
     artist: Option<String>,
     album: Option<String>,
     genre: Option<String>,
+    #[serde(rename = "in")]
+    within: Option<String>,
 }
 
 impl ListParams {
@@ -38,7 +42,8 @@ impl ListParams {
         Ok(Window { offset: self.offset, limit })
     }
 
-    fn filter(&self) -> Filter {
+    fn filter(&self) -> Result<Filter, Error> {
+        let within = self.within.as_deref().map(within).transpose()?;
         let is = |field, text: &Option<String>| text.clone().map(|text| Filter::Is(field, text));
         let all =
             [is(Field::Artist, &self.artist), is(Field::Album, &self.album), is(Field::Genre, &self.genre)];
@@ -47,17 +52,43 @@ impl ListParams {
             // Every word must be found somewhere.
             all.extend(q.split_whitespace().map(|word| Filter::Contains(Field::Any, word.to_owned())));
         }
-        if all.is_empty() { Filter::All } else { Filter::And(all) }
+        let Some(within) = within else {
+            return Ok(if all.is_empty() { Filter::All } else { Filter::And(all) });
+        };
+        if all.is_empty() {
+            return Ok(within);
+        }
+        all.push(within);
+        Ok(Filter::And(all))
     }
 }
 
 /// Parameters of a query string, or what is wrong with them.
 pub type Given = Result<Params<ListParams>, axum::extract::rejection::QueryRejection>;
 
+/// Reads `album:4f2a…`: the kind and the `id` of what a list named.
+fn within(text: &str) -> Result<Filter, Error> {
+    let wrong =
+        || Error::new(Kind::Invalid, format!("in is {text:?}, must be a kind and an id, such as album:1f"));
+    let (kind, id) = text.split_once(':').ok_or_else(wrong)?;
+    let what = match kind {
+        "album" => What::Albums,
+        "artist" => What::Artists,
+        "album_artist" => What::AlbumArtists,
+        "genre" => What::Genres,
+        "composer" => What::Composers,
+        "year" => What::Years,
+        "folder" => What::Folders,
+        "playlist" => What::Playlists,
+        _ => return Err(wrong()),
+    };
+    Ok(Filter::In(what, id.parse().map_err(|_| wrong())?))
+}
+
 async fn list(web: &Web, caller: Caller, given: Given, what: What, sort: Sort) -> Answer<ListJson<ItemJson>> {
     let params = params(given)?;
     let query =
-        Query { what, filter: params.filter(), sort: params.sort.unwrap_or(sort), window: params.window()? };
+        Query { what, filter: params.filter()?, sort: params.sort.unwrap_or(sort), window: params.window()? };
     ok(web.hifi.of(caller).browse(&query).await?.into())
 }
 
@@ -101,6 +132,63 @@ pub async fn genres(
     list(&web, caller, given, What::Genres, Sort::Title).await
 }
 
+/// `GET /api/library/{kind}`: names of one kind, or tracks in an order of their own.
+pub async fn kind(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+    given: Given,
+) -> Answer<ListJson<ItemJson>> {
+    let (what, sort, only) = match uri.path().rsplit('/').next().unwrap_or_default() {
+        "album_artists" => (What::AlbumArtists, Sort::Artist, None),
+        "composers" => (What::Composers, Sort::Title, None),
+        "years" => (What::Years, Sort::Title, None),
+        "folders" => (What::Folders, Sort::Listed, None),
+        "playlists" => (What::Playlists, Sort::Listed, None),
+        "played" => (What::Tracks, Sort::Played, Some(Field::Played)),
+        "most_played" => (What::Tracks, Sort::MostPlayed, Some(Field::Played)),
+        "favourites" => (What::Tracks, Sort::Favoured, Some(Field::Favourite)),
+        other => return Err(Error::new(Kind::NotFound, format!("there is no list {other:?}")).into()),
+    };
+    let params = params(given)?;
+    let filter = match (only, params.filter()?) {
+        (None, filter) => filter,
+        (Some(field), Filter::All) => Filter::Exists(field),
+        (Some(field), filter) => Filter::And(vec![Filter::Exists(field), filter]),
+    };
+    let query = Query { what, filter, sort: params.sort.unwrap_or(sort), window: params.window()? };
+    ok(web.hifi.of(caller).browse(&query).await?.into())
+}
+
+/// `GET /api/library/headings?of=`: where the names under あかさたな, A–Z and 0–9 begin.
+pub async fn headings(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    given: Result<Params<HeadingParams>, axum::extract::rejection::QueryRejection>,
+) -> Answer<ListJson<Section>> {
+    let Params(params) = given.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
+    let items = web.hifi.of(caller).sections(params.of).await;
+    ok(ListJson { total: items.len() as u64, items })
+}
+
+/// `of`: the kind of list.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadingParams {
+    of: What,
+}
+
+/// `PUT` and `DELETE /api/tracks/{id}/favourite`.
+pub async fn favourite(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    method: Method,
+) -> Result<StatusCode, Failure> {
+    web.hifi.of(caller).set_favourite(track_id(&id)?, method == Method::PUT).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 /// `GET /api/library/recent`.
 pub async fn recent(
     State(web): State<Web>,
@@ -118,7 +206,8 @@ pub async fn search(
 ) -> Answer<SearchJson> {
     let params = params(given)?;
     let session = web.hifi.of(caller);
-    let ask = |what, window| Query { what, filter: params.filter(), sort: Sort::Album, window };
+    let filter = params.filter()?;
+    let ask = |what, window| Query { what, filter: filter.clone(), sort: Sort::Album, window };
     let beside = Window { offset: 0, limit: BESIDE };
     let tracks = session.browse(&ask(What::Tracks, params.window()?)).await?.into();
     let artists = session.browse(&ask(What::Artists, beside)).await?;
@@ -167,15 +256,18 @@ pub async fn media(
 ) -> Result<Response, Failure> {
     let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let open = web.hifi.of(caller).open_media(track_id(stem)?).await?;
-    let etag = match open.track.copies.iter().find(|copy| copy.id == open.copy).and_then(|c| c.sha256) {
-        Some(hash) => format!("\"{hash}\""),
-        None => format!("\"{}-{}\"", open.copy.0, open.size.0),
-    };
+    // Its owner may tag it anew at any time, at the same length.
+    let changed = open.modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let etag = format!("\"{:x}-{:x}-{changed:x}\"", open.copy.0, open.size.0);
     let mime = mime_of(open.extension.as_deref().unwrap_or(""));
     Ok(range::file_response(&headers, &method, open.file, open.size.0, &etag, mime).into_response())
 }
 
-fn track_id(text: &str) -> Result<TrackId, Error> {
+/// Reads the number of a track in a path.
+///
+/// # Errors
+/// `NotFound` for anything else.
+pub fn track_id(text: &str) -> Result<TrackId, Error> {
     text.parse().map(TrackId).map_err(|_| Error::new(Kind::NotFound, format!("there is no track {text:?}")))
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod api;
+mod art;
 mod events;
 mod guard;
 mod json;

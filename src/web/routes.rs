@@ -1,18 +1,18 @@
 //! Every route: method, path, least right, words, handler. The router and the OpenAPI document come from this one table.
 
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, events, guard, library, neighbours, page};
+use crate::web::{Web, api, art, events, guard, library, neighbours, page};
 
 /// One route.
 pub struct Route {
-    /// `get`, `post` or `delete`; a `get` answers HEAD too.
+    /// `get`, `post`, `put` or `delete`; a `get` answers HEAD too.
     pub method: &'static str,
     /// The path, parameters in braces.
     pub path: &'static str,
@@ -39,7 +39,7 @@ impl Route {
     }
 
     fn list(path: &'static str, right: Right, summary: &'static str, handler: MethodRouter<Web>) -> Route {
-        let query = &["offset", "limit", "sort", "q", "artist", "album", "genre"];
+        let query = &["offset", "limit", "sort", "q", "artist", "album", "genre", "in"];
         Route { query, ..Route::new("get", path, right, summary, handler) }
     }
 
@@ -68,6 +68,24 @@ pub fn table() -> Vec<Route> {
         Route::list("/api/library/artists", Room, "Artists", get(library::artists)),
         Route::list("/api/library/genres", Room, "Genres", get(library::genres)),
         Route::list("/api/library/recent", Room, "Newest arrivals", get(library::recent)),
+        Route::list("/api/library/album_artists", Room, "Artists of albums", get(library::kind)),
+        Route::list("/api/library/composers", Room, "Composers", get(library::kind)),
+        Route::list("/api/library/years", Room, "Years", get(library::kind)),
+        Route::list("/api/library/folders", Room, "Music folders, or those in one", get(library::kind)),
+        Route::list("/api/library/playlists", Room, "Playlists", get(library::kind)),
+        Route::list("/api/library/played", Room, "Tracks, the one heard last first", get(library::kind)),
+        Route::list("/api/library/most_played", Room, "Tracks, those heard most first", get(library::kind)),
+        Route::list("/api/library/favourites", Room, "Tracks that were marked", get(library::kind)),
+        Route {
+            query: &["of"],
+            ..Route::new(
+                "get",
+                "/api/library/headings",
+                Room,
+                "Where the names under each letter begin in a list: of=artists, albums, tracks …",
+                get(library::headings),
+            )
+        },
         Route::list(
             "/api/library/search",
             Room,
@@ -77,6 +95,16 @@ pub fn table() -> Vec<Route> {
         Route::new("get", "/api/tracks/{id}", Room, "One track", get(library::track)),
         Route::new("delete", "/api/tracks/{id}", Owner, "Moves a track to the trash", delete(library::trash))
             .answers(204, ""),
+        Route::new("put", "/api/tracks/{id}/favourite", Member, "Marks a favourite", put(library::favourite))
+            .answers(204, ""),
+        Route::new(
+            "delete",
+            "/api/tracks/{id}/favourite",
+            Member,
+            "Marks a favourite no more",
+            delete(library::favourite),
+        )
+        .answers(204, ""),
         Route::list(
             "/api/purchases",
             Owner,
@@ -85,6 +113,14 @@ pub fn table() -> Vec<Route> {
         ),
         Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
             .answers(200, "audio/*"),
+        Route::new(
+            "get",
+            "/api/art/{id}/{file}",
+            Room,
+            "The cover of a track: 160.jpg, 300.jpg or 600.jpg, no edge longer than that",
+            get(art::cover),
+        )
+        .answers(200, "image/jpeg"),
         Route::new(
             "get",
             "/api/neighbours",
