@@ -25,12 +25,12 @@ use tower_service::Service;
 use crate::mint;
 
 /// A box without a network, on the silent output.
-struct Bench {
-    app: axum::Router,
+pub(crate) struct Bench {
+    pub(crate) app: axum::Router,
     stop: CancellationToken,
     intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    library: Library,
+    pub(crate) library: Library,
     _folder: TempDir,
 }
 
@@ -43,7 +43,7 @@ enum Who {
 }
 
 impl Bench {
-    async fn new() -> Result<Bench> {
+    pub(crate) async fn new() -> Result<Bench> {
         let folder = tempfile::tempdir().expect("a folder");
         let config =
             LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
@@ -86,7 +86,7 @@ impl Bench {
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    async fn end(self) {
+    pub(crate) async fn end(self) {
         self.stop.cancel();
         self.intake.stopped().await;
         for task in self.tasks {
@@ -194,7 +194,7 @@ async fn the_page_runs_nothing_and_loads_nothing() {
 }
 
 /// Puts a file on the shelf as the worker does.
-async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u8]) {
+pub(crate) async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u8]) {
     let staged = library.staging_dir().expect("online").join(format!("{event}.part"));
     std::fs::write(&staged, bytes).expect("written");
     let facts = konpo::library::read::facts(&staged).expect("a file that konpo knows");

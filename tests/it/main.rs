@@ -2,6 +2,7 @@
 
 mod api;
 mod arrows;
+mod art;
 mod callback_alloc;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
