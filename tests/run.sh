@@ -20,7 +20,7 @@ unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
 packages=(
   build-essential pkg-config libasound2-dev libasound2-plugins
   iproute2 procps curl dbus
-  minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux
+  minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc
   ffmpeg python3 python3-mutagen sqlite3
 )
@@ -81,7 +81,7 @@ fuzz() {
   fi
   cargo test --locked --test fuzz --no-run || return 1
   local target running=() worst=0
-  for target in ssdp description soap didl sniff; do
+  for target in ssdp description soap didl sniff picture playlist tags ledger; do
     cargo test --locked --quiet --test fuzz -- --seconds 600 --seed "$RANDOM" "$target" &
     running+=($!)
   done
@@ -108,6 +108,6 @@ step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # Real time and two cores: one test after the other.
 step "peers" cargo test --locked --test peers -- --nocapture --test-threads=1
-step "figures" cargo bench --locked --bench box --bench pull
+step "figures" cargo bench --locked --bench box --bench pull --bench shelf --bench find
 
 close

@@ -1,11 +1,14 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
-//! listings, and music files at the gate. Begins from the kept corpus, and keeps what behaves in a new way as a start for
-//! more. A panic, an input that takes longer than two seconds or more memory than 64 MiB is a finding: it is written down
-//! and named, and the program fails. One that never ends is noticed by a second thread; one that ends the program at once
-//! (a stack that overflows) lies in the file that is named at the start.
+//! listings, music files at the gate with the covers in them, pictures, and what else lies on a music disk (`shelf`). Begins
+//! from the kept corpus, and keeps what behaves in a new way as a start for more. A panic, an input that takes longer than
+//! two seconds or more memory than its reader may (64 MiB, more for pictures) is a finding: it is written down and named,
+//! and the program fails. One that never ends is noticed by a second thread; one that ends the program at once (a stack that
+//! overflows) lies in the file that is named at the start.
 //!
 //!     cargo test --test fuzz -- [--seconds N] [--seed N] [TARGET…]
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
+
+mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
@@ -20,9 +23,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use konpo::library::art;
 use konpo::media::sniff::sniff;
 use konpo::media::sound::Sound;
-use konpo::media::{purchase, tags};
+use konpo::media::{picture, purchase, tags};
 use konpo::wire::{description, didl, soap, ssdp};
 
 /// One reader of strangers' bytes. Returns words about how it went: other words are another behaviour.
@@ -33,9 +37,11 @@ struct Target {
     words: &'static [&'static [u8]],
     /// Inputs are not grown beyond this.
     largest: usize,
+    /// Bytes that one reading may take.
+    memory: usize,
 }
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     Target {
         name: "ssdp",
         read: |bytes| match ssdp::parse(bytes) {
@@ -61,6 +67,7 @@ const TARGETS: [Target; 5] = [
             b"\r\n\r\n",
         ],
         largest: 9000,
+        memory: 64 << 20,
     },
     Target {
         name: "description",
@@ -87,6 +94,7 @@ const TARGETS: [Target; 5] = [
             b"-->",
         ],
         largest: 300_000,
+        memory: 64 << 20,
     },
     Target {
         name: "soap",
@@ -116,6 +124,7 @@ const TARGETS: [Target; 5] = [
             b"<x/>",
         ],
         largest: 60_000,
+        memory: 64 << 20,
     },
     Target {
         name: "didl",
@@ -146,6 +155,7 @@ const TARGETS: [Target; 5] = [
             b"<!DOCTYPE",
         ],
         largest: 60_000,
+        memory: 64 << 20,
     },
     Target {
         name: "sniff",
@@ -158,16 +168,18 @@ const TARGETS: [Target; 5] = [
                     } else {
                         tags::read(&mut sound, &sniffed)
                     };
+                    let cover = picture::embedded(&mut sound, &sniffed).map(|found| found.is_some());
                     let (kind, tags) = match more {
                         Ok((tags, raw)) => (purchase::purchases(&sniffed, &raw).len(), tags.title.is_some()),
                         Err(_) => (99, false),
                     };
                     format!(
-                        "{:?} {:?} {} {} {kind} {tags}",
+                        "{:?} {:?} {} {} {kind} {tags} {}",
                         sniffed.format.container,
                         sniffed.format.codec,
                         sniffed.format.frames.is_some(),
-                        sniffed.protection.is_locked()
+                        sniffed.protection.is_locked(),
+                        cover.map_or(9, u8::from)
                     )
                 }
                 Err(error) => format!(
@@ -200,9 +212,50 @@ const TARGETS: [Target; 5] = [
             b"LAME",
             b"ea3\x03",
             b"EA3\x01",
+            b"APIC",
+            b"covr",
+            b"METADATA_BLOCK_PICTURE=",
             b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",
         ],
         largest: 200_000,
+        memory: 64 << 20,
+    },
+    Target {
+        name: "picture",
+        read: |bytes| match art::scale(bytes, art::Size::Small160) {
+            Ok(jpeg) => format!("{:?} {}", jpeg.get(..2), jpeg.len().ilog2()),
+            Err(error) => {
+                let words = error.to_string();
+                let words = words.split(|c: char| !c.is_alphabetic()).filter(|word| word.len() > 2);
+                words.take(9).collect::<Vec<_>>().join(" ")
+            }
+        },
+        words: &[
+            b"\xff\xd8\xff\xe0",
+            b"\xff\xc0\0\x11\x08",
+            b"\xff\xc2\0\x11\x08",
+            b"\xff\xda\0\x0c\x03",
+            b"\xff\xdd\0\x04",
+            b"\xff\xd9",
+            b"\x89PNG\r\n\x1a\n",
+            b"IHDR",
+            b"IDAT",
+            b"tRNS",
+            b"acTL",
+            b"GIF89a",
+            b"\x21\xf9\x04",
+            b"RIFF",
+            b"WEBPVP8X",
+            b"VP8L",
+            b"VP8 ",
+            b"ALPH",
+            b"ANMF",
+            b"\x9d\x01\x2a",
+            b"BM",
+        ],
+        largest: 60_000,
+        // What a decoder may take, and the little that the counting leaves out.
+        memory: 192 << 20,
     },
 ];
 
@@ -222,9 +275,8 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    for target in
-        TARGETS.iter().filter(|target| only.is_empty() || only.iter().any(|name| name == target.name))
-    {
+    let targets = TARGETS.iter().chain(&shelf::TARGETS);
+    for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,
             _ => failed += 1,
@@ -340,8 +392,8 @@ fn read(target: &Target, input: &[u8]) -> Result<(u64, usize), String> {
     if started.elapsed() > LONGEST {
         return Err(format!("it takes longer than {LONGEST:?}"));
     }
-    if memory > MOST_MEMORY {
-        return Err("it takes more than 64 MiB".into());
+    if memory > target.memory {
+        return Err(format!("it takes {} MiB", memory >> 20));
     }
     let mut hash = DefaultHasher::new();
     words.hash(&mut hash);
@@ -405,12 +457,17 @@ fn change(bytes: &mut Vec<u8>, target: &Target, pool: &[Vec<u8>], random: &mut R
 /// Returns the kept inputs of a target, in the order of their names.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let mut folders = vec![tests.join("fuzz/corpus").join(name)];
-    if name == "sniff" {
-        folders.push(tests.join("data"));
+    let (kept, music) = (tests.join("fuzz/corpus").join(name), tests.join("data"));
+    let inside =
+        |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut paths: Vec<PathBuf> = inside(&kept).filter(|path| path.is_file()).collect();
+    if matches!(name, "sniff" | "tags") {
+        // Beside the music lie databases, and words about both.
+        let is_tone = |path: &PathBuf| {
+            path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().starts_with(b"tone"))
+        };
+        paths.extend(inside(&music).filter(is_tone));
     }
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.is_file()).collect();
     paths.sort();
     paths.iter().map(|path| fs::read(path).expect("a kept input")).collect()
 }
@@ -464,7 +521,6 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 const LONGEST: Duration = Duration::from_secs(2);
-const MOST_MEMORY: usize = 64 << 20;
 const MOST_KEPT: usize = 2000;
 /// Where counting goes wrong.
 const NUMBERS: [u64; 10] = [

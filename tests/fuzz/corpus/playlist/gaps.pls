@@ -1,0 +1,9 @@
+[playlist]
+NumberOfEntries=3
+Title2=Two
+FILE2=b\b.mp3
+file1=a.mp3
+Length1=7
+Length7=-1
+File7=http://radio.example/s
+Version=2
