@@ -3,12 +3,14 @@
 
 mod support;
 
+mod adopted;
 mod cut;
 mod daemon;
 mod discovery;
 mod disk;
 mod hostile;
 mod interfaces;
+mod killed;
 mod names;
 mod ports;
 mod pull;

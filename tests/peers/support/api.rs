@@ -1,6 +1,6 @@
 //! A small HTTP/1.1 client over konpo's control socket: what `konpo ctl` speaks.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +32,25 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> std
     parse(&bytes).ok_or_else(|| {
         std::io::Error::new(std::io::ErrorKind::InvalidData, String::from_utf8_lossy(&bytes).into_owned())
     })
+}
+
+/// Returns the data of the first event of this name that `GET /api/events` tells (WHATWG HTML, 9.2).
+pub fn event(socket: &Path, name: &str) -> std::io::Result<Value> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let (mut ours, mut told) = (false, String::new());
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        if let Some(event) = line.strip_prefix("event:") {
+            ours = event.trim() == name;
+        } else if let Some(data) = line.strip_prefix("data:").filter(|_| ours) {
+            told.push_str(data.trim_start());
+        } else if line.is_empty() && !told.is_empty() {
+            return serde_json::from_str(&told).map_err(std::io::Error::from);
+        }
+    }
+    Err(std::io::ErrorKind::UnexpectedEof.into())
 }
 
 fn parse(bytes: &[u8]) -> Option<Reply> {

@@ -55,6 +55,26 @@ impl Signal {
         wav
     }
 
+    /// Returns it as the bytes of a WAV file that says its title, artist and album (RIFF INFO).
+    pub fn tagged_wav(&self, title: &str, artist: &str, album: &str) -> Vec<u8> {
+        let mut words = b"INFO".to_vec();
+        for (name, text) in [(b"INAM", title), (b"IART", artist), (b"IPRD", album)] {
+            // Zero-terminated, and of an even length.
+            let length = (text.len() + 2) / 2 * 2;
+            words.extend_from_slice(name);
+            words.extend_from_slice(&u32::try_from(length).expect("short").to_le_bytes());
+            words.extend_from_slice(text.as_bytes());
+            words.resize(words.len() + length - text.len(), 0);
+        }
+        let mut wav = self.wav();
+        wav.extend_from_slice(b"LIST");
+        wav.extend_from_slice(&u32::try_from(words.len()).expect("short").to_le_bytes());
+        wav.extend_from_slice(&words);
+        let whole = u32::try_from(wav.len() - 8).expect("a short file");
+        wav[4..8].copy_from_slice(&whole.to_le_bytes());
+        wav
+    }
+
     /// Writes it through ffmpeg to `path` with `arguments` and `tags`.
     pub fn encode(&self, path: &Path, arguments: &[&str], tags: &[(&str, &str)]) {
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");

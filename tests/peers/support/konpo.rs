@@ -23,6 +23,12 @@ pub struct Konpo {
     environment: Vec<(String, String)>,
     /// A disk of its own, which it finds mounted on its music folder.
     disk: Option<Disk>,
+    /// Lines of shell that run before each start, where it sees the mounts that they make.
+    before: Vec<String>,
+    /// Whom it runs as; root without.
+    user: Option<u32>,
+    /// Its settings name several music folders.
+    several: bool,
 }
 
 /// A small disk in memory. Its content is seen here whether konpo has it mounted or not.
@@ -42,7 +48,43 @@ impl Konpo {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
         fs::write(folder.path().join("konpo.toml"), settings).expect("settings");
-        Konpo { host: host.clone(), folder, environment: Vec::new(), process: None, disk: None }
+        let (environment, before) = (Vec::new(), Vec::new());
+        let host = host.clone();
+        Konpo { host, folder, environment, process: None, disk: None, before, user: None, several: false }
+    }
+
+    /// Gives it these music folders below its own folder from the next start on. They are made.
+    pub fn finds(mut self, roots: &[&str]) -> Konpo {
+        let paths: Vec<PathBuf> = roots.iter().map(|root| self.path(root)).collect();
+        paths.iter().for_each(|path| fs::create_dir_all(path).expect("a folder"));
+        let settings = text(&self.path("konpo.toml"));
+        fs::write(self.path("konpo.toml"), format!("{settings}[library]\nmusic = {paths:?}\n"))
+            .expect("settings");
+        self.several = true;
+        self
+    }
+
+    /// Runs a line of shell before each start, in the view of the mounts that it will have.
+    pub fn prepared(mut self, line: &str) -> Konpo {
+        self.before.push(line.to_owned());
+        self
+    }
+
+    /// Starts without those lines from the next start on.
+    pub fn forgets_lines(mut self) -> Konpo {
+        self.before.clear();
+        self
+    }
+
+    /// Runs it as an ordinary user, whose folders these are, from the next start on.
+    pub fn by_user(mut self, id: u32) -> Konpo {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        fs::set_permissions(self.folder.path(), fs::Permissions::from_mode(0o755)).expect("root may");
+        for name in ["music", "data", "home"] {
+            chown(self.path(name), Some(id), Some(id)).expect("root may");
+        }
+        self.user = Some(id);
+        self
     }
 
     /// Lays out the folders and starts.
@@ -86,7 +128,17 @@ impl Konpo {
         self.path("music")
     }
 
-    fn in_its_view(&self, arguments: &[&str]) {
+    /// Returns a path as the running konpo sees it, with what is mounted there for it.
+    pub fn seen(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        Path::new("/proc")
+            .join(self.id().to_string())
+            .join("root")
+            .join(path.strip_prefix("/").expect("full"))
+    }
+
+    /// Runs a program where the running konpo's mounts are.
+    pub fn in_its_view(&self, arguments: &[&str]) {
         let mut command = Command::new("nsenter");
         // Its root as well: the tests may themselves run in a changed one.
         command.args(["-m", "-r", "-t", &self.id().to_string()]).args(arguments);
@@ -108,7 +160,9 @@ impl Konpo {
     pub fn spawn_with(&mut self, arguments: &[&str]) {
         let mut command = self.command(&["serve"]);
         command.args(arguments);
-        command.args(["--config", &self.path("konpo.toml").to_string_lossy()]);
+        if !self.several {
+            command.arg("--config").arg(self.path("konpo.toml"));
+        }
         self.places(&mut command);
         let _fresh = fs::remove_file(self.path("said"));
         self.process = Some(Process::start("konpo", command, &self.path("said")));
@@ -129,25 +183,37 @@ impl Konpo {
     /// Runs another subcommand on the same machine and places.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let program = env!("CARGO_BIN_EXE_konpo");
-        let mut command = match &self.disk {
-            None => self.host.command(program),
-            Some(Disk(disk)) => {
-                let mut command = self.host.command("sh");
-                // The namespace of `ip netns exec` has mounts of its own.
-                command.args(["-c", "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"", "sh"]);
-                command.arg(disk).arg(self.path("music")).arg(program);
-                command
-            }
+        let mut lines = self.before.clone();
+        if let Some(Disk(disk)) = &self.disk {
+            lines.push(format!("mount --bind '{}' '{}'", disk.display(), self.path("music").display()));
+        }
+        let mut command = if lines.is_empty() {
+            self.host.command("env")
+        } else {
+            // The namespace of `ip netns exec` has mounts of its own.
+            let mut command = self.host.command("sh");
+            command.args(["-e", "-c", &format!("{}\nexec \"$@\"", lines.join("\n")), "sh"]);
+            command
         };
+        if let Some(user) = self.user {
+            let (user, group) = (format!("--reuid={user}"), format!("--regid={user}"));
+            command.args(["setpriv", &user, &group, "--clear-groups"]);
+        }
+        command.arg(program);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", self.path("home")).env("KONPO_LOG", "konpo=debug,info").env("LANG", "C.UTF-8");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Adds `--music` and `--data`.
+    /// Adds `--music` and `--data`; the settings instead when they name the music folders.
     pub fn places(&self, command: &mut Command) {
-        command.arg("--music").arg(self.path("music")).arg("--data").arg(self.path("data"));
+        command.arg("--data").arg(self.path("data"));
+        if self.several {
+            command.arg("--config").arg(self.path("konpo.toml"));
+        } else {
+            command.arg("--music").arg(self.path("music"));
+        }
     }
 
     /// The music folder, or the disk that konpo finds there.

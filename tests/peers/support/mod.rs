@@ -2,14 +2,18 @@
 
 pub mod api;
 pub mod dac;
+pub mod database;
 pub mod fixtures;
 pub mod hostile;
+pub mod image;
 pub mod konpo;
 pub mod net;
 pub mod phone;
 pub mod process;
 pub mod servers;
 pub mod shelf;
+pub mod slow;
+pub mod stock;
 
 use std::time::{Duration, Instant};
 

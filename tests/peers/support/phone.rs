@@ -1,10 +1,12 @@
 //! A phone with music: minidlna on a machine of the test's LAN.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::time::Instant;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::net::Host;
@@ -16,6 +18,8 @@ pub struct Phone {
     process: Option<Process>,
     host: Host,
     folder: TempDir,
+    /// The process group of the last start.
+    group: Option<i32>,
     /// When it was last started: before its first announcement.
     pub started: Instant,
 }
@@ -40,7 +44,8 @@ impl Phone {
             folder.path().join("log").display(),
         );
         fs::write(folder.path().join("minidlna.conf"), settings).expect("settings");
-        let mut phone = Phone { host: host.clone(), folder, process: None, started: Instant::now() };
+        let mut phone =
+            Phone { host: host.clone(), folder, group: None, process: None, started: Instant::now() };
         phone.wake();
         phone
     }
@@ -52,7 +57,20 @@ impl Phone {
         command.arg("-d").arg("-f").arg(path("minidlna.conf")).arg("-P").arg(path("pid"));
         let _fresh = fs::remove_file(path("said"));
         self.started = Instant::now();
-        self.process = Some(Process::start("minidlna", command, &path("said")));
+        // It forks for every transfer, and what is sending to nobody holds its port: all of them end together.
+        if let Some(group) = self.group.take() {
+            let _gone = kill(Pid::from_raw(-group), Signal::SIGKILL);
+        }
+        let process = Process::start(
+            "minidlna",
+            {
+                command.process_group(0);
+                command
+            },
+            &path("said"),
+        );
+        self.group = i32::try_from(process.id()).ok();
+        self.process = Some(process);
     }
 
     /// Lets it say good-bye and stops it.
