@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::media::purchase::purchases;
 use crate::media::sniff::sniff;
-use crate::media::sound::Sound;
+use crate::media::sound::{Sound, sought};
 
 /// What the bytes so far say.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,12 +88,7 @@ impl Read for Sparse {
 
 impl Seek for Sparse {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.size.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.at = sought(to, self.at, self.size)?;
         Ok(self.at)
     }
 }

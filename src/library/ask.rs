@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::library::Library;
 use crate::library::find::Find;
 use crate::library::store::{finding, marks, tracks};
-use crate::query::{Filter, Item, Page, Query, Section, Sort, What, Window};
+use crate::query::{Item, Page, Query, Section, Sort, What, Window};
 use crate::track::{Track, TrackId};
 use crate::units::UnixTime;
 
@@ -19,15 +19,6 @@ impl Library {
     pub async fn browse(&self, query: &Query) -> Result<Page<Item>> {
         let query = query.clone();
         self.ask(move |find, c| find.answer(&query, c)).await
-    }
-
-    /// Returns how many tracks a filter lets through, and the numbers of one page.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn track_ids(&self, filter: Filter, sort: Sort, window: Window) -> Result<(u64, Vec<TrackId>)> {
-        let (total, ids) = self.ask(move |find, c| find.tracks(&filter, sort, window, c)).await?;
-        Ok((total, ids.into_iter().map(track_id).collect()))
     }
 
     /// Returns where the names under each heading begin in the usual order of a kind.

@@ -20,11 +20,15 @@ struct Bench {
 
 /// A 16-bit mono WAV of a few frames, so that a rebuild can read it again.
 fn wav(seed: u8) -> Vec<u8> {
-    let data: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(seed)).collect();
+    wav_of(&(0..200u8).map(|i| i.wrapping_mul(seed)).collect::<Vec<u8>>())
+}
+
+/// A 16-bit mono WAV of these bytes.
+pub(super) fn wav_of(data: &[u8]) -> Vec<u8> {
     let mut file =
         b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0data".to_vec();
     file.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    file.extend_from_slice(&data);
+    file.extend_from_slice(data);
     let size = (file.len() - 8) as u32;
     file[4..8].copy_from_slice(&size.to_le_bytes());
     file

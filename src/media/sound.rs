@@ -122,14 +122,22 @@ impl Read for Peek {
 
 impl Seek for Peek {
     fn seek(&mut self, pos: SeekFrom) -> io::Result<u64> {
-        let to = match pos {
-            SeekFrom::Start(to) => Some(to),
-            SeekFrom::End(by) => self.len.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = to.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        self.at = sought(pos, self.at, self.len)?;
         Ok(self.at)
     }
+}
+
+/// Returns where a move from `at` leads in `len` bytes; beyond the end is no error.
+///
+/// # Errors
+/// `InvalidInput` in front of the start.
+pub fn sought(to: SeekFrom, at: u64, len: u64) -> io::Result<u64> {
+    let to = match to {
+        SeekFrom::Start(to) => Some(to),
+        SeekFrom::End(by) => len.checked_add_signed(by),
+        SeekFrom::Current(by) => at.checked_add_signed(by),
+    };
+    to.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// Bytes of the head that are read at once: it holds the tags of most files.

@@ -185,7 +185,7 @@ fn what_decoding_takes_is_counted() {
     let canvas = |flags: u8| chunk(b"VP8X", &[flags, 0, 0, 0, 63, 0, 0, 63, 0, 0]);
     let frame =
         chunk(b"VP8 ", &[&[0x10, 0, 0, 0x9d, 1, 0x2a, 0xff, 0x3f, 0xff, 0x3f][..], &[0; 90]].concat());
-    let hidden = chunk(b"XXXX", &frame[8..]);
+    let hidden = chunk(b"junk", &frame[8..]);
     let moving = |inner: &[u8]| {
         let frame = [&[0; 6][..], &[63, 0, 0, 63, 0, 0], &[0; 4], inner].concat();
         [canvas(2), chunk(b"ANIM", &[0; 6]), chunk(b"ANMF", &frame)].concat()

@@ -12,6 +12,7 @@ use lofty::tag::{Accessor, TagExt};
 use crate::library::check::{Repair, check};
 use crate::library::rebuild::rebuild;
 use crate::library::store::{finding, scanned};
+use crate::library::tests::wav_of;
 use crate::library::{Library, LibraryConfig, scan};
 use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
@@ -80,13 +81,7 @@ impl Shelf {
 
 fn wav(seed: u32) -> Vec<u8> {
     let data: Vec<u8> = (0..64u32).flat_map(|i| (i.wrapping_mul(seed) ^ seed).to_le_bytes()).collect();
-    let mut file =
-        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x44\xac\0\0\x88\x58\x01\0\x02\0\x10\0data".to_vec();
-    file.extend_from_slice(&(data.len() as u32).to_le_bytes());
-    file.extend_from_slice(&data);
-    let size = (file.len() - 8) as u32;
-    file[4..8].copy_from_slice(&size.to_le_bytes());
-    file
+    wav_of(&data)
 }
 
 fn tag(path: &Path, title: &str, album: &str) {
