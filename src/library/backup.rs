@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::library::disk::{make_folder, remove, sync_folder};
 use crate::library::root::HIDDEN;
 use crate::library::store::OWNER;
+use crate::library::upgrade::newest;
 use crate::units::UnixTime;
 
 /// When the next copy is due. The backups and the snapshot have one each.
@@ -141,6 +142,29 @@ pub fn last_snapshot(root: &Path) -> Option<UnixTime> {
     let changed = fs::metadata(root.join(HIDDEN).join(SNAPSHOT)).and_then(|found| found.modified()).ok()?;
     let since = changed.duration_since(std::time::UNIX_EPOCH).ok()?;
     Some(UnixTime(i64::try_from(since.as_secs()).ok()?))
+}
+
+/// Returns the newest copy that is whole: a backup, or the snapshot beside the music when that is more than an hour newer (a
+/// backup keeps the paired devices, too). `None` without any.
+///
+/// # Errors
+/// Those of the disk.
+/// # Blocks
+/// As long as checking a database takes.
+pub fn newest_copy(data: &Path, root: &Path, now: UnixTime) -> Result<Option<PathBuf>> {
+    let snapshot = root.join(HIDDEN).join(SNAPSHOT);
+    let mut found = list(data)?;
+    if let Some(made) = last_snapshot(root) {
+        found.push((UnixTime(made.0.saturating_sub(HOUR)), snapshot));
+    }
+    newest_first(&mut found, now);
+    Ok(found.into_iter().map(|(_, path)| path).find(|path| verify(path).is_ok_and(|of| of <= newest())))
+}
+
+/// Puts copies in the order in which they are tried. What is dated long after now was made by a clock that was wrong: it may
+/// be the oldest of all.
+fn newest_first(found: &mut [(UnixTime, PathBuf)], now: UnixTime) {
+    found.sort_by_key(|(stamp, _)| (stamp.0 > now.0.saturating_add(DAY), Reverse(*stamp)));
 }
 
 /// Copies a database as it is at one moment.

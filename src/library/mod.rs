@@ -220,6 +220,20 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes; after an unclean stop the database is checked first.
     pub fn open(config: LibraryConfig) -> Result<Library> {
+        let library = Library::open_as_it_is(config)?;
+        let inner = &library.inner;
+        let disks: Vec<Arc<Disk>> = inner.roots.disks().filter(|disk| disk.untold.is_some()).collect();
+        for disk in &disks {
+            inner.take_up(disk)?;
+        }
+        if !disks.is_empty() {
+            inner.store.write_now(|c| inner.changed(c))?;
+        }
+        Ok(library)
+    }
+
+    /// Opens the shelf; a history that the database does not know stays untold.
+    fn open_as_it_is(config: LibraryConfig) -> Result<Library> {
         let LibraryConfig { music, data } = config;
         if music.is_empty() {
             return Err(Error::new(Kind::Invalid, "there is no music folder"));
@@ -478,6 +492,9 @@ impl Inner {
         let found = self.roots.look(place, &self.store);
         if found.turned {
             if let Ok(disk) = &found.disk {
+                if let Err(error) = self.take_up(disk) {
+                    warn!(%error, "the history of the music disk could not be taken up");
+                }
                 if let Err(error) = arrive::mend(self, disk) {
                     warn!(%error, "what was interrupted when the music disk went could not be finished");
                 }
@@ -488,6 +505,16 @@ impl Inner {
             self.store.write_now(|c| self.changed(c))?;
         }
         found.disk
+    }
+
+    /// Takes up a disk whose history the database lost.
+    fn take_up(&self, disk: &Disk) -> Result<()> {
+        rebuild::take_up(&self.store, &self.data, disk)?;
+        // The count of the database that was lost goes on.
+        let before = self.store.read_blocking(|c| kept(c, "revision"))?.and_then(|text| text.parse().ok());
+        let mut revision = self.revision.lock().unwrap_or_else(PoisonError::into_inner);
+        *revision = before.unwrap_or(0).max(*revision);
+        Ok(())
     }
 
     /// Returns the disk that has a number in the database, while it is there.

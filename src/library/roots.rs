@@ -41,6 +41,8 @@ pub struct Disk {
     pub root: Root,
     /// Its number in the database.
     pub id: i64,
+    /// Its history is this shelf's own, and the database does not know it yet: the database was lost. Up to which byte.
+    pub untold: Option<u64>,
     /// `None` while it can only be read.
     ledger: Option<Mutex<Ledger>>,
 }
@@ -80,6 +82,11 @@ impl Roots {
     /// Returns the paths of the folders.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.places.iter().map(|place| place.path.as_path())
+    }
+
+    /// Returns the disks that were there at the last look.
+    pub fn disks(&self) -> impl Iterator<Item = Arc<Disk>> {
+        self.places.iter().filter_map(|place| place.disk.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Returns the number of the folder whose disk has this number in the database, as far as it is there.
@@ -148,19 +155,30 @@ impl Disk {
         let ledger = if root.writable { Some(Mutex::new(Ledger::open(&root.ledger())?)) } else { None };
         let name = format!("ledger:{}", root.uuid);
         // What was read before is in the database; a history that grew elsewhere is read from there on.
-        let read: u64 = store.read_blocking(|c| kept(c, &name))?.and_then(|at| at.parse().ok()).unwrap_or(0);
+        let read: Option<u64> = store.read_blocking(|c| kept(c, &name))?.and_then(|at| at.parse().ok());
         let (mut track, mut event) = (0, 0);
-        let (_, end) = Ledger::read_from(&root.ledger(), read, |entry| {
+        let (_, end) = Ledger::read_from(&root.ledger(), read.unwrap_or(0), |entry| {
             (track, event) = (entry.track().max(track), entry.event().max(event));
         })?;
+        let uuid = root.uuid.to_string();
+        let ours = read.is_none() && end > 0 && store.read_blocking(|c| roots::may_be_ours(c, &uuid))?;
         let id = store.write_now(|c| {
             tracks::ids_from(c, track, event)?;
-            if end != read {
+            if read != Some(end) && !ours {
                 keep(c, &name, &end.to_string())?;
             }
-            roots::root_id(c, &root.uuid.to_string(), &root.path)
+            roots::root_id(c, &uuid, &root.path)
         })?;
-        Ok(Disk { root, id, ledger })
+        Ok(Disk { root, id, untold: ours.then_some(end), ledger })
+    }
+
+    /// Notes that the database knows what the history tells.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn is_told(&self, store: &Store) -> Result<()> {
+        let Some(end) = self.untold else { return Ok(()) };
+        store.write_now(|c| keep(c, &format!("ledger:{}", self.root.uuid), &end.to_string()))
     }
 
     /// Returns the history, to write to it.

@@ -12,9 +12,12 @@ use crate::library::store::roots::adopt_parents;
 /// # Errors
 /// `Unsupported` for an owner.db of a newer konpo: it is never touched.
 pub fn upgrade(connection: &mut Connection, path: &Path) -> Result<bool> {
+    // What an index tells of another owner.db means nothing.
+    let is_new = connection.query_row("PRAGMA main.user_version", [], |row| row.get::<_, u32>(0))? == 0;
     owner(connection, path)?;
     let index: u32 = connection.query_row("PRAGMA idx.user_version", [], |row| row.get(0))?;
-    if index != INDEX_VERSION {
+    let stale = is_new || index != INDEX_VERSION;
+    if stale {
         let transaction = connection.transaction()?;
         transaction.execute_batch(
             "DROP TABLE IF EXISTS idx.shown; DROP TABLE IF EXISTS idx.file; DROP TABLE IF EXISTS idx.refused;
@@ -25,7 +28,7 @@ pub fn upgrade(connection: &mut Connection, path: &Path) -> Result<bool> {
         transaction.execute_batch(&format!("PRAGMA idx.user_version = {INDEX_VERSION}"))?;
         transaction.commit()?;
     }
-    Ok(index != INDEX_VERSION)
+    Ok(stale)
 }
 
 /// Brings an owner.db to this version.

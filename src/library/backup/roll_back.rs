@@ -2,7 +2,6 @@
 //! one, the history beside the music tells again what arrived since, and nothing is removed. Needs the locks, so the daemon
 //! must be stopped.
 
-use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,7 @@ use rusqlite::params;
 use serde::Serialize;
 
 use crate::error::{Error, Kind, Result};
-use crate::library::backup::{DAY, FOLDER, list, open_to_read, verify};
+use crate::library::backup::{FOLDER, list, newest_first, open_to_read, verify};
 use crate::library::disk::{make_folder, remove};
 use crate::library::exchange;
 use crate::library::roots::Roots;
@@ -77,8 +76,7 @@ pub fn roll_back(config: &LibraryConfig, now: UnixTime) -> Result<RolledBack> {
 /// Returns the newest backup that is whole and not of a newer konpo, and those before it in line with what is wrong.
 fn choose(data: &Path, now: UnixTime) -> Result<(UnixTime, PathBuf, Vec<Skipped>)> {
     let mut found = list(data)?;
-    // What is dated long after now was made by a clock that was wrong: it may be the oldest of all.
-    found.sort_by_key(|(stamp, _)| (stamp.0 > now.0.saturating_add(DAY), Reverse(*stamp)));
+    newest_first(&mut found, now);
     let mut skipped = Vec::new();
     for (stamp, backup) in found {
         let why = match verify(&backup) {

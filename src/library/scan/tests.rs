@@ -549,3 +549,87 @@ proptest::proptest! {
         }
     }
 }
+
+/// What outlives both databases: numbers, what was loved, lists.
+fn outlives(library: &Library, first: &[(TrackId, String)]) {
+    assert_eq!(ids(&titles(library, &Filter::All)), ids(first), "the same numbers");
+    assert_eq!(loved(library), ids(first), "plays and favourites");
+    let lists = listed(library, What::Playlists, &Filter::All, Sort::Listed);
+    let [Item::Group(list)] = &lists[..] else { panic!("one list: {lists:?}") };
+    assert_eq!((list.name.as_str(), list.tracks), ("Mine", 2));
+}
+
+/// Two files, a list, everything loved, a snapshot; returns the tracks and the revision.
+fn loved_shelf(shelf: &Shelf) -> (Vec<(TrackId, String)>, u64) {
+    // Numbers that a scan of an empty database would not give.
+    shelf.put("Z/0.flac", "tone.flac", "Before", "None");
+    shelf.scan();
+    fs::remove_dir_all(shelf.at("Z")).expect("removed");
+    shelf.put("A/One/01.flac", "tone.flac", "First", "One");
+    shelf.put("A/One/02.mp3", "tone.mp3", "Second", "One");
+    tag(&shelf.at("A/One/01.flac"), "Third", "Two");
+    fs::create_dir_all(shelf.at("Playlists")).expect("made");
+    fs::write(shelf.at("Playlists/Mine.m3u8"), "../A/One/02.mp3\n../A/One/01.flac\n").expect("written");
+    let first = shelf.scan();
+    let library = shelf.open();
+    ids(&first).into_iter().for_each(|track| love(&library, track));
+    let revision = *library.revision().borrow();
+    library.close().expect("closed");
+    crate::library::backup::snapshot(&shelf.config().data, &shelf.roots[0]).expect("copied");
+    (first, revision)
+}
+
+#[test]
+fn a_start_without_its_databases_takes_the_shelf_up_again() {
+    let shelf = Shelf::new();
+    let (first, revision) = loved_shelf(&shelf);
+    // Moved while the database was lost.
+    fs::rename(shelf.at("A/One"), shelf.at("A/Uno")).expect("renamed");
+    for index_too in [true, false] {
+        shelf.forget("owner.db");
+        if index_too {
+            shelf.forget_index();
+        }
+        let again = shelf.scan();
+        assert_eq!(again, first, "index too: {index_too}");
+        let library = shelf.open();
+        assert!(*library.revision().borrow() > revision, "no revision means two things");
+        outlives(&library, &first);
+        library.close().expect("closed");
+    }
+    assert_eq!(shelf.scan(), first, "and it is told once");
+}
+
+#[test]
+fn a_disk_that_comes_after_the_database_was_lost_is_taken_up_too() {
+    let shelf = Shelf::new();
+    let (first, _) = loved_shelf(&shelf);
+    shelf.forget("owner.db");
+    shelf.forget_index();
+    let away = shelf.folder.path().join("away");
+    fs::rename(&shelf.roots[0], &away).expect("unmounted");
+    // Without a database nothing tells that a disk belongs there: an empty shelf is made.
+    let library = shelf.open();
+    library.look_at_disk().expect("an empty shelf");
+    fs::rename(&shelf.roots[0], shelf.folder.path().join("under")).expect("covered");
+    fs::rename(&away, &shelf.roots[0]).expect("mounted");
+    library.look_at_disk().expect("there");
+    look(&library);
+    outlives(&library, &first);
+    library.close().expect("closed");
+}
+
+#[test]
+fn a_strange_disk_gives_none_of_its_numbers_to_a_shelf_that_has_its_own() {
+    let (shelf, strange) = (Shelf::new(), Shelf::new());
+    strange.put("B/1.flac", "tone.flac", "Theirs", "Two");
+    strange.scan();
+    shelf.put("A/1.mp3", "tone.mp3", "Ours", "One");
+    let ours = shelf.scan();
+    let roots = vec![shelf.roots[0].clone(), strange.roots[0].clone()];
+    let both = Shelf { folder: shelf.folder, roots };
+    let all = both.scan();
+    assert_eq!(all.len(), 2);
+    assert!(all.contains(&ours[0]), "{all:?} with {ours:?}");
+    assert_ne!(all[0].0, all[1].0);
+}

@@ -21,6 +21,12 @@ pub fn root_uuid(connection: &Connection, path: &Path) -> Result<Option<String>>
     Ok(connection.query_row(sql, [path.to_string_lossy()], |row| row.get(0)).optional()?)
 }
 
+/// Returns whether the numbers in a root's history can be those of this database: it knows the root, or no track at all.
+pub fn may_be_ours(connection: &Connection, uuid: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM root WHERE uuid = ?1) OR NOT EXISTS (SELECT 1 FROM track)";
+    Ok(connection.query_row(sql, [uuid], |row| row.get(0))?)
+}
+
 /// Notes that no root's disk is there yet.
 pub fn all_offline(connection: &Connection) -> Result<()> {
     connection.execute("UPDATE root SET online = 0 WHERE online <> 0", [])?;

@@ -125,7 +125,7 @@ const PARTS: [(&str, &str); 10] = [
     ),
     (
         "what was played",
-        "INSERT INTO main.play(at, track) SELECT at, track FROM old.play;
+        "INSERT INTO main.play(at, track) SELECT at, track FROM old.play EXCEPT SELECT at, track FROM main.play;
          INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
     ),
     ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
