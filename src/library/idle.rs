@@ -28,6 +28,6 @@ pub fn keep_heap_small() {
     // SAFETY: called before other threads run; takes plain numbers.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
-        libc::mallopt(libc::M_ARENA_MAX, 4);
+        libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

@@ -86,7 +86,9 @@ impl Roots {
 
     /// Returns the disks that were there at the last look.
     pub fn disks(&self) -> impl Iterator<Item = Arc<Disk>> {
-        self.places.iter().filter_map(|place| place.disk.read().unwrap_or_else(PoisonError::into_inner).clone())
+        self.places
+            .iter()
+            .filter_map(|place| place.disk.read().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Returns the number of the folder whose disk has this number in the database, as far as it is there.

@@ -304,34 +304,35 @@ pub fn added(connection: &Connection, id: TrackId) -> Result<i64> {
 fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis)> {
     let sql =
         "SELECT copy.id, size, sha256, fingerprint, file.format, file.protection, file.personal, duration,
-                      online AND missing IS NULL
+                      online AND missing IS NULL, playable, strength
                FROM copy JOIN folder ON folder.id = copy.folder JOIN root ON root.id = folder.root
                     JOIN idx.file ON file.copy = copy.id
-               WHERE track = ?1 AND trashed IS NULL
-               ORDER BY online AND missing IS NULL DESC, playable DESC, strength DESC, copy.id DESC";
+               WHERE track = ?1 AND trashed IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([id.0])?;
-    let mut copies = Vec::new();
-    let mut duration = Millis::ZERO;
+    let mut copies = Vec::with_capacity(1);
     while let Some(row) = rows.next()? {
         let json = |column| row.get::<_, Option<String>>(column);
         let sha256 = json(2)?.and_then(|text| text.parse().ok());
         let fingerprint: Option<Vec<u8>> = row.get(3)?;
-        copies.push(Copy {
-            id: CopyId(row.get(0)?),
+        let id = CopyId(row.get(0)?);
+        let best: (bool, bool, i64, CopyId) = (row.get(8)?, row.get(9)?, row.get(10)?, id);
+        let copy = Copy {
+            id,
             size: ByteCount(row.get::<_, i64>(1)?.unsigned_abs()),
             sha256,
             fingerprint: fingerprint.as_deref().and_then(fingerprint_of),
             format: format_of(row.get_ref(4)?.as_str().unwrap_or_default())?,
             protection: json(5)?.map_or(Ok(Protection::None), |text| from_json(&text))?,
             personal: json(6)?.map_or(Ok(Vec::new()), |text| from_json(&text))?,
-            online: row.get(8)?,
-        });
-        if duration == Millis::ZERO {
-            duration = Millis(row.get::<_, i64>(7)?.unsigned_abs());
-        }
+            online: best.0,
+        };
+        copies.push((best, Millis(row.get::<_, i64>(7)?.unsigned_abs()), copy));
     }
-    Ok((copies, duration))
+    // The best first. Not by SQL: setting up its sorter takes longer than all else here.
+    copies.sort_by(|(a, ..), (b, ..)| b.cmp(a));
+    let duration = copies.iter().map(|(_, duration, _)| *duration).find(|&duration| duration > Millis::ZERO);
+    Ok((copies.into_iter().map(|(.., copy)| copy).collect(), duration.unwrap_or(Millis::ZERO)))
 }
 
 fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {

@@ -56,10 +56,19 @@ fn both_databases_lost_come_back_from_the_history_and_the_snapshot() {
     let kept = lived_in(&mut konpo);
     let data = konpo.path("data");
     konpo::library::backup::snapshot(&data, &konpo.music()).expect("a copy beside the music");
-    forget(&data);
-    fs::remove_dir_all(data.join("backup")).expect("removed");
-    rebuild(&konpo, &kept);
-    looks_through(&mut konpo);
+    // A start makes them anew by itself, and so does whoever asks for it.
+    for asked in [false, true] {
+        forget(&data);
+        fs::remove_dir_all(data.join("backup")).expect("removed");
+        if asked {
+            rebuild(&konpo, &kept);
+        }
+        comes_back(&mut konpo, &kept);
+    }
+}
+
+fn comes_back(konpo: &mut Konpo, kept: &[String]) {
+    looks_through(konpo);
     let tracks = konpo.tracks();
     for name in ["Plus One", "Under Lock"] {
         let bought = tracks.iter().find(|track| track["title"] == name).expect("listed");
@@ -70,7 +79,7 @@ fn both_databases_lost_come_back_from_the_history_and_the_snapshot() {
     let lists = konpo.get("/api/library/playlists");
     assert_eq!((&lists["total"], &lists["items"][0]["name"]), (&1.into(), &"Evening".into()), "{lists}");
     konpo.stop();
-    assert_kept(&konpo, &kept);
+    assert_kept(konpo, kept);
 }
 
 /// Lets somebody use a shelf: music that stood there and moved, music that arrived, some bought; favourites, plays and a
