@@ -98,6 +98,9 @@ fn tag(path: &Path, title: &str, album: &str) {
 
 fn look(library: &Library) {
     scan::once(&library.inner).expect("looked through");
+    // On a busy machine lists follow later.
+    let now = *library.inner.revision.lock().expect("counted");
+    wait(library.revision().wait_for(|&shown| shown >= now)).expect("shown");
 }
 
 fn wait<T>(answer: impl Future<Output = T>) -> T {
