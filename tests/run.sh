@@ -18,11 +18,12 @@ unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
 [ -d "${HOME:-}" ] && PATH="$PATH:$HOME/.cargo/bin"
 
 packages=(
-  build-essential pkg-config libasound2-dev libasound2-plugins
+  build-essential pkg-config libasound2-dev libasound2-plugins libopus-dev
   iproute2 procps curl dbus
   minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc
-  ffmpeg python3 python3-mutagen sqlite3
+  nginx-light icecast2
+  ffmpeg lame opus-tools python3 python3-mutagen sqlite3 openssl ca-certificates
 )
 
 install_peers() {
@@ -81,7 +82,7 @@ fuzz() {
   fi
   cargo test --locked --test fuzz --no-run || return 1
   local target running=() worst=0
-  for target in ssdp description soap didl sniff picture playlist tags ledger; do
+  for target in ssdp description soap didl sniff picture playlist tags ledger decode; do
     cargo test --locked --quiet --test fuzz -- --seconds 600 --seed "$RANDOM" "$target" &
     running+=($!)
   done
