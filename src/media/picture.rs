@@ -35,6 +35,7 @@ pub fn embedded(sound: &mut Sound, sniffed: &Sniffed) -> Result<Option<Vec<u8>>>
         Container::Ogg => ogg::comments(&mut walk),
         Container::WavPack | Container::Ape => ape::tag(&mut walk),
         Container::Asf | Container::Oma | Container::Dff => Ok(()),
+        Container::Caf | Container::Matroska => Ok(()),
         Container::Audible | Container::OmaDrm | Container::Unknown => Ok(()),
     };
     match walked {

@@ -10,6 +10,7 @@ pub struct Sound {
     bytes: Box<dyn Bytes>,
     len: Option<u64>,
     extension: Option<Arc<str>>,
+    opened: Option<Arc<File>>,
 }
 
 /// What a sound reads from.
@@ -22,8 +23,9 @@ impl Sound {
     /// # Errors
     /// Those of asking the file for its size.
     pub fn file(file: File, extension: Option<&str>) -> io::Result<Sound> {
-        let len = file.metadata()?.len();
-        Ok(Sound::new(file, Some(len), extension))
+        let about = file.metadata()?;
+        let opened = if about.is_file() { Some(Arc::new(file.try_clone()?)) } else { None };
+        Ok(Sound::new(file, Some(about.len()), extension).with_opened(opened))
     }
 
     /// Returns the sound of an opened file of `len` bytes of which at most `most` are read: the head at once, the rest as it
@@ -48,7 +50,18 @@ impl Sound {
 
     /// Returns a sound of any bytes. `len` is their count when known.
     pub fn new(bytes: impl Bytes + 'static, len: Option<u64>, extension: Option<&str>) -> Sound {
-        Sound { bytes: Box::new(bytes), len, extension: extension.map(Arc::from) }
+        Sound { bytes: Box::new(bytes), len, extension: extension.map(Arc::from), opened: None }
+    }
+
+    /// Returns the sound with the regular file that its bytes come from, for whoever wraps one sound into another.
+    pub fn with_opened(self, opened: Option<Arc<File>>) -> Sound {
+        Sound { opened, ..self }
+    }
+
+    /// Returns the opened file when the bytes are those of a regular one. Its place is shared with the sound's: read it at
+    /// offsets or open it anew through its descriptor.
+    pub fn opened(&self) -> Option<&Arc<File>> {
+        self.opened.as_ref()
     }
 
     /// Returns the count of bytes; `None` for a stream without an end.

@@ -8,6 +8,7 @@
 //!     cargo test --test fuzz -- [--seconds N] [--seed N] [TARGET…]
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
+mod decode;
 mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -275,7 +276,7 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    let targets = TARGETS.iter().chain(&shelf::TARGETS);
+    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
     for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,
@@ -461,7 +462,7 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     let inside =
         |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut paths: Vec<PathBuf> = inside(&kept).filter(|path| path.is_file()).collect();
-    if matches!(name, "sniff" | "tags") {
+    if matches!(name, "sniff" | "tags" | "decode") {
         // Beside the music lie databases, and words about both.
         let is_tone = |path: &PathBuf| {
             path.file_stem().is_some_and(|stem| stem.as_encoded_bytes().starts_with(b"tone"))

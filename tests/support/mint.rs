@@ -215,3 +215,60 @@ pub fn wm_drm(url: &str) -> Vec<u8> {
 pub fn cut(file: &[u8], percent: usize) -> Vec<u8> {
     file[..file.len() * percent / 100].to_vec()
 }
+
+/// The head of a WavPack file: 16 bits, stereo, 44.1 kHz, one block that is all.
+pub fn wavpack(frames: u32) -> Vec<u8> {
+    let mut head = b"wvpk\x18\0\0\0\x10\x04\0\0".to_vec();
+    head.extend_from_slice(&frames.to_le_bytes());
+    head.extend_from_slice(&0u32.to_le_bytes());
+    head.extend_from_slice(&frames.to_le_bytes());
+    head.extend_from_slice(&(1u32 | 3 << 11 | 9 << 23).to_le_bytes());
+    head.extend_from_slice(&[0; 4]);
+    head
+}
+
+/// The head of a Monkey's Audio file: 16 bits, stereo, 44.1 kHz; the last of its frames has 7 blocks.
+pub fn ape(frames: u32) -> Vec<u8> {
+    let mut head = b"MAC \x96\x0f\0\0\x34\0\0\0\x18\0\0\0".to_vec();
+    head.resize(52, 0);
+    head.extend_from_slice(&[0xd0, 7, 0, 0]);
+    for number in [73_728u32, 7, frames] {
+        head.extend_from_slice(&number.to_le_bytes());
+    }
+    head.extend_from_slice(&[16, 0, 2, 0]);
+    head.extend_from_slice(&44_100u32.to_le_bytes());
+    head
+}
+
+/// A DSF file of stereo silence at 2.8224 MHz.
+pub fn dsf(bits: u64) -> Vec<u8> {
+    let blocks = bits.div_ceil(8 * 4096).max(1);
+    let data = blocks * 4096 * 2;
+    let mut file = b"DSD \x1c\0\0\0\0\0\0\0".to_vec();
+    file.extend_from_slice(&(92 + data).to_le_bytes());
+    file.extend_from_slice(&[0; 8]);
+    file.extend_from_slice(b"fmt \x34\0\0\0\0\0\0\0");
+    for number in [1u32, 0, 2, 2, 2_822_400, 1] {
+        file.extend_from_slice(&number.to_le_bytes());
+    }
+    file.extend_from_slice(&bits.to_le_bytes());
+    file.extend_from_slice(&4096u32.to_le_bytes());
+    file.extend_from_slice(&[0; 4]);
+    file.extend_from_slice(b"data");
+    file.extend_from_slice(&(data + 12).to_le_bytes());
+    file.resize(92 + data as usize, 0x69);
+    file
+}
+
+/// A DSDIFF file of stereo silence at 2.8224 MHz.
+pub fn dff(bits: u64) -> Vec<u8> {
+    let chunk = |name: &[u8], body: &[u8]| [name, &(body.len() as u64).to_be_bytes(), body].concat();
+    let rate = chunk(b"FS  ", &2_822_400u32.to_be_bytes());
+    let channels = chunk(b"CHNL", b"\0\x02SLFTSRGT");
+    let coded = chunk(b"CMPR", b"DSD \x0enot compressed\0");
+    let properties = [b"SND ".to_vec(), rate, channels, coded].concat();
+    let data = vec![0x69; bits as usize / 8 * 2];
+    let version = chunk(b"FVER", &[1, 5, 0, 0]);
+    let inner = [b"DSD ".to_vec(), version, chunk(b"PROP", &properties), chunk(b"DSD ", &data)].concat();
+    chunk(b"FRM8", &inner)
+}

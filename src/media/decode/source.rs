@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use symphonia::core::io::MediaSource;
 
 use crate::error::{Error, Kind, Result};
+use crate::media::decode::caf;
 use crate::media::sniff::Sniffed;
 use crate::media::sound::Sound;
 use crate::track::Container;
@@ -49,6 +50,11 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// Returns a head of our own in front of a range of the sound.
+    pub(super) fn new(head: Vec<u8>, start: u64, end: u64) -> Layout {
+        Layout { head, start, end: Some(end), ..Layout::default() }
+    }
+
     /// Returns whether an MP4 announces movie fragments.
     pub(super) fn fragmented(&self) -> bool {
         self.fragmented
@@ -69,9 +75,10 @@ impl Layout {
             Container::Flac => flac(sound, sniffed),
             Container::Wav => wav(sound),
             Container::Aiff => aiff(sound),
+            Container::Caf => caf::layout(sound),
             Container::Mp4 => mp4(sound, whole),
             Container::Mpeg | Container::Adts if !sniffed.audio.is_empty() => {
-                Ok(Layout { start: sniffed.audio.start, end: Some(sniffed.audio.end), ..whole })
+                Ok(Layout { start: sniffed.audio.start, end: known(sniffed.audio.end), ..whole })
             }
             _ => Ok(whole),
         }
@@ -171,7 +178,7 @@ fn flac(sound: &mut Sound, sniffed: &Sniffed) -> Result<Layout> {
             let info = info.ok_or_else(|| Error::new(Kind::Damaged, "the FLAC file lacks its STREAMINFO"))?;
             let mut head = b"fLaC\x80\x00\x00\x22".to_vec();
             head.extend_from_slice(&info);
-            let end = if sniffed.audio.end > at { Some(sniffed.audio.end) } else { sound.byte_len() };
+            let end = if sniffed.audio.end > at { known(sniffed.audio.end) } else { sound.byte_len() };
             return Ok(Layout { head, start: at, end, ..Layout::default() });
         }
     }
@@ -260,7 +267,7 @@ fn mp4(sound: &mut Sound, mut whole: Layout) -> Result<Layout> {
     let mut levels = vec![(0, len)];
     let mut seen = 0;
     while let Some((mut at, end)) = levels.pop() {
-        while at + 8 <= end && seen < MOST_CHUNKS {
+        while at + 8 <= end && seen < MOST_BOXES {
             seen += 1;
             let mut head = [0; 16];
             let wide = usize::from(at + 16 <= end) * 8 + 8;
@@ -276,7 +283,8 @@ fn mp4(sound: &mut Sound, mut whole: Layout) -> Result<Layout> {
             }
             let next = at.saturating_add(size);
             match &head[4..8] {
-                b"moov" => levels.push((at + skip, next.min(end))),
+                b"moov" | b"moof" | b"traf" => levels.push((at + skip, next.min(end))),
+                b"trun" => check_run(sound, at + skip, size - skip)?,
                 b"udta" | b"meta" => whole.patches.push((at + 4, *b"free")),
                 b"mvex" => whole.fragmented = true,
                 _ => {}
@@ -285,6 +293,27 @@ fn mp4(sound: &mut Sound, mut whole: Layout) -> Result<Layout> {
         }
     }
     Ok(whole)
+}
+
+/// Returns an end that is one: a stream of unknown length is taken to be endless by the sniffers.
+fn known(end: u64) -> Option<u64> {
+    (end < u64::MAX).then_some(end)
+}
+
+/// A run of samples in a fragment (ISO/IEC 14496-12, 8.8.8): version and flags, count, two fields, then up to four numbers
+/// for each sample. symphonia counts through as many as are said, whether or not there are any.
+fn check_run(sound: &mut Sound, at: u64, size: u64) -> Result<()> {
+    let mut head = [0; 8];
+    read_at(sound, at, &mut head)?;
+    let numbers = u64::from((head[2] & 0x0f).count_ones());
+    let count = u64::from(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
+    if count.saturating_mul(numbers * 4) > size || count > MOST_SAMPLES {
+        return Err(Error::new(
+            Kind::Damaged,
+            "a fragment of the MP4 file says that it holds more than it can",
+        ));
+    }
+    Ok(())
 }
 
 /// Returns where the payload ends and its length as a chunk can say it; never beyond the end of the sound.
@@ -336,13 +365,17 @@ fn after_id3v2(sound: &mut Sound) -> Result<u64> {
     Ok(at)
 }
 
-fn read_at(sound: &mut Sound, at: u64, bytes: &mut [u8]) -> Result<()> {
+pub(super) fn read_at(sound: &mut Sound, at: u64, bytes: &mut [u8]) -> Result<()> {
     let read = sound.seek(SeekFrom::Start(at)).and_then(|_| sound.read_exact(bytes));
     read.map_err(|error| Error::io("read the head of the file", error))
 }
 
 /// More chunks than any file has.
 const MOST_CHUNKS: usize = 4096;
+/// Boxes of an MP4 that are looked at: ten hours in fragments of ten seconds have 20,000.
+const MOST_BOXES: usize = 1 << 16;
+/// Samples of one run: half an hour of AAC.
+const MOST_SAMPLES: u64 = 1 << 17;
 /// More ID3v2 tags in front of a file than any program writes.
 const MOST_ID3: usize = 4;
 /// Bytes of a `fmt ` or `COMM` chunk.

@@ -15,6 +15,17 @@ pub(super) struct Window {
     pub(super) length: Option<Frames>,
 }
 
+impl Window {
+    /// Takes over the numbers of an Opus stream (RFC 7845, 4.4 and 4.5): positions count what is skipped in front, and the
+    /// last position says where the sound ends.
+    pub(super) fn skip(&mut self, start: i64, last: Option<u64>, skip: u16) {
+        self.first = start.max(0).saturating_add(skip.into());
+        // The last page trims by itself; another link may follow.
+        let last = last.filter(|last| *last > 0).map(|last| i64::try_from(last).unwrap_or(i64::MAX));
+        (self.end, self.length) = (None, last.map(|last| Frames(last.max(self.first).abs_diff(self.first))));
+    }
+}
+
 /// Decides what to trim. symphonia trims MP3 and Vorbis by itself; MP4 says it in an edit list or iTunSMPB, and with
 /// the sum of the sample durations (ISO/IEC 14496-12, 8.6.1.2), which is exact where the edit list is in milliseconds.
 pub(super) fn window(track: &Track, sniffed: &Sniffed, rate: SampleRate, exact_sum: bool) -> Window {

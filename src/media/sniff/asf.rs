@@ -75,7 +75,8 @@ fn stream(sniffed: &mut Sniffed, body: &[u8]) {
     }
     let format = body.get(54..).unwrap_or_default();
     sniffed.format.codec = match le(format, 0, 2) {
-        0x160..=0x163 => Codec::Wma,
+        // Windows Media Audio Voice, 1, 2, Professional, Lossless.
+        0x0a | 0x160..=0x163 => Codec::Wma,
         0x01 => Codec::Pcm,
         0x55 => Codec::Mp3,
         _ => Codec::Other,

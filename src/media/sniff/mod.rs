@@ -1,17 +1,22 @@
 //! The gate in front of every decoder and tag reader: container, codec, protection, store marks, from bounded looks at the
 //! bytes. The name of a file is never believed.
 
+mod ape;
 mod asf;
+mod caf;
+mod dsd;
 mod flac;
 mod id3;
 mod look;
+mod matroska;
 mod mp4;
 mod mp4_entry;
-mod mpeg;
+pub(in crate::media) mod mpeg;
 mod ogg;
 mod oma;
 mod riff;
 mod vorbis;
+mod wavpack;
 
 use std::ops::Range;
 
@@ -119,7 +124,6 @@ pub fn sniff(sound: &mut Sound) -> Result<Sniffed> {
 
 fn by_magic(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
     let whole = 0..look.len();
-    let named = |container, codec| Ok(Sniffed::new(container, codec, whole.clone()));
     let locked = |container, protection| {
         Ok(Sniffed { protection, ..Sniffed::new(container, Codec::Other, whole.clone()) })
     };
@@ -140,10 +144,12 @@ fn by_magic(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
             riff::aiff(look)
         }
         _ if head.starts_with(&asf::HEADER) => asf::sniff(look),
-        _ if head.starts_with(b"wvpk") => named(Container::WavPack, Codec::WavPack),
-        _ if head.starts_with(b"MAC ") => named(Container::Ape, Codec::Ape),
-        _ if head.starts_with(b"DSD ") => named(Container::Dsf, Codec::Dsd),
-        _ if head.starts_with(b"FRM8") => named(Container::Dff, Codec::Dsd),
+        _ if head.starts_with(b"wvpk") => wavpack::sniff(look, 0, Vec::new()),
+        _ if head.starts_with(b"MAC ") => ape::sniff(look, 0, Vec::new()),
+        _ if head.starts_with(b"DSD ") => dsd::dsf(look),
+        _ if head.starts_with(b"FRM8") && head.get(12..16) == Some(b"DSD ") => dsd::dff(look),
+        _ if head.starts_with(b"caff") => caf::sniff(look),
+        _ if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) => matroska::sniff(look),
         // reference purchases 2.2: Audible's .aa.
         _ if head.get(4..8) == Some(&[0x57, 0x90, 0x75, 0x36]) => {
             locked(Container::Audible, Protection::Audible)
@@ -171,8 +177,11 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         end = behind;
         next = look.some(end, 16)?;
     }
-    if next.starts_with(b"fLaC") {
-        return flac::sniff(look, end, raw);
+    match next.get(..4) {
+        Some(b"fLaC") => return flac::sniff(look, end, raw),
+        Some(b"wvpk") => return wavpack::sniff(look, end, raw),
+        Some(b"MAC ") => return ape::sniff(look, end, raw),
+        _ => {}
     }
     if next.starts_with(b"ea3") || next.starts_with(b"EA3") {
         return Ok(Sniffed {
@@ -194,7 +203,6 @@ fn not_music(head: &[u8], otherwise: Error) -> Error {
         }
         _ if head.starts_with(b"PK\x03\x04") => "a ZIP archive",
         _ if head.starts_with(b"%PDF") => "a PDF document",
-        _ if head.starts_with(&[0x1a, 0x45, 0xdf, 0xa3]) => "a Matroska or WebM file",
         _ if starts_with_tag(head) => "a web page",
         _ if is_text(head) => "text",
         _ => return otherwise,

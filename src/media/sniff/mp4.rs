@@ -8,7 +8,7 @@ use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::mp4_entry::{self, Entry};
 use crate::media::sniff::{Gapless, Sniffed};
 use crate::track::{Codec, Container, PersonalBytes, Protection};
-use crate::units::{ByteCount, Frames};
+use crate::units::{ByteCount, Frames, SampleRate};
 
 /// A box: its name, and where its payload lies.
 #[derive(Debug, Clone)]
@@ -233,15 +233,19 @@ impl Walk {
         if sniffed.protection == Protection::None && (self.copy_guard || kddi) {
             sniffed.protection = Protection::CarrierCopyGuard;
         }
+        hidden_band(&mut sniffed, media);
         let rate = u64::from(sniffed.format.rate.map_or(0, |rate| rate.hz()));
         let in_frames = |time: u64, scale: u64| {
             (scale > 0).then(|| (u128::from(time) * u128::from(rate) / u128::from(scale)) as u64)
         };
         let media = in_frames(media_length, media_scale).filter(|&frames| frames > 0);
-        sniffed.gapless = smpb(&sniffed.raw).or_else(|| {
+        let told = smpb(&sniffed.raw).map(|told| at_full_rate(told, sniffed.format.codec, media));
+        sniffed.gapless = told.or_else(|| {
             let (start, length) = edit?;
             let delay = u32::try_from(in_frames(u64::try_from(start).ok()?, media_scale)?).ok()?;
             let frames = in_frames(length, self.movie_scale).filter(|&f| f > 0)?;
+            // Its time is rounded, often to milliseconds: it may not reach beyond the sound.
+            let frames = frames.min(media?.saturating_sub(u64::from(delay)));
             let padding = media?.saturating_sub(u64::from(delay)).saturating_sub(frames);
             Some(Gapless { delay, padding: u32::try_from(padding).ok()?, frames: Some(Frames(frames)) })
         });
@@ -286,6 +290,41 @@ fn smpb(raw: &[RawTag]) -> Option<Gapless> {
     let whole = delay.checked_add(padding)?.checked_add(frames)? % 1024 == 0 && frames > 0;
     let (delay, padding) = (u32::try_from(delay).ok()?, u32::try_from(padding).ok()?);
     whole.then_some(Gapless { delay, padding, frames: Some(Frames(frames)) })
+}
+
+/// Spectral band replication may go unannounced (ISO/IEC 14496-3, 1.6.5.3); a clock, or numbers of iTunes, that count twice
+/// the core's frames tell of it all the same.
+fn hidden_band(sniffed: &mut Sniffed, (scale, length): (u64, u64)) {
+    let format = &mut sniffed.format;
+    let Some(rate) = format.rate.filter(|rate| format.codec == Codec::AacLc && rate.hz() <= 24_000) else {
+        return;
+    };
+    let full = u64::from(rate.hz()) * 2;
+    let core = u128::from(length) * u128::from(rate.hz()) / u128::from(scale.max(1));
+    let counted = smpb(&sniffed.raw).map(|told| sum(&told));
+    if scale == full || counted.is_some_and(|sum| u128::from(sum).abs_diff(core * 2) <= 2048) {
+        format.codec = Codec::HeAac;
+        format.rate = SampleRate::new(rate.hz() * 2);
+    }
+}
+
+fn sum(told: &Gapless) -> u64 {
+    told.frames.map_or(0, |frames| frames.0).saturating_add(u64::from(told.delay) + u64::from(told.padding))
+}
+
+/// HE-AAC has twice the frames of its core, and some tools count those of the core.
+fn at_full_rate(told: Gapless, codec: Codec, media: Option<u64>) -> Gapless {
+    let frames = told.frames.map_or(0, |frames| frames.0);
+    let sum = frames.saturating_add(u64::from(told.delay) + u64::from(told.padding));
+    // The last packet may be short.
+    let half =
+        codec == Codec::HeAac && media.is_some_and(|media| media.abs_diff(sum.saturating_mul(2)) <= 2048);
+    if !half {
+        return told;
+    }
+    let twice = |number: u32| number.saturating_mul(2);
+    let frames = told.frames.map(|frames| Frames(frames.0.saturating_mul(2)));
+    Gapless { delay: twice(told.delay), padding: twice(told.padding), frames }
 }
 
 fn brands(ftyp: &[u8]) -> Vec<[u8; 4]> {

@@ -19,7 +19,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
         adts(bytes)
             .filter(|frame| follows(&window, at, frame, adts))
             .map(|f| (at, f))
-            .or_else(|| mpeg(bytes).filter(|frame| follows(&window, at, frame, mpeg)).map(|f| (at, f)))
+            .or_else(|| header(bytes).filter(|frame| follows(&window, at, frame, header)).map(|f| (at, f)))
     });
     let Some((at, frame)) = found else {
         return Err(Error::new(Kind::Unsupported, "this is not music in a form konpo knows"));
@@ -31,7 +31,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     sniffed.format.rate = SampleRate::new(frame.rate);
     sniffed.format.channels = Some(frame.channels);
     sniffed.format.frames = match frame.container {
-        Container::Mpeg => xing_frames(&window[at..], &frame),
+        Container::Mpeg => announced(&window[at..], &frame).and_then(|said| said.sounding(&frame)),
         _ => None,
     };
     if sniffed.format.frames.is_none()
@@ -51,17 +51,48 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
 
 /// What a frame header says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Frame {
+pub struct Frame {
     container: Container,
     codec: Codec,
-    bytes: usize,
-    rate: u32,
-    channels: u16,
-    samples: u64,
-    bitrate: u32,
+    /// Bytes of the frame with its header.
+    pub bytes: usize,
+    /// Frames of sound per second.
+    pub rate: u32,
+    /// Channels.
+    pub channels: u16,
+    /// Frames of sound in it.
+    pub samples: u64,
+    /// Bits per second.
+    pub bitrate: u32,
     object_type: u8,
     /// MPEG-2 or 2.5: half the samples and a shorter side information.
     low: bool,
+    /// I, II or III as 1, 2, 3; 0 for AAC.
+    pub layer: u8,
+    /// It has a slot more than others of its bit rate.
+    pub padded: bool,
+}
+
+/// What the Xing, Info or VBRI header in a first frame says. That frame holds no sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announced {
+    /// Frames of the stream, without this one.
+    pub frames: Option<u64>,
+    /// Bytes of the stream, with this frame.
+    pub bytes: Option<u64>,
+    /// Where each hundredth of the time begins, in 1/256 of the bytes.
+    pub table: Option<[u8; 100]>,
+    /// What the encoder added in front and behind, in frames of sound (LAME tag); without what decoders add.
+    pub gapless: Option<(u32, u32)>,
+}
+
+impl Announced {
+    /// Returns the length without what the encoder added.
+    fn sounding(&self, frame: &Frame) -> Option<Frames> {
+        let all = self.frames?.checked_mul(frame.samples)?;
+        let (delay, padding) = self.gapless.unwrap_or((0, 0));
+        Some(Frames(all.saturating_sub(u64::from(delay) + u64::from(padding)))).filter(|frames| frames.0 > 0)
+    }
 }
 
 /// A header is believed when the next ones stand where it says and agree, or the file ends first.
@@ -85,7 +116,8 @@ fn follows(window: &[u8], at: usize, frame: &Frame, read: fn(&[u8]) -> Option<Fr
     true
 }
 
-fn mpeg(bytes: &[u8]) -> Option<Frame> {
+/// Reads the header of an MPEG audio frame; free format is none.
+pub fn header(bytes: &[u8]) -> Option<Frame> {
     let head = be(bytes.get(..4)?, 0, 4) as u32;
     if head >> 21 != 0x7ff {
         return None;
@@ -121,6 +153,8 @@ fn mpeg(bytes: &[u8]) -> Option<Frame> {
         bitrate,
         object_type: 0,
         low,
+        layer: 4 - layer as u8,
+        padded: padding == 1,
     })
 }
 
@@ -146,11 +180,16 @@ fn adts(bytes: &[u8]) -> Option<Frame> {
         bitrate: 0,
         object_type: profile as u8 + 1,
         low: false,
+        layer: 0,
+        padded: false,
     })
 }
 
-/// Frames that the first frame's Xing, Info or VBRI header announces, trimmed by LAME's delay and padding when stated.
-fn xing_frames(first: &[u8], frame: &Frame) -> Option<Frames> {
+/// Reads the Xing, Info or VBRI header of a first frame.
+pub fn announced(first: &[u8], frame: &Frame) -> Option<Announced> {
+    if frame.layer != 3 {
+        return None;
+    }
     let side = match (frame.low, frame.channels) {
         (false, 2) => 32,
         (false, _) | (true, 2) => 17,
@@ -160,26 +199,32 @@ fn xing_frames(first: &[u8], frame: &Frame) -> Option<Frames> {
     let name = first.get(at..at + 4)?;
     if name == b"Xing" || name == b"Info" {
         let flags = be(first, at + 4, 4);
-        (flags & 1 == 1).then_some(())?;
-        let count = be(first, at + 8, 4);
-        let mut tail = at + 12;
-        tail += if flags & 2 != 0 { 4 } else { 0 };
-        tail += if flags & 4 != 0 { 100 } else { 0 };
-        tail += if flags & 8 != 0 { 4 } else { 0 };
-        let all = count.checked_mul(frame.samples)?;
-        let coder = first.get(tail..tail + 4).unwrap_or_default();
-        if coder == b"LAME" || coder == b"Lavc" || coder == b"Lavf" {
-            let both = be(first, tail + 21, 3);
-            return Some(Frames(all.saturating_sub((both >> 12) + (both & 0xfff))));
-        }
-        return Some(Frames(all));
+        let mut place = at + 8;
+        let mut field = |flag: u64, size: usize| {
+            let here = place;
+            let there = flags & flag != 0;
+            place += if there { size } else { 0 };
+            there.then_some(here)
+        };
+        let (frames, bytes, table, _quality) = (field(1, 4), field(2, 4), field(4, 100), field(8, 4));
+        let number = |at: Option<usize>| at.map(|at| be(first, at, 4)).filter(|&number| number > 0);
+        let coder = first.get(place..place + 4).unwrap_or_default();
+        let both = first.get(place + 21..place + 24).map(|field| be(field, 0, 3));
+        let known = coder == b"LAME" || coder == b"Lavc" || coder == b"Lavf";
+        return Some(Announced {
+            frames: number(frames),
+            bytes: number(bytes),
+            table: table.and_then(|at| first.get(at..at + 100)?.try_into().ok()),
+            gapless: both.filter(|_| known).map(|both| ((both >> 12) as u32, (both & 0xfff) as u32)),
+        });
     }
     let vbri = first.get(36..40)? == b"VBRI";
-    vbri.then(|| Frames(be(first, 36 + 14, 4).saturating_mul(frame.samples)))
+    let number = |at: usize| Some(be(first, at, 4)).filter(|&number| number > 0);
+    vbri.then(|| Announced { frames: number(50), bytes: number(46), table: None, gapless: None })
 }
 
 /// Where tags behind the audio begin: ID3v1, APEv2, Lyrics3v2, in the order they are written.
-fn end_of_audio(look: &mut Look<'_>) -> Result<u64> {
+pub fn end_of_audio(look: &mut Look<'_>) -> Result<u64> {
     let mut end = look.len();
     if end == u64::MAX {
         return Ok(end);

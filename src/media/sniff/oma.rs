@@ -5,7 +5,7 @@ use crate::media::sniff::Sniffed;
 use crate::media::sniff::id3;
 use crate::media::sniff::look::{Look, be};
 use crate::track::{Codec, Container, Protection};
-use crate::units::SampleRate;
+use crate::units::{Frames, SampleRate};
 
 /// Says what an OpenMG file is: the encryption word of its EA3 header decides, before anything looks at the audio.
 ///
@@ -43,6 +43,12 @@ pub fn sniff(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         let rates = [32_000, 44_100, 48_000, 88_200, 96_000];
         format.rate = rates.get((params >> 13 & 7) as usize).copied().and_then(SampleRate::new);
         format.channels = Some(2);
+        // Reference purchases 2.4: bytes of a frame, and the frames of sound in it.
+        let units = (params & 0x3ff) * 8;
+        let (bytes, frames) = if header[32] == 0 { (units, 1024) } else { (units + 8, 2048) };
+        let payload = look.len().saturating_sub(start + EA3_SIZE);
+        let whole = payload.checked_div(bytes).filter(|_| look.len() < u64::MAX);
+        format.frames = whole.map(|count| Frames(count.saturating_mul(frames))).filter(|frames| frames.0 > 0);
     }
     sniffed.raw = raw;
     Ok(sniffed)

@@ -36,10 +36,10 @@ fn every_container_is_told_by_its_bytes() {
         ("aiff", mint::data("tone.aiff"), Container::Aiff, Codec::Pcm, Some(4410)),
         ("plain oma", mint::oma(0xffff, 0, &[0xa0; 384]), Container::Oma, Codec::Atrac3, None),
         ("wma", mint::asf(&[]), Container::Asf, Codec::Other, None),
-        ("wavpack", b"wvpk1234567890123456".to_vec(), Container::WavPack, Codec::WavPack, None),
-        ("ape", b"MAC 1234567890123456".to_vec(), Container::Ape, Codec::Ape, None),
-        ("dsf", b"DSD 1234567890123456".to_vec(), Container::Dsf, Codec::Dsd, None),
-        ("dff", b"FRM81234567890123456".to_vec(), Container::Dff, Codec::Dsd, None),
+        ("wavpack", mint::wavpack(44_100), Container::WavPack, Codec::WavPack, Some(44_100)),
+        ("ape", mint::ape(3), Container::Ape, Codec::Ape, Some(2 * 73_728 + 7)),
+        ("dsf", mint::dsf(2_822_400), Container::Dsf, Codec::Dsd, Some(88_200)),
+        ("dff", mint::dff(2_822_400), Container::Dff, Codec::Dsd, Some(88_200)),
     ] {
         let found = good(&bytes);
         assert_eq!((found.format.container, found.format.codec), (container, codec), "{name}");
@@ -64,6 +64,11 @@ fn rates_channels_and_depths_are_read() {
     assert_eq!(shape(&mint::data("tone.aiff")), (Some(44_100), Some(1), Some(16)));
     assert_eq!(shape(&mint::data("tone.mp3")), (Some(44_100), Some(2), None));
     assert_eq!(shape(&mint::data("tone.ogg")), (Some(44_100), Some(2), None));
+    assert_eq!(shape(&mint::wavpack(9)), (Some(44_100), Some(2), Some(16)));
+    assert_eq!(shape(&mint::ape(3)), (Some(44_100), Some(2), Some(16)));
+    // What konpo makes of one-bit sound.
+    assert_eq!(shape(&mint::dsf(8)), (Some(88_200), Some(2), Some(1)));
+    assert_eq!(shape(&mint::dff(8)), (Some(88_200), Some(2), Some(1)));
 }
 
 #[test]
