@@ -87,6 +87,29 @@ pub fn holder(card: &Card) -> Option<String> {
     Some(if name.is_empty() { format!("process {pid}") } else { format!("{} ({pid})", name.trim()) })
 }
 
+/// Returns what an open device was set to: format, channels, rate, periods.
+pub fn hardware(card: &Card) -> Option<String> {
+    let path = format!("{ROOT}/card{}/pcm{}p/sub0/hw_params", card.number, card.device);
+    parse_hardware(&std::fs::read_to_string(path).ok()?)
+}
+
+/// Reads `hw_params`; `None` for a closed device.
+fn parse_hardware(text: &str) -> Option<String> {
+    let of = |key: &str| {
+        let line =
+            text.lines().find_map(|line| line.split_once(':').filter(|(name, _)| name.trim() == key))?;
+        line.1.split_whitespace().next()
+    };
+    Some(format!(
+        "{}, {} channels, {} Hz, periods of {} in {} frames",
+        of("format")?,
+        of("channels")?,
+        of("rate")?,
+        of("period_size")?,
+        of("buffer_size")?,
+    ))
+}
+
 /// Joins `cards` and `pcm` to the devices that can play, best first.
 pub fn parse(cards: &str, pcm: &str) -> Vec<Card> {
     let heads: Vec<(u32, &str, &str, &str)> = cards.lines().filter_map(head).collect();
@@ -105,7 +128,8 @@ pub fn parse(cards: &str, pcm: &str) -> Vec<Card> {
             Some(Card { pcm, id: (*id).to_owned(), number, device, description, kind })
         })
         .collect();
-    found.sort_by_key(|card| (card.kind, card.number, card.device));
+    // By id, not by number: numbers change from one start of the machine to the next.
+    found.sort_by(|a, b| (a.kind, &a.id, a.device).cmp(&(b.kind, &b.id, b.device)));
     found
 }
 
@@ -205,6 +229,14 @@ mod tests {
     fn the_holder_is_read() {
         assert_eq!(parse_owner("state: RUNNING\nowner_pid   : 1234\n"), Some(1234));
         assert_eq!(parse_owner("closed\n"), None);
+    }
+
+    #[test]
+    fn what_the_hardware_was_set_to_is_read() {
+        let text = "access: RW_INTERLEAVED\nformat: S24_3LE\nsubformat: STD\nchannels: 2\nrate: 44100 (44100/1)\nperiod_size: 882\nbuffer_size: 1764\n";
+        let words = parse_hardware(text);
+        assert_eq!(words.as_deref(), Some("S24_3LE, 2 channels, 44100 Hz, periods of 882 in 1764 frames"));
+        assert_eq!(parse_hardware("closed\n"), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Which device plays: a named one, the best one, or the silent one.
 
-use crate::error::{Kind, Result};
-use crate::player::OutputInfo;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
 use crate::player::cards::{self, Card};
 use crate::player::output::{Output, Plan, Stream, Want};
 use crate::player::ring::Render;
 use crate::player::silent::{self, Silent};
 use crate::player::sound_card::{self, ALSA, PULSE, SoundCard};
+use crate::player::{Knob, OutputInfo};
 
 /// The output that `output.device` asks for. A choice is made at every opening, so that a DAC that is plugged in later
 /// is found.
@@ -14,17 +16,29 @@ pub struct Choice {
     device: String,
     ready: Option<SoundCard>,
     silent: Silent,
+    /// The card that `auto` took last, and since when it is away.
+    last: Option<Card>,
+    away: Option<Instant>,
 }
 
 impl Choice {
     /// Returns the choice of `auto`, `silent`, or a name as `konpo outputs` prints it.
     pub fn new(device: &str) -> Choice {
-        Choice { device: device.to_owned(), ready: None, silent: Silent::paced() }
+        Choice { device: device.to_owned(), ready: None, silent: Silent::paced(), last: None, away: None }
     }
 
     /// The best card; where that is in trouble or there is none, the sound server; where there is none, silence.
     fn best(&mut self, want: &Want) -> Result<Plan> {
-        let card = cards::cards().into_iter().next();
+        let cards = cards::cards();
+        self.away = match &self.last {
+            Some(last) if cards.iter().all(|card| card.pcm != last.pcm) => self.away.or(Some(Instant::now())),
+            _ => None,
+        };
+        let away = self.away.map(|since| since.elapsed());
+        let card = pick(&cards, self.last.as_ref(), away, want.knob)?.cloned();
+        if card.is_some() {
+            self.last.clone_from(&card);
+        }
         let tried = card.map(|card| SoundCard::of_card(&card).and_then(|device| self.ask(device, want)));
         match tried {
             Some(Ok(plan)) => return Ok(plan),
@@ -69,6 +83,28 @@ impl Output for Choice {
     }
 }
 
+/// Returns the card that `auto` takes: the best kind, and of that kind the one it had before. One that was pulled out is
+/// waited for; where the amplifier has the knob no other kind takes its place: full scale on another output would be loud.
+///
+/// # Errors
+/// `Unreachable` while the card that it had is waited for.
+fn pick<'a>(
+    cards: &'a [Card],
+    last: Option<&Card>,
+    away: Option<Duration>,
+    knob: Knob,
+) -> Result<Option<&'a Card>> {
+    let best = cards.iter().min_by_key(|card| (card.kind, last.is_none_or(|last| last.pcm != card.pcm)));
+    if let (Some(last), Some(away)) = (last, away) {
+        let other = best.is_none_or(|best| best.kind != last.kind);
+        if away < WAITED_FOR || (knob == Knob::Fixed && other) {
+            let words = format!("the output {ALSA}{} was pulled out: konpo waits for it", last.pcm);
+            return Err(Error::new(Kind::Unreachable, words));
+        }
+    }
+    Ok(best)
+}
+
 /// Returns every output, in the order in which `auto` prefers them.
 pub fn outputs() -> Vec<OutputInfo> {
     sound_card::hush();
@@ -97,3 +133,40 @@ pub fn outputs() -> Vec<OutputInfo> {
 
 const AUTO: &str = "auto";
 const NO_DEVICE: &str = "no sound device was found: nothing is heard";
+/// How long a card that was pulled out is waited for before another one takes its place.
+const WAITED_FOR: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::player::cards::Kind as Is;
+
+    fn card(id: &str, kind: Is) -> Card {
+        let pcm = format!("hw:CARD={id},DEV=0");
+        Card { pcm, id: id.into(), number: 0, device: 0, description: String::new(), kind }
+    }
+
+    fn check(cards: &[Card], last: Option<&Card>, away: Option<u64>, knob: Knob, expected: Option<&str>) {
+        let away = away.map(Duration::from_secs);
+        let picked = pick(cards, last, away, knob).map(|card| card.map(|card| card.id.as_str()));
+        match expected {
+            Some(id) => assert_eq!(picked.ok(), Some(Some(id))),
+            None => assert_eq!(picked.map_err(|e| e.kind()).err(), Some(Kind::Unreachable)),
+        }
+    }
+
+    #[test]
+    fn the_dac_it_had_is_taken_again_waited_for_and_replaced_by_its_like() {
+        let [a, b, own] = [card("A", Is::Dac), card("B", Is::Dac), card("PCH", Is::Analogue)];
+        let all = [a.clone(), b.clone(), own.clone()];
+        check(&all, None, None, Knob::Box, Some("A"));
+        check(&all, Some(&b), None, Knob::Box, Some("B"));
+        // A DAC that is switched on later is better than what had to do.
+        check(&all, Some(&own), None, Knob::Box, Some("A"));
+        let rest = [own.clone()];
+        check(&rest, Some(&b), Some(5), Knob::Box, None);
+        check(&rest, Some(&b), Some(31), Knob::Box, Some("PCH"));
+        check(&rest, Some(&b), Some(3_600), Knob::Fixed, None);
+        check(&[a, own], Some(&b), Some(31), Knob::Fixed, Some("A"));
+    }
+}

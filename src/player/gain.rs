@@ -1,6 +1,8 @@
 //! What the callback multiplies by: the gain with its ramps, and the gate that opens and closes at starts and stops.
 //! Pure arithmetic, no allocation; runs in the sound callback. Settled at unity, samples pass untouched.
 
+use std::time::Duration;
+
 /// The gain: falls within 20 ms, rises by at most 10 dB in a second, comes back from silence within 20 ms to what
 /// was heard last.
 #[derive(Debug, Clone)]
@@ -28,6 +30,17 @@ impl Ramp {
         }
     }
 
+    /// Returns a ramp towards `factor` for a stream that takes over from another one, which may come back at `level` at
+    /// once and no louder.
+    pub fn after(level: f64, factor: f64, rate: u32) -> Ramp {
+        Ramp { current: factor.min(level), allowed: level, ..Ramp::new(factor, rate) }
+    }
+
+    /// Returns what the sound may come back at within 20 ms: what is heard, or was last.
+    pub fn level(&self) -> f64 {
+        if self.current > 0.0 { self.current } else { self.allowed }
+    }
+
     /// Sets what to reach.
     pub fn aim(&mut self, target: f64) {
         if target == self.target {
@@ -44,9 +57,19 @@ impl Ramp {
         };
     }
 
-    /// Goes to the target at once: nothing sounds.
+    /// Goes to the target at once: nothing has sounded for a while.
     pub fn jump(&mut self) {
         self.current = self.target;
+    }
+
+    /// Lets frames of silence pass: it falls at once, and rises as it does while sound runs.
+    pub fn rest(&mut self, frames: usize) {
+        if self.target <= self.current {
+            self.current = self.target;
+        } else if self.current > 0.0 {
+            self.current = (self.current * self.rise.powf(frames as f64)).min(self.target);
+            self.allowed = self.current;
+        }
     }
 
     /// Returns the factor now.
@@ -133,6 +156,12 @@ const FADE_SECONDS: f64 = 0.020;
 const CUT_SECONDS: f64 = 0.005;
 const RISE_DB_PER_SECOND: f64 = 10.0;
 
+/// Returns what a level may have become after so much time without sound; everything after a second.
+pub fn lifted(level: f64, silence: Duration) -> f64 {
+    let seconds = silence.as_secs_f64();
+    if seconds >= 1.0 { f64::INFINITY } else { level * 10f64.powf(RISE_DB_PER_SECOND / 20.0 * seconds) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +191,30 @@ mod tests {
         ramp.aim(1.0);
         assert!(frames_until_settled(&mut ramp).abs_diff(2 * RATE) <= 2);
         assert_eq!(ramp.factor(), 1.0);
+    }
+
+    #[test]
+    fn a_moment_of_silence_lifts_no_further_than_sound_would() {
+        let mut ramp = Ramp::new(0.01, RATE);
+        ramp.aim(1.0);
+        ramp.rest(RATE as usize / 10);
+        assert!((20.0 * (ramp.factor() / 0.01).log10() - 1.0).abs() < 0.01, "1 dB in 100 ms");
+        ramp.aim(0.001);
+        ramp.rest(1);
+        assert_eq!(ramp.factor(), 0.001);
+    }
+
+    #[test]
+    fn a_new_stream_goes_on_where_the_old_one_was() {
+        let level = lifted(0.01, Duration::from_millis(100));
+        let mut ramp = Ramp::after(level, 1.0, RATE);
+        assert!((20.0 * (ramp.factor() / 0.01).log10() - 1.0).abs() < 0.01);
+        assert!(frames_until_settled(&mut ramp) > RATE * 38 / 10);
+        assert_eq!(Ramp::after(lifted(0.01, Duration::from_secs(1)), 1.0, RATE).factor(), 1.0);
+        let mut muted = Ramp::after(0.1, 0.0, RATE);
+        assert_eq!((muted.factor(), muted.level()), (0.0, 0.1));
+        muted.aim(1.0);
+        assert!(frames_until_settled(&mut muted) > RATE * 19 / 10);
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::player::output::Want;
-use crate::player::ring::{Feed, Render};
+use crate::player::resample::{Resampler, scale};
+use crate::player::ring::Feed;
 use crate::player::source::Source;
 use crate::player::{Knob, PlayerEvent};
 use crate::signal::PlaySerial;
@@ -20,10 +21,17 @@ pub struct Active {
     /// Whether `Opened` was told.
     pub announced: bool,
     from: Frames,
+    /// The source's frame that is read next.
     at: u64,
+    /// Sound as the device takes it; written up to `offset`.
     pending: Vec<i32>,
     offset: usize,
+    /// A block on its way through the resampler.
+    block: Vec<i32>,
     copies: usize,
+    resampler: Option<Resampler>,
+    over: bool,
+    error: Option<Error>,
 }
 
 impl Active {
@@ -37,8 +45,20 @@ impl Active {
             let frame = source.about().rate.frames_in(from);
             at = source.seek(frame)?;
         }
-        let pending = Vec::new();
-        Ok(Active { serial, source, announced: false, from: at, at: at.0, pending, offset: 0, copies: 1 })
+        Ok(Active {
+            serial,
+            source,
+            announced: false,
+            from: at,
+            at: at.0,
+            pending: Vec::new(),
+            offset: 0,
+            block: Vec::new(),
+            copies: 1,
+            resampler: None,
+            over: false,
+            error: None,
+        })
     }
 
     /// Returns what it wants from a device.
@@ -48,44 +68,111 @@ impl Active {
         Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob }
     }
 
-    /// Spreads mono over the channels of the device.
-    pub fn spread(&mut self, channels: u16) {
-        self.copies = usize::from((channels / self.source.about().channels.max(1)).max(1));
-    }
-
-    /// Decodes into the ring until it is full (`false`) or the track has ended (`true`).
+    /// Sets up its way into a device of this rate and width: mono is spread, another rate resampled. A resampler that
+    /// came from the track before goes on.
     ///
     /// # Errors
-    /// When the track cannot go on.
-    pub fn write(&mut self, feed: &mut Feed) -> Result<bool> {
-        let width = usize::from(self.source.about().channels) * self.copies;
-        loop {
-            if self.offset < self.pending.len() {
-                let taken = feed.write(&self.pending[self.offset..]);
-                self.offset += taken;
-                self.at += (taken / width.max(1)) as u64;
-                if taken == 0 {
-                    return Ok(false);
-                }
-                continue;
-            }
-            self.offset = 0;
-            self.pending.clear();
-            if !self.source.read(&mut self.pending)? {
-                self.pending.clear();
-                return Ok(true);
-            }
-            if self.copies > 1 {
-                let mono = std::mem::take(&mut self.pending);
-                self.pending.extend(mono.iter().flat_map(|s| std::iter::repeat_n(*s, self.copies)));
-            }
+    /// `Unsupported` when the rates cannot be converted.
+    pub fn fit(&mut self, rate: SampleRate, channels: u16) -> Result<()> {
+        let about = self.source.about();
+        self.copies = usize::from((channels / about.channels.max(1)).max(1));
+        if about.rate == rate {
+            self.resampler = None;
+        } else if !self.resampler.as_ref().is_some_and(|it| it.is_for(about.rate, rate, about.channels)) {
+            self.resampler = Some(Resampler::new(about.rate, rate, about.channels)?);
         }
+        Ok(())
     }
 
+    /// Goes on where `before` ends, resampled in one piece with it where both have the same form; returns how many frames
+    /// of `before` come out with this one.
+    pub fn follow(&mut self, before: &mut Active, rate: SampleRate) -> u64 {
+        let about = self.source.about();
+        self.resampler = before.resampler.take_if(|it| it.is_for(about.rate, rate, about.channels));
+        self.owed()
+    }
+
+    /// Returns how many frames of the tracks before are still in the resampler.
+    pub fn owed(&self) -> u64 {
+        self.resampler.as_ref().map_or(0, Resampler::owed)
+    }
+
+    /// Decodes into the ring until it is full (`false`) or the track has ended, well or with an error (`true`).
+    pub fn write(&mut self, feed: &mut Feed) -> bool {
+        while self.give(feed) {
+            if self.over {
+                return true;
+            }
+            match self.read() {
+                Ok(more) => self.over = !more,
+                Err(error) => (self.over, self.error) = (true, Some(error)),
+            }
+        }
+        false
+    }
+
+    /// Writes what the resampler still holds; returns whether all of it fitted into the ring.
+    pub fn finish(&mut self, feed: &mut Feed) -> bool {
+        if let Some(mut resampler) = self.resampler.take() {
+            self.block.clear();
+            if let Err(error) = resampler.finish(&mut self.block) {
+                self.error.get_or_insert(error);
+            }
+            self.spread();
+        }
+        self.give(feed)
+    }
+
+    /// Writes what is pending; returns whether all of it fitted into the ring.
+    fn give(&mut self, feed: &mut Feed) -> bool {
+        while self.offset < self.pending.len() {
+            let taken = feed.write(&self.pending[self.offset..]);
+            if taken == 0 {
+                return false;
+            }
+            self.offset += taken;
+        }
+        self.offset = 0;
+        self.pending.clear();
+        true
+    }
+
+    /// Decodes a block into what is pending; `false` at the end.
+    fn read(&mut self) -> Result<bool> {
+        let width = usize::from(self.source.about().channels.max(1));
+        let straight = self.resampler.is_none() && self.copies == 1;
+        let into = if straight { &mut self.pending } else { &mut self.block };
+        into.clear();
+        if !self.source.read(into)? {
+            into.clear();
+            return Ok(false);
+        }
+        self.at += (into.len() / width) as u64;
+        if let Some(resampler) = &mut self.resampler {
+            let decoded = std::mem::take(&mut self.block);
+            let pushed = resampler.push(&decoded, &mut self.block);
+            pushed?;
+        }
+        if !straight {
+            self.spread();
+        }
+        Ok(true)
+    }
+
+    /// Makes the block pending, each sample once for every channel of the device.
+    fn spread(&mut self) {
+        let copies = self.copies;
+        self.pending.extend(self.block.iter().flat_map(|s| std::iter::repeat_n(*s, copies)));
+        self.block.clear();
+    }
+
+    /// Drops what was decoded and goes to a frame; a stream that cannot be sought goes on with what comes.
     fn go(&mut self, to: Frames) -> Result<()> {
         self.pending.clear();
         self.offset = 0;
-        if self.at != to.0 {
+        self.resampler = None;
+        (self.over, self.error) = (false, None);
+        if self.at != to.0 && self.source.about().seekable {
             self.at = self.source.seek(to)?.0;
         }
         Ok(())
@@ -95,7 +182,10 @@ impl Active {
 /// A run of frames in the ring that belongs to one track.
 pub struct Span {
     serial: PlaySerial,
+    /// The source's rate.
     rate: SampleRate,
+    /// The ring's.
+    heard_at: SampleRate,
     start: u64,
     position: u64,
     end: Option<u64>,
@@ -114,8 +204,6 @@ pub struct Line {
     pub waiting: VecDeque<Active>,
     /// What is in the ring, oldest first.
     pub spans: VecDeque<Span>,
-    /// The ring's other end until the stream starts.
-    pub render: Option<Render>,
 }
 
 impl Line {
@@ -125,12 +213,13 @@ impl Line {
         self.spans.front().map(|span| span.serial).or(decoded)
     }
 
-    /// Notes that the current track goes into the ring from this frame on.
-    pub fn enter(&mut self, start: u64) {
+    /// Notes that the current track goes into the ring, which has this rate, from this frame on.
+    pub fn enter(&mut self, start: u64, rate: SampleRate) {
         let Some(active) = &self.current else { return };
         self.spans.push_back(Span {
             serial: active.serial,
             rate: active.source.about().rate,
+            heard_at: rate,
             start,
             position: active.at,
             end: None,
@@ -141,11 +230,11 @@ impl Line {
     }
 
     /// Notes that the current track is decoded up to this frame, to its end or to an error.
-    pub fn retire(&mut self, end: u64, error: Option<Error>) {
+    pub fn retire(&mut self, end: u64) {
         let Some(span) = self.spans.back_mut() else { return };
         span.end = Some(end);
-        span.error = error;
         span.retired = self.current.take();
+        span.error = span.retired.as_mut().and_then(|active| active.error.take());
     }
 
     /// Returns the track and the position at the frame that is heard.
@@ -166,7 +255,7 @@ impl Line {
             if !span.started && (heard > span.start || ended) {
                 span.started = true;
                 any = true;
-                let past = span.rate.time_of(Frames(heard.saturating_sub(span.start)));
+                let past = span.heard_at.time_of(Frames(heard.saturating_sub(span.start)));
                 let at = now.checked_sub(Duration::from(past)).unwrap_or(now);
                 events.push_back(PlayerEvent::Started { serial, at });
             }
@@ -189,28 +278,27 @@ impl Line {
     }
 
     /// Takes back everything that was not heard: the first track goes to a time (`None`: to where it was heard), the
-    /// others to their start.
-    ///
-    /// # Errors
-    /// The track that cannot be sought, and why.
-    pub fn rewind(&mut self, heard: u64, to: Option<Millis>) -> Result<(), (PlaySerial, Error)> {
-        let place = self.spans.front().map(|span| (span.rate, span.frame(heard)));
+    /// others to their start. Returns those that cannot, and why; they are left out.
+    pub fn rewind(&mut self, heard: u64, to: Option<Millis>) -> Vec<(PlaySerial, Error)> {
+        let place = self.spans.front().map(|span| Frames(span.frame(heard)));
         let begun: Vec<Active> = self.spans.drain(..).filter_map(|span| span.retired).collect();
-        let mut line: VecDeque<Active> = begun.into_iter().chain(self.current.take()).collect();
-        for (nth, active) in line.iter_mut().enumerate() {
-            let rate = active.source.about().rate;
+        let mut line = VecDeque::new();
+        let mut broken = Vec::new();
+        for (nth, mut active) in begun.into_iter().chain(self.current.take()).enumerate() {
             let goal = match (nth, to, place) {
-                (0, Some(to), _) => rate.frames_in(to),
-                (0, None, Some((_, frame))) => Frames(frame),
-                (0, None, None) => Frames(active.at),
+                (0, Some(to), _) => active.source.about().rate.frames_in(to),
+                (0, None, place) => place.unwrap_or(Frames(active.at)),
                 _ => active.from,
             };
-            active.go(goal).map_err(|error| (active.serial, error))?;
+            match active.go(goal) {
+                Ok(()) => line.push_back(active),
+                Err(error) => broken.push((active.serial, error)),
+            }
         }
         self.current = line.pop_front();
         line.append(&mut self.waiting);
         self.waiting = line;
-        Ok(())
+        broken
     }
 }
 
@@ -218,7 +306,9 @@ impl Span {
     /// Returns the track's frame that is heard.
     fn frame(&self, heard: u64) -> u64 {
         let end = self.end.unwrap_or(u64::MAX);
-        self.position + heard.min(end).saturating_sub(self.start)
+        let past = heard.min(end).saturating_sub(self.start);
+        let past = if self.heard_at == self.rate { past } else { scale(past, self.heard_at, self.rate) };
+        self.position + past
     }
 }
 

@@ -6,12 +6,15 @@
 pub mod cards;
 pub mod choice;
 pub mod gain;
+mod inbox;
 mod line;
 mod motor;
 mod opening;
 pub mod output;
 mod phase;
+mod priority;
 pub mod readahead;
+pub mod resample;
 pub mod ring;
 pub mod seam;
 pub mod silent;
@@ -20,7 +23,6 @@ pub mod source;
 mod thread;
 
 use std::fmt;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -166,13 +168,26 @@ enum Message {
     Seek(PlaySerial, Millis),
     Gain(Gain),
     Release,
+    Output(Replaced),
     Close,
 }
 
-/// The handle of the motor. Its methods never wait; when 64 commands are queued they refuse with [`Kind::Busy`].
+/// Another output, to be used from now on.
+struct Replaced {
+    device: String,
+    output: Box<dyn output::Output>,
+}
+
+impl fmt::Debug for Replaced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replaced").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+/// The handle of the motor. Its methods never wait; what the thread has not taken yet is overtaken by what follows.
 #[derive(Debug)]
 pub struct Player {
-    to: SyncSender<Message>,
+    to: inbox::Sender,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -195,7 +210,7 @@ impl Player {
         output: Box<dyn output::Output>,
         decoders: source::Decoders,
     ) -> Result<(Player, mpsc::Receiver<PlayerEvent>)> {
-        let (to, messages) = sync_channel(COMMANDS);
+        let (to, messages) = inbox::inbox();
         let (events, from) = mpsc::channel(EVENTS);
         let thread = std::thread::Builder::new()
             .name("konpo-player".into())
@@ -207,7 +222,7 @@ impl Player {
     /// Cuts what sounds, drops what is primed, and starts this.
     ///
     /// # Errors
-    /// Of every command: `Busy` when the thread does not keep up, `Stopped` when it is gone.
+    /// Of every command: `Stopped` when the thread is gone.
     pub fn load(&self, load: Load) -> Result<()> {
         self.tell(Message::Load(load))
     }
@@ -277,17 +292,31 @@ impl Player {
         self.end();
     }
 
+    /// Plays on another device from now on, named as `konpo outputs` prints it; what sounds goes on there.
+    ///
+    /// # Errors
+    /// As [`Player::load`].
+    pub fn set_output(&self, device: &str) -> Result<()> {
+        self.set_output_to(device, Box::new(choice::Choice::new(device)))
+    }
+
+    /// Plays on an output of the caller's from now on.
+    ///
+    /// # Errors
+    /// As [`Player::load`].
+    pub fn set_output_to(&self, device: &str, output: Box<dyn output::Output>) -> Result<()> {
+        self.tell(Message::Output(Replaced { device: device.to_owned(), output }))
+    }
+
     fn tell(&self, message: Message) -> Result<()> {
-        self.to.try_send(message).map_err(|e| match e {
-            TrySendError::Full(_) => Error::new(Kind::Busy, "the player does not keep up with commands"),
-            TrySendError::Disconnected(_) => Error::new(Kind::Stopped, "the player has stopped"),
-        })
+        let taken = self.to.send(message);
+        taken.then_some(()).ok_or_else(|| Error::new(Kind::Stopped, "the player has stopped"))
     }
 
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A full channel still has room after the next command; a thread that is gone needs no word.
-            let _ = self.to.send(Message::Close);
+            // A thread that is gone needs no word.
+            self.to.send(Message::Close);
             let _ = thread.join();
         }
     }
@@ -299,7 +328,5 @@ impl Drop for Player {
     }
 }
 
-/// Commands that may wait; a person cannot press faster than the thread takes them.
-const COMMANDS: usize = 64;
 /// Events that may wait before positions are dropped.
 const EVENTS: usize = 256;

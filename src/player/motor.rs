@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::player::gain::Swing;
+use crate::player::gain::{Swing, lifted};
 use crate::player::line::Line;
 use crate::player::opening::{Opening, open};
 use crate::player::output::{Output, Plan, Recovery, Stream, Want};
 use crate::player::phase::Phase;
-use crate::player::ring::{Expect, Feed, Shared, ring};
+use crate::player::ring::{Expect, Feed, Render, Shared, ring};
 use crate::player::source::Decoders;
-use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent};
-use crate::signal::{Device, PlaySerial, SignalPath};
-use crate::units::{Gain, Millis};
+use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent, Replaced};
+use crate::signal::{Device, PlaySerial};
+use crate::units::{Gain, Millis, SampleRate};
 
 /// The motor.
 pub struct Motor {
@@ -25,6 +25,10 @@ pub struct Motor {
     knob: Knob,
     gain: Gain,
     device: Option<OpenDevice>,
+    /// The level of the stream that was closed last, and when.
+    left: Option<(f64, Instant)>,
+    /// When an open device is given back although its time has not come.
+    leave_at: Option<Instant>,
     line: Line,
     opening: Opening,
     phase: Phase,
@@ -38,7 +42,11 @@ pub struct Motor {
 
 struct OpenDevice {
     plan: Plan,
+    /// The source's rate for which the plan was made: the device's own may be another.
+    asked: SampleRate,
     feed: Feed,
+    /// The ring's other end until the stream starts.
+    render: Option<Render>,
     stream: Option<Box<dyn Stream>>,
 }
 
@@ -57,7 +65,7 @@ impl OpenDevice {
         let plan = &self.plan;
         let deep = plan.sample.bits() >= want.enough.min(plan.deepest);
         let wide = plan.channels == want.channels || (want.channels == 1 && plan.channels == 2);
-        plan.rate == want.rate && wide && deep
+        (plan.rate == want.rate || self.asked == want.rate) && wide && deep
     }
 }
 
@@ -71,6 +79,8 @@ impl Motor {
             knob: config.knob,
             gain: config.gain,
             device: None,
+            left: None,
+            leave_at: None,
             line: Line::default(),
             opening: Opening::default(),
             phase: Phase::Idle { since: now },
@@ -111,7 +121,16 @@ impl Motor {
             }
             Message::Release => {
                 self.pause(now);
-                self.release(now);
+                // The fade of the pause or stop is heard before.
+                self.leave_at = Some(now + FADE_HEARD);
+            }
+            Message::Output(Replaced { device, output }) => {
+                self.put_by(now);
+                self.close(now);
+                (self.wanted, self.output) = (device, output);
+                if self.phase.wants_sound() {
+                    self.begin(now);
+                }
             }
             Message::Close => {
                 self.cut();
@@ -135,7 +154,8 @@ impl Motor {
         self.opened(now);
         self.fill();
         self.hand_over(now);
-        if self.device.is_some() && self.phase.release_at().is_some_and(|at| now >= at) {
+        if self.release_at().is_some_and(|at| now >= at) {
+            self.leave_at = None;
             self.release(now);
         }
         self.wait(now)
@@ -143,6 +163,8 @@ impl Motor {
 
     fn load(&mut self, load: Load, now: Instant) {
         self.cut();
+        // A load ends a pause, also one that cannot be opened: what is primed follows it.
+        self.phase = Phase::Idle { since: now };
         let serial = load.serial;
         match open(load, &self.decoders) {
             Ok(active) => {
@@ -150,10 +172,22 @@ impl Motor {
                 self.recovery.reset();
                 self.begin(now);
             }
-            Err(error) => {
-                self.phase = Phase::Idle { since: now };
-                self.events.push_back(PlayerEvent::Failed { serial, error });
-            }
+            Err(error) => self.skip(serial, error, now),
+        }
+    }
+
+    /// Says that a track is broken and goes on with the next one, now or as soon as it is there.
+    fn skip(&mut self, serial: PlaySerial, error: Error, now: Instant) {
+        self.events.push_back(PlayerEvent::Failed { serial, error });
+        self.flush();
+        self.line.spans.clear();
+        self.line.current = self.line.waiting.pop_front();
+        self.dry = self.line.current.is_none();
+        match self.phase {
+            // It begins when the pause ends.
+            Phase::Paused { .. } => {}
+            _ if self.dry => self.phase = Phase::Idle { since: now },
+            _ => self.begin(now),
         }
     }
 
@@ -170,9 +204,11 @@ impl Motor {
         let Some((serial, opened)) = self.opening.poll(&self.decoders) else { return };
         match opened {
             Ok(active) if std::mem::take(&mut self.dry) => {
-                // The track before ended while this one was on its way: it follows all the same.
+                // The track before ended while this one was on its way: it follows all the same, after a pause.
                 self.line.current = Some(active);
-                self.begin(now);
+                if !matches!(self.phase, Phase::Paused { .. }) {
+                    self.begin(now);
+                }
             }
             Ok(active) => self.line.waiting.push_back(active),
             Err(error) => self.events.push_back(PlayerEvent::Failed { serial, error }),
@@ -180,7 +216,7 @@ impl Motor {
     }
 
     fn pause(&mut self, now: Instant) {
-        if !self.phase.wants_sound() {
+        if !self.phase.wants_sound() && !self.dry {
             return;
         }
         if let Some(device) = &self.device {
@@ -199,9 +235,14 @@ impl Motor {
         }
         let position = self.position();
         self.phase = Phase::Playing;
-        match &self.device {
-            Some(device) => device.shared().run(Swing::Open),
-            None => self.begin(now),
+        self.leave_at = None;
+        if self.renews() {
+            self.put_by(now);
+        }
+        if self.device.is_none() || self.line.spans.is_empty() {
+            self.begin(now);
+        } else if let Err(error) = self.run() {
+            self.lose(error, now);
         }
         if let Some((serial, position)) = position {
             self.events.push_back(PlayerEvent::Resumed { serial, position });
@@ -222,15 +263,29 @@ impl Motor {
         }
         let heard = self.device.as_ref().map_or(0, OpenDevice::heard);
         self.flush();
-        if let Err((serial, error)) = self.line.rewind(heard, Some(to)) {
-            self.events.push_back(PlayerEvent::Failed { serial, error });
-            return self.stop(now);
+        self.tell_broken(heard, Some(to));
+        if self.line.current.is_none() {
+            self.dry = true;
+            if !matches!(self.phase, Phase::Paused { .. }) {
+                self.phase = Phase::Idle { since: now };
+            }
+            return;
         }
-        if self.device.is_some() {
-            self.enter();
-            self.fill();
+        if self.phase == Phase::Playing && self.renews() {
+            return self.begin(now);
+        }
+        match self.enter() {
+            Ok(()) => self.fill(),
+            Err((serial, error)) => return self.skip(serial, error, now),
         }
         self.tell_position(now);
+    }
+
+    /// Takes back what was not heard and tells which tracks cannot go back.
+    fn tell_broken(&mut self, heard: u64, to: Option<Millis>) {
+        for (serial, error) in self.line.rewind(heard, to) {
+            self.events.push_back(PlayerEvent::Failed { serial, error });
+        }
     }
 
     /// Drops all sound and all that is loaded.
@@ -250,48 +305,93 @@ impl Motor {
 
     /// Opens the device for the current source where it is not open already, and starts its sound.
     fn begin(&mut self, now: Instant) {
-        let Some(active) = &self.line.current else { return };
+        if self.line.current.is_none() {
+            self.line.current = self.line.waiting.pop_front();
+        }
+        let Some(active) = &self.line.current else {
+            self.phase = Phase::Idle { since: now };
+            self.dry = true;
+            return;
+        };
         let (serial, want) = (active.serial, active.want(self.knob));
-        match self.device_for(&want) {
+        // Sound is wanted from here on, also from a device that is busy.
+        self.phase = Phase::Playing;
+        self.leave_at = None;
+        match self.device_for(&want, now).and_then(|()| self.enter().map_err(|(_, error)| error)) {
             Ok(()) => {
                 self.recovery.reset();
-                self.phase = Phase::Playing;
-                self.enter();
                 self.fill();
                 if let Err(error) = self.run() {
-                    self.lose(error, now);
+                    return self.lose(error, now);
                 }
+                self.announce();
+                self.tell_position(now);
             }
-            Err(error) if error.kind() == Kind::Unsupported => {
-                self.cut();
-                self.phase = Phase::Idle { since: now };
-                self.events.push_back(PlayerEvent::Failed { serial, error });
+            Err(error) if matches!(error.kind(), Kind::Unsupported | Kind::Internal) => {
+                self.skip(serial, error, now);
             }
             Err(error) => self.lose(error, now),
         }
     }
 
+    /// Closes the device and remembers how loud it was.
+    fn close(&mut self, now: Instant) -> Option<Plan> {
+        let device = self.device.take()?;
+        let level = device.shared().level();
+        if level.is_finite() {
+            self.left = Some((level, now));
+        }
+        Some(device.plan)
+    }
+
     /// Makes a device ready that takes this; its stream starts in [`Motor::run`], once the ring holds sound.
-    fn device_for(&mut self, want: &Want) -> Result<()> {
+    fn device_for(&mut self, want: &Want, now: Instant) -> Result<()> {
         let good =
             |device: &OpenDevice| device.takes(want) && !(device.plan.silent && device.plan.notice.is_some());
         if self.device.as_ref().is_some_and(good) {
+            if self.line.spans.is_empty() && self.renews() {
+                self.renew(now);
+            }
             return Ok(());
         }
         // A device cannot be asked or opened while we hold it.
-        self.device = None;
+        self.close(now);
         let plan = self.output.plan(want)?;
-        let (feed, render) = ring(plan.rate, plan.channels, self.knob, self.gain);
-        self.line.render = Some(render);
-        self.device = Some(OpenDevice { plan, feed, stream: None });
+        self.ready(plan, want.rate, now);
         Ok(())
+    }
+
+    fn ready(&mut self, plan: Plan, asked: SampleRate, now: Instant) {
+        let (feed, mut render) = ring(plan.rate, plan.channels, self.knob, self.gain);
+        if let Some((level, at)) = self.left {
+            render.take_over(lifted(level, now.saturating_duration_since(at)));
+        }
+        self.device = Some(OpenDevice { plan, asked, feed, render: Some(render), stream: None });
+    }
+
+    /// Returns whether a fresh stream of the device is heard sooner, and cuts nothing off that would click: it is silent,
+    /// or the amplifier has the knob and nothing is faded anyway.
+    fn renews(&self) -> bool {
+        self.device.as_ref().is_some_and(|device| {
+            let shared = device.shared();
+            let silent = shared.silence() > 0 && shared.silence() >= shared.latency();
+            device.plan.restarts && (device.stream.is_none() || silent || self.knob == Knob::Fixed)
+        })
+    }
+
+    /// Takes a fresh stream of the same device.
+    fn renew(&mut self, now: Instant) {
+        let asked = self.device.as_ref().map(|device| device.asked);
+        if let (Some(asked), Some(plan)) = (asked, self.close(now)) {
+            self.ready(plan, asked, now);
+        }
     }
 
     /// Lets the sound run, and starts the stream of a device that was just made ready.
     fn run(&mut self) -> Result<()> {
         let Some(device) = &mut self.device else { return Ok(()) };
         device.shared().run(Swing::Open);
-        if let Some(render) = self.line.render.take() {
+        if let Some(render) = device.render.take() {
             device.stream = Some(self.output.start(&device.plan, render)?);
         }
         let plan = device.plan.clone();
@@ -299,24 +399,31 @@ impl Motor {
         Ok(())
     }
 
-    /// Puts the current source behind what is in the ring.
-    fn enter(&mut self) {
-        let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return };
+    /// Puts the current source behind what is in the ring, or was given to the resampler.
+    fn enter(&mut self) -> std::result::Result<(), (PlaySerial, Error)> {
+        let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return Ok(()) };
+        active.fit(device.plan.rate, device.plan.channels).map_err(|error| (active.serial, error))?;
         device.shared().expect(Expect::More);
-        active.spread(device.plan.channels);
-        if !active.announced {
-            active.announced = true;
-            let about = active.source.about();
-            self.events.push_back(PlayerEvent::Opened {
-                serial: active.serial,
-                format: about.format.clone(),
-                duration: about.duration,
-                seekable: about.seekable,
-                signal: signal(&device.plan, &active.want(self.knob), about.format.clone()),
-            });
+        let start = device.feed.written() + active.owed();
+        self.line.enter(start, device.plan.rate);
+        Ok(())
+    }
+
+    /// Tells that the current source is open, once.
+    fn announce(&mut self) {
+        let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return };
+        if std::mem::replace(&mut active.announced, true) {
+            return;
         }
-        let start = device.feed.written();
-        self.line.enter(start);
+        let about = active.source.about();
+        let hardware = device.stream.as_ref().and_then(|stream| stream.hardware());
+        self.events.push_back(PlayerEvent::Opened {
+            serial: active.serial,
+            format: about.format.clone(),
+            duration: about.duration,
+            seekable: about.seekable,
+            signal: device.plan.path(&active.want(self.knob), about.format.clone(), hardware),
+        });
     }
 
     /// Decodes until the ring is full, going from one track to the next where the stream takes both.
@@ -324,25 +431,37 @@ impl Motor {
         loop {
             let (Some(device), Some(active)) = (&mut self.device, &mut self.line.current) else { return };
             let serial = active.serial;
-            let error = match active.write(&mut device.feed) {
-                Ok(true) => None,
-                Ok(false) => return,
-                Err(error) => Some(error),
-            };
-            self.line.retire(device.feed.written(), error);
-            match self.line.waiting.front() {
-                Some(next) if device.takes(&next.want(self.knob)) => {
-                    self.line.current = self.line.waiting.pop_front();
-                    self.enter();
-                }
-                next => {
-                    device.shared().expect(Expect::End);
-                    if next.is_none() {
-                        self.events.push_back(PlayerEvent::NeedNext { serial });
-                    }
-                    return;
-                }
+            if !active.write(&mut device.feed) {
+                return;
             }
+            let next = self.line.waiting.front_mut().filter(|next| device.takes(&next.want(self.knob)));
+            let rate = device.plan.rate;
+            let goes_on = next.is_some();
+            let owed = next.map_or(0, |next| next.follow(active, rate));
+            if owed == 0 && !active.finish(&mut device.feed) {
+                return;
+            }
+            let end = device.feed.written() + owed;
+            // A track shorter than the ring is over before its device runs.
+            self.announce();
+            self.line.retire(end);
+            if goes_on {
+                self.line.current = self.line.waiting.pop_front();
+                if let Err((serial, error)) = self.enter() {
+                    self.events.push_back(PlayerEvent::Failed { serial, error });
+                    self.line.current = None;
+                    continue;
+                }
+                self.announce();
+                continue;
+            }
+            if let Some(device) = &self.device {
+                device.shared().expect(Expect::End);
+            }
+            if self.line.waiting.is_empty() {
+                self.events.push_back(PlayerEvent::NeedNext { serial });
+            }
+            return;
         }
     }
 
@@ -400,41 +519,45 @@ impl Motor {
     /// Gives the device up after trouble, keeps the place, and asks again later.
     fn lose(&mut self, error: Error, now: Instant) {
         self.put_by(now);
-        let name = match (self.device.take(), &self.told_device) {
-            (Some(device), _) => device.plan.device,
+        let name = match (self.close(now), &self.told_device) {
+            (Some(plan), _) => plan.device,
             (None, Some(told)) => told.name.clone(),
             (None, None) => self.wanted.clone(),
         };
-        self.line.render = None;
-        tracing::warn!(device = name, %error, "the sound device is in trouble");
         let trouble = Some(error.to_string());
-        self.tell_device(Device { name, silent: false, open: false, trouble });
-        if self.phase.wants_sound() || self.phase.release_at().is_none() {
-            self.phase = Phase::Waiting { until: now + self.recovery.delay() };
+        if self.told_device.as_ref().and_then(|told| told.trouble.as_ref()) != trouble.as_ref() {
+            tracing::warn!(device = name, %error, "the sound device is in trouble");
         }
+        self.tell_device(Device { name, silent: false, open: false, trouble });
+        if self.phase.wants_sound() {
+            self.phase = Phase::Waiting { until: now + self.recovery.delay() };
+            // The clock of whoever shows it stands still until the device is back.
+            self.tell_position(now);
+        }
+    }
+
+    /// Returns when the device is given back; `None` while it is closed or sounds.
+    fn release_at(&self) -> Option<Instant> {
+        let at = self.device.as_ref().and_then(|_| self.phase.release_at())?;
+        Some(self.leave_at.map_or(at, |leave| leave.min(at)))
     }
 
     /// Closes the device and keeps the place.
     fn release(&mut self, now: Instant) {
         self.put_by(now);
-        let Some(device) = self.device.take() else { return };
-        self.line.render = None;
-        let name = device.plan.device.clone();
-        let silent = device.plan.silent;
-        drop(device);
-        self.tell_device(Device { name, silent, open: false, trouble: None });
+        let Some(plan) = self.close(now) else { return };
+        self.tell_device(Device { name: plan.device, silent: plan.silent, open: false, trouble: None });
         self.events.push_back(PlayerEvent::Released);
     }
 
     /// Takes back what is in the ring but was not heard.
     fn put_by(&mut self, now: Instant) {
-        let Some(device) = &self.device else { return };
+        let Some(device) = &mut self.device else { return };
+        // A callback that still runs would take frames behind the place that is kept.
+        device.stream = None;
         let heard = device.heard();
         self.line.progress(heard, now, &mut self.events);
-        if let Err((serial, error)) = self.line.rewind(heard, None) {
-            self.events.push_back(PlayerEvent::Failed { serial, error });
-            self.line = Line::default();
-        }
+        self.tell_broken(heard, None);
     }
 
     fn wait(&self, now: Instant) -> Option<Duration> {
@@ -460,29 +583,9 @@ impl Motor {
             }
             Phase::Waiting { until } => Some(until.saturating_duration_since(now)),
             Phase::Idle { .. } | Phase::Paused { .. } => {
-                self.device.as_ref()?;
-                self.phase.release_at().map(|at| at.saturating_duration_since(now).min(TROUBLE_TURN))
+                self.release_at().map(|at| at.saturating_duration_since(now).min(TROUBLE_TURN))
             }
         }
-    }
-}
-
-/// Returns the way of a source to the device of this plan.
-fn signal(plan: &Plan, want: &Want, source: crate::track::AudioFormat) -> SignalPath {
-    let because = plan.because.clone().or_else(|| {
-        if want.bits > plan.sample.bits() {
-            Some(format!("the device takes {} of {} bits", plan.sample.bits(), want.bits))
-        } else {
-            (want.knob == Knob::Box).then(|| "konpo has the volume knob".to_owned())
-        }
-    });
-    SignalPath {
-        source,
-        rate: plan.rate,
-        sample: plan.sample_name.clone(),
-        channels: plan.channels,
-        bit_perfect: because.is_none(),
-        because,
     }
 }
 
@@ -492,6 +595,8 @@ const SHORTEST_TURN: Duration = Duration::from_millis(4);
 const LONGEST_TURN: Duration = Duration::from_millis(100);
 /// How soon a track that is being opened is taken up.
 const OPENING_TURN: Duration = Duration::from_millis(10);
+/// A fade of 5 ms and the buffer of a device.
+const FADE_HEARD: Duration = Duration::from_millis(60);
 /// How soon trouble of a held device is noticed.
 const TROUBLE_TURN: Duration = Duration::from_secs(1);
 /// How soon events are offered again to a receiver that did not keep up.

@@ -7,6 +7,9 @@ use crate::player::source::{About, Source};
 use crate::track::{AudioFormat, Codec, Container};
 use crate::units::{Frames, SampleRate};
 
+#[path = "motor_life_tests.rs"]
+mod life;
+
 /// Counts upwards: frame n of the track that starts at `base` is `base + n` on both channels.
 struct Counting {
     about: About,
@@ -180,9 +183,9 @@ fn another_rate_reopens_the_device_after_the_last_frame() {
 }
 
 #[test]
-fn a_refused_rate_says_rate_and_device() {
+fn a_device_without_any_rate_says_rate_and_device() {
     let mut rig = Rig::new();
-    rig.control.refuse(SampleRate::new(96_000));
+    rig.control.takes_only(Some(&[]));
     rig.take(Message::Load(load(1, 1, 9_000, 96_000, 0, 0)));
     rig.run(20);
     assert_eq!(rig.events, ["failed 1 the device silent does not take 96000 Hz"]);
@@ -295,4 +298,81 @@ fn a_next_track_on_a_disk_that_sleeps_is_not_heard() {
     }
     rig.run(400);
     assert_eq!(rig.heard[..15_000], (1..=15_000).collect::<Vec<i32>>()[..]);
+}
+
+/// A tone of 440 Hz at the amplitude `level`, continued over tracks by its phase.
+struct Tone {
+    about: About,
+    at: u64,
+    len: u64,
+    first: u64,
+}
+
+impl Source for Tone {
+    fn about(&self) -> &About {
+        &self.about
+    }
+    fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        let end = (self.at + 1000).min(self.len);
+        let step = std::f64::consts::TAU * 440.0 / f64::from(self.about.rate.hz());
+        let sample = |n: u64| (((self.first + n) as f64 * step).sin() * f64::from(1 << 30)) as i32;
+        into.extend((self.at..end).flat_map(|n| [sample(n); 2]));
+        let more = self.at < self.len;
+        self.at = end;
+        Ok(more)
+    }
+    fn seek(&mut self, to: Frames) -> Result<Frames> {
+        self.at = to.0.min(self.len);
+        Ok(Frames(self.at))
+    }
+}
+
+fn tones() -> Decoders {
+    let numbers = counting();
+    Arc::new(move |sound| {
+        let mut text = String::new();
+        let mut sound = sound;
+        std::io::Read::read_to_string(&mut sound, &mut text).expect("memory");
+        let first = text.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+        let sound = Sound::new(std::io::Cursor::new(text.into_bytes()), None, None);
+        let about = numbers(sound)?.about().clone();
+        let len = about.duration.expect("a length").0;
+        Ok(Box::new(Tone { about, at: 0, len, first }))
+    })
+}
+
+#[test]
+fn an_album_whose_rate_the_device_refuses_is_resampled_in_one_piece() {
+    let mut rig = Rig::new();
+    rig.motor.decoders = tones();
+    rig.control.takes_only(Some(&[48_000]));
+    rig.take(Message::Load(load(1, 0, 30_011, 44_100, 0, 0)));
+    rig.take(Message::Next(Some(load(2, 30_011, 40_000, 44_100, 0, 0))));
+    rig.run(2_000);
+    assert_eq!(rig.control.opened(), 1);
+    // 70,011 frames at 44.1 kHz are 76,203 at 48 kHz.
+    let frames = rig.heard.iter().rposition(|s| *s != 0).expect("sound") + 1;
+    assert!(frames.abs_diff(76_203) <= 1, "{frames}");
+    let step = std::f64::consts::TAU * 440.0 / 48_000.0;
+    let wrong = (2_000..74_000)
+        .map(|n| (f64::from(rig.heard[n]) - (n as f64 * step).sin() * f64::from(1 << 30)).abs())
+        .fold(0.0, f64::max);
+    let db = 20.0 * (wrong / f64::from(1 << 30)).log10();
+    println!("the largest deviation, the joint included: {db:.1} dB");
+    assert!(db < -100.0, "{db}");
+    assert_eq!(rig.events.iter().filter(|e| e.starts_with("finished")).count(), 2);
+}
+
+#[test]
+fn a_position_is_the_tracks_own_whatever_the_rate_of_the_device() {
+    let mut rig = Rig::new();
+    rig.control.takes_only(Some(&[96_000]));
+    rig.take(Message::Load(load(1, 1, 441_000, 44_100, 0, 2_000)));
+    // 10 ms of 44.1 kHz a step: 96 kHz are heard at 441/960 of their speed.
+    rig.run(960);
+    rig.take(Message::Pause);
+    assert!(rig.events.contains(&"paused 1 2441".to_owned()), "{:?}", rig.events);
+    rig.take(Message::Seek(PlaySerial(1), Millis(5_000)));
+    rig.take(Message::Resume);
+    assert!(rig.events.contains(&"resumed 1 5000".to_owned()), "{:?}", rig.events);
 }

@@ -43,6 +43,7 @@ struct State {
 pub fn ahead(sound: Sound) -> Result<Sound> {
     let Some(len) = sound.byte_len() else { return Ok(sound) };
     let extension = sound.extension().map(str::to_owned);
+    let opened = sound.opened().cloned();
     let shared = Arc::new(Shared::default());
     let theirs = Arc::clone(&shared);
     let thread = std::thread::Builder::new()
@@ -50,7 +51,7 @@ pub fn ahead(sound: Sound) -> Result<Sound> {
         .spawn(move || read_on(sound, &theirs))
         .map_err(|e| Error::with(Kind::Internal, "start the read-ahead", e))?;
     let bytes = ReadAhead { shared, at: 0, len, thread: Some(thread) };
-    Ok(Sound::new(bytes, Some(len), extension.as_deref()))
+    Ok(Sound::new(bytes, Some(len), extension.as_deref()).with_opened(opened))
 }
 
 impl Shared {

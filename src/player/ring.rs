@@ -22,6 +22,7 @@ pub struct Shared {
     running: AtomicBool,
     ending: AtomicBool,
     gain: AtomicU64,
+    level: AtomicU64,
     underruns: AtomicU64,
     silence: AtomicU64,
     latency: AtomicU64,
@@ -69,6 +70,11 @@ impl Shared {
     /// Says whether an empty ring is the end of the sound or an underrun.
     pub fn expect(&self, end: Expect) {
         self.ending.store(end == Expect::End, Ordering::Release);
+    }
+
+    /// Returns the factor at which the sound may come back at once: what is heard or was last, infinite before the first.
+    pub fn level(&self) -> f64 {
+        f64::from_bits(self.level.load(Ordering::Acquire))
     }
 
     /// Sets the gain to reach.
@@ -142,6 +148,7 @@ pub struct Render {
     silence: u64,
     ramp: Ramp,
     gate: Gate,
+    dither: Dither,
     knob: Knob,
 }
 
@@ -158,6 +165,7 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
         running: AtomicBool::new(false),
         ending: AtomicBool::new(false),
         gain: AtomicU64::new(factor.to_bits()),
+        level: AtomicU64::new(f64::INFINITY.to_bits()),
         underruns: AtomicU64::new(0),
         silence: AtomicU64::new(0),
         latency: AtomicU64::new(0),
@@ -174,6 +182,7 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
         silence: 0,
         ramp,
         gate,
+        dither: Dither::new(),
         knob,
     };
     (feed, render)
@@ -181,19 +190,24 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
 
 /// A sample as a device takes it.
 pub trait DeviceSample: Copy {
-    /// Returns the sample of a left-justified one; exact when its low bits are zero.
+    /// Returns the sample of a left-justified one that it [holds](DeviceSample::holds).
     fn exact(left: i32) -> Self;
-    /// Returns the sample times the factor, rounded at the device's depth.
-    fn scaled(left: i32, factor: f64) -> Self;
+    /// Returns whether the form has every bit of the sample.
+    fn holds(left: i32) -> bool;
+    /// Returns the left-justified value rounded at the form's depth, with dither where bits are lost.
+    fn rounded(left: f64, dither: &mut Dither) -> Self;
 }
 
 impl DeviceSample for i16 {
     fn exact(left: i32) -> i16 {
         (left >> 16) as i16
     }
-    fn scaled(left: i32, factor: f64) -> i16 {
+    fn holds(left: i32) -> bool {
+        left & 0xffff == 0
+    }
+    fn rounded(left: f64, dither: &mut Dither) -> i16 {
         // A float cast saturates.
-        (f64::from(left) * factor / 65_536.0).round() as i16
+        dither.round(left / 65_536.0) as i16
     }
 }
 
@@ -201,8 +215,12 @@ impl DeviceSample for i32 {
     fn exact(left: i32) -> i32 {
         left
     }
-    fn scaled(left: i32, factor: f64) -> i32 {
-        (f64::from(left) * factor).round() as i32
+    fn holds(_left: i32) -> bool {
+        true
+    }
+    fn rounded(left: f64, _dither: &mut Dither) -> i32 {
+        // The last of 32 bits lies far below the noise of every DAC.
+        left.round() as i32
     }
 }
 
@@ -211,12 +229,65 @@ impl DeviceSample for f32 {
         // Exact for up to 24 significant bits; the divisor is a power of two.
         left as f32 / 2_147_483_648.0
     }
-    fn scaled(left: i32, factor: f64) -> f32 {
-        (f64::from(left) * factor / 2_147_483_648.0) as f32
+    fn holds(_left: i32) -> bool {
+        true
+    }
+    fn rounded(left: f64, _dither: &mut Dither) -> f32 {
+        (left / 2_147_483_648.0) as f32
+    }
+}
+
+/// Noise of a triangular density, two last bits wide, so that what rounding loses is no distortion. A value that needs no
+/// rounding passes untouched: silence stays silent, and what a device holds exactly stays exact.
+#[derive(Debug, Clone)]
+pub struct Dither(u64);
+
+impl Dither {
+    /// Returns the start of a sequence that is always the same.
+    pub fn new() -> Dither {
+        Dither(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Returns a value in units of the last bit, rounded.
+    pub fn round(&mut self, value: f64) -> f64 {
+        let whole = value.round();
+        if whole == value { whole } else { (value + self.noise()).round() }
+    }
+
+    /// Returns the difference of two even densities of one bit's width.
+    fn noise(&mut self) -> f64 {
+        // Marsaglia's xorshift, 13-7-17.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        let (high, low) = ((self.0 >> 32) as u32, self.0 as u32);
+        (f64::from(high) - f64::from(low)) / 4_294_967_296.0
+    }
+}
+
+impl Default for Dither {
+    fn default() -> Dither {
+        Dither::new()
+    }
+}
+
+/// Returns a sample of the ring as the device takes it.
+fn given<T: DeviceSample>(left: i32, factor: f64, dither: &mut Dither) -> T {
+    if factor == 1.0 && T::holds(left) {
+        T::exact(left)
+    } else {
+        T::rounded(f64::from(left) * factor, dither)
     }
 }
 
 impl Render {
+    /// Comes in no louder than `level`, where another stream was heard just before.
+    pub fn take_over(&mut self, level: f64) {
+        let factor = f64::from_bits(self.shared.gain.load(Ordering::Acquire));
+        self.ramp = Ramp::after(level, factor, self.rate);
+        self.shared.level.store(level.to_bits(), Ordering::Release);
+    }
+
     /// Returns the channels of a frame.
     pub fn channels(&self) -> usize {
         self.channels
@@ -255,10 +326,17 @@ impl Render {
                 self.shared.underruns.fetch_add(1, Ordering::Relaxed);
             }
             out.fill(T::exact(0));
-            self.silence = self.silence.saturating_add((out.len() / self.channels) as u64);
+            let frames = out.len() / self.channels;
+            self.silence = self.silence.saturating_add(frames as u64);
             self.gate.shut();
-            self.ramp.jump();
+            // A hole in the sound, as a seek or another rate makes one, lifts the gain no further than sound would.
+            if self.silence >= u64::from(self.rate) {
+                self.ramp.jump();
+            } else {
+                self.ramp.rest(frames);
+            }
         }
+        self.shared.level.store(self.ramp.level().to_bits(), Ordering::Release);
         self.shared.silence.store(self.silence, Ordering::Release);
         self.shared.consumed.store(self.consumed, Ordering::Release);
     }
@@ -292,11 +370,9 @@ impl Render {
         let factor = self.ramp.factor();
         let Ok(chunk) = self.ring.read_chunk(frames * self.channels) else { return 0 };
         let (first, second) = chunk.as_slices();
-        let samples = first.iter().chain(second);
-        if factor == 1.0 {
-            out.iter_mut().zip(samples).for_each(|(to, left)| *to = T::exact(*left));
-        } else {
-            out.iter_mut().zip(samples).for_each(|(to, left)| *to = T::scaled(*left, factor));
+        let (ahead, behind) = out.split_at_mut(first.len().min(out.len()));
+        for (to, from) in [(ahead, first), (behind, second)] {
+            to.iter_mut().zip(from).for_each(|(to, left)| *to = given(*left, factor, &mut self.dither));
         }
         chunk.commit_all();
         frames
@@ -314,7 +390,7 @@ impl Render {
             let factor = gate * self.ramp.factor();
             for to in frame {
                 let left = self.ring.pop().unwrap_or(0);
-                *to = if factor == 1.0 { T::exact(left) } else { T::scaled(left, factor) };
+                *to = given(left, factor, &mut self.dither);
             }
             taken += 1;
         }
@@ -434,8 +510,40 @@ mod tests {
 
     #[test]
     fn a_factor_rounds_at_the_depth_of_the_device() {
-        assert_eq!(i16::scaled(3 << 16, 0.5), 2);
-        assert_eq!(i16::scaled(i32::MIN, 2.0), i16::MIN);
-        assert_eq!(i32::scaled(i32::MAX, 4.0), i32::MAX);
+        let mut dither = Dither::new();
+        assert_eq!(given::<i16>(4 << 16, 0.5, &mut dither), 2);
+        assert_eq!(given::<i16>(i32::MIN, 2.0, &mut dither), i16::MIN);
+        assert_eq!(given::<i32>(i32::MAX, 4.0, &mut dither), i32::MAX);
+        assert_eq!(given::<i32>(3, 0.5, &mut dither), 2);
+    }
+
+    /// The mean, and the largest mean of a square, of what 16 bits make of a value between two of their steps.
+    fn dithered(value: f64) -> (f64, f64) {
+        let mut dither = Dither::new();
+        let count = 100_000;
+        let errors: Vec<f64> = (0..count).map(|_| dither.round(value) - value).collect();
+        let mean = errors.iter().sum::<f64>() / f64::from(count);
+        (mean, errors.iter().map(|e| (e - mean) * (e - mean)).sum::<f64>() / f64::from(count))
+    }
+
+    #[test]
+    fn what_16_bits_lose_is_noise_of_the_same_power_whatever_the_value() {
+        for tenth in 1..10 {
+            let (mean, power) = dithered(f64::from(tenth) / 10.0);
+            // Triangular dither: no bias, and a quarter of a square bit of noise at every value.
+            assert!(mean.abs() < 0.01, "{tenth}: {mean}");
+            assert!((power - 0.25).abs() < 0.01, "{tenth}: {power}");
+        }
+    }
+
+    #[test]
+    fn a_24_bit_source_is_dithered_at_16_bits_and_a_16_bit_source_and_silence_are_not() {
+        let mut dither = Dither::new();
+        let deep: Vec<i16> = (0..1_000).map(|_| given((5 << 16) + 0x8000, 1.0, &mut dither)).collect();
+        assert!(deep.iter().any(|s| *s != deep[0]));
+        for _ in 0..1_000 {
+            assert_eq!(given::<i16>(5 << 16, 1.0, &mut dither), 5);
+            assert_eq!(given::<i16>(0, 0.3, &mut dither), 0);
+        }
     }
 }

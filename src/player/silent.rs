@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::player::output::{Output, Plan, Sample, Stream, Want};
+use crate::player::output::{Output, Plan, Sample, Stream, Want, best_rate};
 use crate::player::ring::Render;
 use crate::units::SampleRate;
 
@@ -27,11 +27,12 @@ struct Inner {
     by_hand: bool,
     stalled: bool,
     drift: i32,
-    refused: Option<SampleRate>,
+    only: Option<Vec<u32>>,
     failing: Option<String>,
     broken: Option<String>,
     capture: Vec<i32>,
     most: usize,
+    restarts: bool,
     opened: u32,
     render: Option<Render>,
 }
@@ -82,19 +83,29 @@ impl SilentControl {
         self.lock().capture.clone()
     }
 
+    /// Returns what was kept since the last call, and makes room for as much again.
+    pub fn take_captured(&self) -> Vec<i32> {
+        std::mem::take(&mut self.lock().capture)
+    }
+
     /// Takes no frames until the next call with `false`.
     pub fn stall(&self, stalled: bool) {
         self.lock().stalled = stalled;
     }
 
-    /// Runs fast (or slow, negative) by so many millionths.
+    /// Runs fast (or slow, negative) by so many millionths: 7,000,000 is eight times as fast as the clock.
     pub fn drift(&self, millionths: i32) {
         self.lock().drift = millionths;
     }
 
-    /// Does not take this rate.
-    pub fn refuse(&self, rate: Option<SampleRate>) {
-        self.lock().refused = rate;
+    /// Says that a fresh stream is heard sooner, as a sound server does.
+    pub fn restarts(&self, restarts: bool) {
+        self.lock().restarts = restarts;
+    }
+
+    /// Takes these rates only, in Hz; `None` takes all.
+    pub fn takes_only(&self, rates: Option<&[u32]>) {
+        self.lock().only = rates.map(<[u32]>::to_vec);
     }
 
     /// Fails every opening with these words; `None` works again.
@@ -129,20 +140,22 @@ impl Output for Silent {
         if let Some(words) = &inner.failing {
             return Err(Error::new(Kind::Unreachable, words.clone()));
         }
-        if inner.refused == Some(want.rate) {
+        let takes = |rate: SampleRate| inner.only.as_ref().is_none_or(|only| only.contains(&rate.hz()));
+        let Some(rate) = best_rate(want.rate, takes) else {
             let words = format!("the device {NAME} does not take {}", want.rate);
             return Err(Error::new(Kind::Unsupported, words));
-        }
+        };
         Ok(Plan {
             device: NAME.to_owned(),
             silent: true,
-            rate: want.rate,
+            rate,
             channels: want.channels,
             sample: Sample::I32,
             deepest: 32,
             sample_name: Sample::I32.name().to_owned(),
             because: Some("no sound device: the sound goes nowhere".to_owned()),
             notice: self.notice.clone(),
+            restarts: inner.restarts,
         })
     }
 
@@ -198,16 +211,18 @@ fn pace(
 ) {
     let mut buffer = vec![0i32; PERIOD_FRAMES * render.channels()];
     let (mut since, mut given) = (Instant::now(), 0u64);
-    while wait(PERIOD) == Err(RecvTimeoutError::Timeout) {
+    let mut speed = 1.0;
+    while wait(PERIOD.div_f64(speed)) == Err(RecvTimeoutError::Timeout) {
         let (stalled, drift) = {
             let inner = control.lock();
             (inner.stalled, inner.drift)
         };
-        if stalled {
-            (since, given) = (Instant::now(), 0);
+        let fresh = (1.0 + f64::from(drift) / 1e6).max(0.01);
+        if stalled || fresh != speed {
+            (since, given, speed) = (Instant::now(), 0, fresh);
             continue;
         }
-        let rate = f64::from(render.rate()) * (1.0 + f64::from(drift) / 1e6);
+        let rate = f64::from(render.rate()) * speed;
         let due = (since.elapsed().as_secs_f64() * rate) as u64;
         while given < due {
             let frames = (due - given).min(PERIOD_FRAMES as u64) as usize;

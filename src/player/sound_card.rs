@@ -1,5 +1,6 @@
-//! A device through cpal: ALSA, and PulseAudio or PipeWire where the feature is on. Opens at the source's own rate and
-//! channels or not at all: nothing is resampled here. The callback is [`Render::fill`].
+//! A device through cpal: ALSA, and PulseAudio or PipeWire where the feature is on. Opens at the source's own rate where
+//! the device takes it, else at the best one that it takes: what arrives here was resampled to it. The callback is
+//! [`Render::fill`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,8 +10,10 @@ use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedStreamConfigRange};
 
 use crate::error::{Error, Kind, Result};
 use crate::player::cards::{self, Card};
-use crate::player::output::{Plan, Sample, Stream, Want};
-use crate::player::ring::{DeviceSample, Render};
+use crate::player::output::{Plan, Sample, Stream, Want, best_rate};
+use crate::player::priority;
+use crate::player::ring::{DeviceSample, Dither, Render};
+use crate::units::SampleRate;
 
 /// A device that can be planned and opened.
 pub struct SoundCard {
@@ -94,13 +97,13 @@ impl SoundCard {
         if configs.is_empty() && self.way == Way::Direct {
             return self.packed(want);
         }
-        let rated: Vec<&SupportedStreamConfigRange> = configs
-            .iter()
-            .filter(|c| (c.min_sample_rate()..=c.max_sample_rate()).contains(&want.rate.hz()))
-            .collect();
-        if rated.is_empty() {
+        let at = |c: &SupportedStreamConfigRange, rate: SampleRate| {
+            (c.min_sample_rate()..=c.max_sample_rate()).contains(&rate.hz())
+        };
+        let Some(rate) = best_rate(want.rate, |rate| configs.iter().any(|c| at(c, rate))) else {
             return Err(self.refuses(&want.rate.to_string()));
-        }
+        };
+        let rated: Vec<&SupportedStreamConfigRange> = configs.iter().filter(|c| at(c, rate)).collect();
         let wide = |channels: u16| rated.iter().any(|c| c.channels() == channels);
         let channels = match want.channels {
             1 if !wide(1) && wide(2) => 2,
@@ -110,13 +113,14 @@ impl SoundCard {
         let takes = |sample: &Sample| {
             rated.iter().any(|c| c.channels() == channels && c.sample_format() == format(*sample))
         };
-        let preferred = Sample::preferred(want.bits, want.knob);
+        // What is resampled has more bits than the file.
+        let preferred = Sample::preferred(if rate == want.rate { want.bits } else { 32 }, want.knob);
         let Some(sample) = preferred.iter().copied().find(takes) else {
             return Err(self.refuses("any form of samples that konpo has"));
         };
         let deepest = preferred.iter().filter(|s| takes(s)).map(|s| s.bits()).max().unwrap_or(16);
         let name = sample.name().to_owned();
-        Ok(self.planned(want, channels, sample, deepest, name))
+        Ok(self.planned(rate, channels, sample, deepest, name))
     }
 
     /// Opens it; the callback starts at once.
@@ -124,7 +128,7 @@ impl SoundCard {
     /// # Errors
     /// As [`SoundCard::plan`].
     pub fn start(&mut self, plan: &Plan, render: Render) -> Result<Box<dyn Stream>> {
-        let period = plan.rate.hz() / PERIODS_PER_SECOND;
+        let period = plan.rate.hz() / if plan.restarts { SERVER_PERIODS } else { CARD_PERIODS };
         let fault = Fault::default();
         let config =
             |buffer_size| StreamConfig { channels: plan.channels, sample_rate: plan.rate.hz(), buffer_size };
@@ -140,8 +144,10 @@ impl SoundCard {
         };
         let stream = built.map_err(|error| self.error("open", error))?;
         stream.play().map_err(|error| self.error("start", error))?;
+        priority::ask();
         let name = self.name.clone();
-        Ok(Box::new(CardStream { fault, name, _stream: stream }))
+        let card = self.card.clone();
+        Ok(Box::new(CardStream { fault, name, card, _stream: stream }))
     }
 
     fn takes_period(&self, plan: &Plan, period: u32) -> bool {
@@ -162,9 +168,10 @@ impl SoundCard {
         };
         let forms = cards::usb_forms(&card);
         let packed = |form: &&cards::UsbForm| form.format.split(' ').any(|name| name == "S24_3LE");
-        if !forms.iter().filter(packed).any(|form| form.rates.contain(want.rate.hz())) {
+        let takes = |rate: SampleRate| forms.iter().filter(packed).any(|form| form.rates.contain(rate.hz()));
+        let Some(rate) = best_rate(want.rate, takes) else {
             return Err(self.refuses(&want.rate.to_string()));
-        }
+        };
         let host = host(cpal::HostId::Alsa)?;
         let pcm = format!("plug{}", card.pcm);
         let numeric = format!("plughw:CARD={},DEV={}", card.number, card.device);
@@ -176,10 +183,17 @@ impl SoundCard {
         if !forms.iter().filter(packed).any(|form| form.channels == channels) {
             return Err(self.refuses(&format!("{channels} channels")));
         }
-        Ok(self.planned(want, channels, Sample::I24, 24, "s24_3le".to_owned()))
+        Ok(self.planned(rate, channels, Sample::I24, 24, "s24_3le".to_owned()))
     }
 
-    fn planned(&self, want: &Want, channels: u16, sample: Sample, deepest: u16, sample_name: String) -> Plan {
+    fn planned(
+        &self,
+        rate: SampleRate,
+        channels: u16,
+        sample: Sample,
+        deepest: u16,
+        sample_name: String,
+    ) -> Plan {
         let because = match self.way {
             Way::Direct | Way::Packed => None,
             Way::Plugin => Some(format!("through {}, which may convert", self.name)),
@@ -188,13 +202,14 @@ impl SoundCard {
         Plan {
             device: self.name.clone(),
             silent: false,
-            rate: want.rate,
+            rate,
             channels,
             sample,
             deepest,
             sample_name,
             because,
             notice: None,
+            restarts: self.way == Way::Server,
         }
     }
 
@@ -223,9 +238,12 @@ impl DeviceSample for cpal::I24 {
     fn exact(left: i32) -> cpal::I24 {
         cpal::I24::new_unchecked(left >> 8)
     }
-    fn scaled(left: i32, factor: f64) -> cpal::I24 {
-        let value = (f64::from(left) * factor / 256.0).round();
-        cpal::I24::new_unchecked((value as i32).clamp(-(1 << 23), (1 << 23) - 1))
+    fn holds(left: i32) -> bool {
+        left & 0xff == 0
+    }
+    fn rounded(left: f64, dither: &mut Dither) -> cpal::I24 {
+        let value = dither.round(left / 256.0) as i32;
+        cpal::I24::new_unchecked(value.clamp(-(1 << 23), (1 << 23) - 1))
     }
 }
 
@@ -323,6 +341,7 @@ type Fault = Arc<Mutex<Option<cpal::Error>>>;
 struct CardStream {
     fault: Fault,
     name: String,
+    card: Option<Card>,
     _stream: cpal::Stream,
 }
 
@@ -330,6 +349,10 @@ impl Stream for CardStream {
     fn trouble(&mut self) -> Option<Error> {
         let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         Some(Error::with(Kind::Unreachable, format!("play on the device {}", self.name), fault))
+    }
+
+    fn hardware(&self) -> Option<String> {
+        self.card.as_ref().and_then(cards::hardware)
     }
 }
 
@@ -368,8 +391,11 @@ fn build<T: DeviceSample + cpal::SizedSample>(
 pub const ALSA: &str = "alsa:";
 /// The prefix of a sound server's names.
 pub const PULSE: &str = "pulseaudio:";
-/// Two periods make the device's buffer of 80 ms: a start of sound behind it is heard within 100 ms.
-const PERIODS_PER_SECOND: u32 = 25;
+/// Periods in a second. Two make a card's buffer of 40 ms: what is pressed is heard behind it. The priority that
+/// `priority` asks for keeps it filled.
+const CARD_PERIODS: u32 = 50;
+/// Two make 66 ms: a server and its client both have to be woken in time. A fresh stream does not wait for it.
+const SERVER_PERIODS: u32 = 30;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a device says beyond this is not believed.
 const LONGEST_LATENCY: Duration = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::player::readahead;
-use crate::track::AudioFormat;
+use crate::track::{AudioFormat, Container};
 use crate::units::{Frames, SampleRate};
 
 /// What a source is.
@@ -74,13 +74,15 @@ impl Decoded {
         let mut format = sniffed.format.clone();
         format.rate = Some(spec.rate);
         format.channels = Some(spec.channels);
+        // A live WAV says some huge length that stands for none.
+        let guessed = !seekable && format.container == Container::Wav;
         let about = About {
             format,
             rate: spec.rate,
             channels: spec.channels,
             // A lossy codec has no depth; 24 bits are more than it carries.
             bits: if spec.float { 24 } else { spec.bits },
-            duration: decoder.duration(),
+            duration: decoder.duration().filter(|_| !guessed),
             seekable,
         };
         Ok(Decoded { decoder, about, block: Block::default() })

@@ -1,11 +1,11 @@
 //! The player's thread: messages to the motor, its events out. Blocks on reads and decoding; knows no tokio runtime.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::player::inbox::Receiver;
 use crate::player::motor::Motor;
 use crate::player::output::Output;
 use crate::player::source::Decoders;
@@ -16,23 +16,17 @@ pub(super) fn run(
     config: &PlayerConfig,
     output: Box<dyn Output>,
     decoders: Decoders,
-    messages: &Receiver<Message>,
+    messages: &Receiver,
     events: &Sender<PlayerEvent>,
 ) {
     let mut motor = Motor::new(config, output, decoders, Instant::now());
     loop {
         let wait = motor.turn(Instant::now());
         tell(&mut motor, events);
-        let message = match wait {
-            Some(wait) => messages.recv_timeout(wait),
-            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        match message {
-            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => {
-                return motor.take(Message::Close, Instant::now());
-            }
-            Ok(message) => motor.take(message, Instant::now()),
-            Err(RecvTimeoutError::Timeout) => {}
+        match messages.receive(wait) {
+            Ok(Some(Message::Close)) | Err(()) => return motor.take(Message::Close, Instant::now()),
+            Ok(Some(message)) => motor.take(message, Instant::now()),
+            Ok(None) => {}
         }
         tell(&mut motor, events);
     }

@@ -50,10 +50,12 @@ fn touches(run: impl FnOnce()) -> u64 {
     TOUCHES.with(Cell::get) - before
 }
 
-/// Plays, changes the gain, pauses, resumes, seeks, starves, ends: every path of the callback.
+/// Plays, changes the gain, pauses, resumes, seeks, starves, ends: every path of the callback. The samples have more bits
+/// than 16 and 24, as those of a resampler have, so that forms of these depths are dithered.
 fn check<T: DeviceSample>(knob: Knob) {
     let (mut feed, mut render) = ring(SampleRate::CD, 2, knob, Gain::from_db(-12));
     let samples = vec![123_456_789; 8_000];
+    assert!(!i16::holds(samples[0]) && !cpal::I24::holds(samples[0]));
     let mut out = vec![T::exact(0); 1_024];
     let shared = feed.shared().clone();
     let count = touches(|| {
@@ -61,7 +63,9 @@ fn check<T: DeviceSample>(knob: Knob) {
             match round {
                 0 => shared.run(Swing::Open),
                 8 => shared.aim(Gain::UNITY),
+                12 => shared.aim(Gain::from_db(-40)),
                 16 => shared.aim(Gain::SILENT),
+                20 => shared.aim(Gain::from_db(-30)),
                 24 => shared.run(Swing::Close),
                 30 => shared.run(Swing::Open),
                 36 => feed.flush(),
@@ -90,5 +94,7 @@ fn the_callback_never_touches_the_heap() {
     check::<f32>(Knob::Box);
     check::<cpal::I24>(Knob::Box);
     check::<i16>(Knob::Fixed);
+    check::<i32>(Knob::Fixed);
+    check::<f32>(Knob::Fixed);
     check::<cpal::I24>(Knob::Fixed);
 }
