@@ -315,7 +315,7 @@ mod tests {
             let app = Router::new().route("/22.wav", get(give)).with_state(source.clone());
             tokio::spawn(crate::http::server::serve(listener, app, Hosts::new(&[]), stop.clone()));
             let folder = tempfile::tempdir().expect("a folder");
-            let allow = Allow { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
+            let allow = Allow::Near { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
             let intake = in_folder(folder.path()).await;
             let url = format!("http://127.0.0.1:{port}/22.wav");
             Rig { url, source, intake, allow, _folder: folder, _up: stop.drop_guard() }
@@ -430,7 +430,7 @@ mod tests {
     async fn a_forbidden_place_is_not_asked_and_not_held_against_the_song() {
         let rig = Rig::new(&noise(1), None).await;
         let (part, stop) = (rig.part().await, CancellationToken::new());
-        let elsewhere = Allow { peer: [10, 0, 0, 9].into(), networks: Vec::new() };
+        let elsewhere = Allow::Near { peer: [10, 0, 0, 9].into(), networks: Vec::new() };
         let fetched =
             fetch(&Client::new(), &rig.url, &elsewhere, part, &stop).await.expect("no trouble of ours");
         let Fetched::Later(why, Some(part)) = fetched else { panic!("{fetched:?}") };

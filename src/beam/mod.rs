@@ -402,7 +402,7 @@ async fn read_location(lan: &Lan, location: String, from: SocketAddr) -> Result<
         boot_id: None,
     };
     let networks = lan.interfaces().borrow().iter().map(|i| (i.address.into(), i.prefix)).collect();
-    let allow = Allow { peer: from.ip(), networks };
+    let allow = Allow::Near { peer: from.ip(), networks };
     check_location(&heard, &allow)?;
     let (_, about) = Server::load(&Client::new(), &heard.location, allow, Reader::Rupnp).await?;
     heard.udn.clone_from(&about.udn);

@@ -515,7 +515,7 @@ impl Visit {
     fn allow(&self) -> Allow {
         let networks =
             self.tools.lan.interfaces().borrow().iter().map(|i| (IpAddr::V4(i.address), i.prefix)).collect();
-        Allow { peer: self.heard.borrow().from.ip(), networks }
+        Allow::Near { peer: self.heard.borrow().from.ip(), networks }
     }
 }
 

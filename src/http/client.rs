@@ -1,4 +1,4 @@
-//! The one HTTP client: plain HTTP/1.1, one rule for where a URL may point, deadlines, limits.
+//! The one HTTP client: HTTP/1.1, with TLS where an app's URL asks for it, one rule for where a URL may point, deadlines, limits.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -9,32 +9,63 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::error::{Error, Kind, Result};
+use crate::http::first_line::FirstLine;
+use crate::http::tls;
 
 /// Where a URL may point. Asked of the address itself, after names were resolved, and again at each redirect.
 #[derive(Debug, Clone)]
-pub struct Allow {
-    /// The device that gave the URL.
-    pub peer: IpAddr,
-    /// Our own networks: address and prefix length.
-    pub networks: Vec<(IpAddr, u8)>,
+pub enum Allow {
+    /// What a device of the neighbourhood gave: the device's own address, or one on a network of ours; loopback only for a
+    /// device that is itself there.
+    Near {
+        /// The device that gave the URL.
+        peer: IpAddr,
+        /// Our own networks: address and prefix length.
+        networks: Vec<(IpAddr, u8)>,
+    },
+    /// What a person's app gave to be played: anywhere but this box itself (reference upnp 4.3).
+    Wide {
+        /// Our own addresses.
+        own: Vec<IpAddr>,
+    },
 }
 
 impl Allow {
-    /// Returns whether this address may be asked: the device's own, or one on a network of ours; loopback only for a device
-    /// that is itself there.
+    /// Returns whether this address may be asked.
     pub fn allows(&self, address: IpAddr) -> bool {
-        if address == self.peer {
-            return true;
+        // An IPv4 address in IPv6 clothes is judged as what it is.
+        let address = address.to_canonical();
+        let plain = !address.is_loopback() && !address.is_unspecified() && !address.is_multicast();
+        match self {
+            Allow::Near { peer, .. } if address == *peer => true,
+            Allow::Near { networks, .. } => {
+                plain && networks.iter().any(|&(network, prefix)| same_network(network, address, prefix))
+            }
+            Allow::Wide { own } => {
+                let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[0] == 0);
+                plain && !broadcast && !own.contains(&address)
+            }
         }
-        !address.is_loopback()
-            && !address.is_unspecified()
-            && !address.is_multicast()
-            && self.networks.iter().any(|&(network, prefix)| same_network(network, address, prefix))
+    }
+
+    /// Returns whether a connection between these two addresses may stay. The kernel talks to the machine itself from the
+    /// very address it talks to: so an own address that nobody listed is known as well.
+    fn stands(&self, here: IpAddr, there: IpAddr) -> bool {
+        !matches!(self, Allow::Wide { .. }) || here.to_canonical() != there.to_canonical()
+    }
+
+    fn refusal(&self, host: &str) -> Error {
+        let why = match self {
+            Allow::Near { .. } => "is neither the device itself nor on our network",
+            Allow::Wide { .. } => "is this box itself, or no place to play from",
+        };
+        Error::new(Kind::Invalid, format!("{host} {why}"))
     }
 }
 
@@ -156,19 +187,7 @@ impl Client {
     async fn once(&self, url: &str, options: &GetOptions, body: Option<String>) -> Result<Reply> {
         let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
         let uri: Uri = url.parse().map_err(|_| wrong("this is no URL"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(wrong("only http:// can be asked"));
-        }
-        let host = uri.host().ok_or_else(|| wrong("it names no host"))?;
-        let port = uri.port_u16().unwrap_or(80);
-        let address = resolve(host.trim_matches(['[', ']']), port, &options.allow).await;
-        let address = address.map_err(|error| Error::with(error.kind(), format!("get {url}"), error))?;
-        let slow = || {
-            Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect))
-        };
-        let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
-        let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
-        let stream = stream.map_err(broke)?;
+        let stream = connect(url, &uri, options).await?;
         let broke = |e: hyper::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
         let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_headers(100)
@@ -247,6 +266,42 @@ impl Reply {
     }
 }
 
+/// A connection, private or not.
+trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
+
+/// Connects to where a URL points, if it may point there.
+async fn connect(url: &str, uri: &Uri, options: &GetOptions) -> Result<FirstLine<Box<dyn Line>>> {
+    let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
+    let private = match (uri.scheme_str(), &options.allow) {
+        (Some("http"), _) => false,
+        (Some("https"), Allow::Wide { .. }) => true,
+        // Devices of the neighbourhood cannot prove their names.
+        (_, Allow::Near { .. }) => return Err(wrong("only http:// can be asked")),
+        _ => return Err(wrong("only http:// and https:// can be asked")),
+    };
+    let host = uri.host().ok_or_else(|| wrong("it names no host"))?.trim_matches(['[', ']']);
+    let port = uri.port_u16().unwrap_or(if private { 443 } else { 80 });
+    let inside = |error: Error| Error::with(error.kind(), format!("get {url}"), error);
+    let address = resolve(host, port, &options.allow).await.map_err(inside)?;
+    let slow =
+        || Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect));
+    let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
+    let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
+    let stream = stream.map_err(broke)?;
+    let here = stream.local_addr().map_err(broke)?.ip();
+    if !options.allow.stands(here, address.ip()) {
+        return Err(options.allow.refusal(host));
+    }
+    let line: Box<dyn Line> = if private {
+        let wrapped = timeout(options.connect, tls::wrap(stream, host)).await.map_err(|_| slow())?;
+        Box::new(wrapped.map_err(inside)?)
+    } else {
+        Box::new(stream)
+    };
+    Ok(FirstLine::new(line))
+}
+
 async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {
     let found: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![(address, port).into()],
@@ -257,9 +312,7 @@ async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {
         }
     };
     let allowed = found.iter().find(|address| allow.allows(address.ip()));
-    allowed.copied().ok_or_else(|| {
-        Error::new(Kind::Invalid, format!("{host} is neither the device itself nor on our network"))
-    })
+    allowed.copied().ok_or_else(|| allow.refusal(host))
 }
 
 fn request(uri: &Uri, options: &GetOptions, body: Option<String>) -> http::Result<Request<Full<Bytes>>> {
@@ -351,7 +404,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     fn local() -> Allow {
-        Allow { peer: IpAddr::from([127, 0, 0, 1]), networks: vec![(IpAddr::from([10, 0, 0, 2]), 24)] }
+        Allow::Near { peer: IpAddr::from([127, 0, 0, 1]), networks: vec![(IpAddr::from([10, 0, 0, 2]), 24)] }
     }
 
     async fn server(app: Router) -> (u16, CancellationToken) {
@@ -367,12 +420,39 @@ mod tests {
     fn a_url_points_to_its_device_or_our_network() {
         let allow = |peer: [u8; 4], address: [u8; 4]| {
             let networks = vec![(IpAddr::from([10, 0, 0, 2]), 24)];
-            Allow { peer: peer.into(), networks }.allows(address.into())
+            Allow::Near { peer: peer.into(), networks }.allows(address.into())
         };
         assert!(allow([10, 0, 0, 9], [10, 0, 0, 9]) && allow([10, 0, 0, 9], [10, 0, 0, 77]));
         assert!(!allow([10, 0, 0, 9], [10, 0, 1, 1]) && !allow([10, 0, 0, 9], [127, 0, 0, 1]));
         assert!(!allow([10, 0, 0, 9], [0, 0, 0, 0]) && !allow([10, 0, 0, 9], [8, 8, 8, 8]));
         assert!(allow([127, 0, 0, 1], [127, 0, 0, 1]));
+    }
+
+    #[test]
+    fn what_an_app_gives_points_anywhere_but_here() {
+        let allow = Allow::Wide { own: vec![IpAddr::from([10, 0, 0, 2])] };
+        let allows = |text: &str| allow.allows(text.parse().expect("an address"));
+        for there in ["10.0.0.9", "8.8.8.8", "2001:db8::1", "192.168.1.4"] {
+            assert!(allows(there), "{there}");
+        }
+        for here in [
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "10.0.0.2",
+            "::ffff:10.0.0.2",
+            "::ffff:127.0.0.1",
+            "0.0.0.0",
+            "0.0.0.7",
+            "::",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
+        ] {
+            assert!(!allows(here), "{here}");
+        }
+        let [a, b] = [[10, 0, 0, 2], [10, 0, 0, 3]].map(IpAddr::from);
+        assert!(allow.stands(a, b) && !allow.stands(a, a));
     }
 
     #[test]

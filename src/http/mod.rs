@@ -2,8 +2,10 @@
 //! where a URL may point. Knows nothing of music.
 
 pub mod client;
+mod first_line;
 pub mod hosts;
 pub mod port;
 pub mod problem;
 pub mod range;
 pub mod server;
+mod tls;

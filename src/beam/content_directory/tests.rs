@@ -12,7 +12,7 @@ use super::*;
 use crate::http::hosts::Hosts;
 
 async fn load(location: &str) -> Result<(Server, About)> {
-    let allow = Allow { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
+    let allow = Allow::Near { peer: [127, 0, 0, 1].into(), networks: Vec::new() };
     Server::load(&Client::new(), location, allow, Reader::Rupnp).await
 }
 
