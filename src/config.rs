@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::units::Volume;
+use crate::units::calendar::{Days, TimeOfDay};
 
 /// Everything the owner may set. `packaging/konpo.toml` documents every key with its default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub output: Output,
     /// The ways in.
     pub intake: Intake,
+    /// The hours in which it is not loud.
+    pub quiet: Quiet,
 }
 
 /// `[library]`.
@@ -118,6 +121,39 @@ pub enum Take {
     Purchased,
 }
 
+/// `[quiet]`. There are quiet hours when `from` and `to` are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quiet {
+    /// When they begin, in the time of the box's own zone.
+    pub from: Option<TimeOfDay>,
+    /// When they end; before `from`, it is the next day's.
+    pub to: Option<TimeOfDay>,
+    /// The days on which they begin.
+    pub days: Days,
+    /// The highest the knob goes meanwhile, on the scale of every face.
+    pub max_volume: Volume,
+    /// What happens to sound that runs when they begin.
+    pub action: QuietAction,
+}
+
+impl Default for Quiet {
+    fn default() -> Quiet {
+        let max_volume = Volume::new(20).unwrap_or(Volume::MIN);
+        Quiet { from: None, to: None, days: Days::ALL, max_volume, action: QuietAction::Fade }
+    }
+}
+
+/// What happens to sound that runs when quiet hours begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuietAction {
+    /// It goes down to the limit in 60 s.
+    Fade,
+    /// The track is finished, then it stops.
+    Stop,
+}
+
 impl Config {
     /// Returns the settings in `text`; `file` is named in errors.
     ///
@@ -163,6 +199,21 @@ impl Config {
         if let Some(name) = self.http.names.iter().find(|name| !is_host_name(name)) {
             return Err(format!("http.names {name:?} is not a host name"));
         }
+        self.check_quiet()
+    }
+
+    fn check_quiet(&self) -> std::result::Result<(), String> {
+        let Quiet { from, to, action, .. } = self.quiet;
+        if from.is_some() != to.is_some() {
+            return Err("quiet.from and quiet.to must be set together".into());
+        }
+        if from.is_some() && from == to {
+            return Err("quiet.from and quiet.to are the same; output.max_volume holds at all hours".into());
+        }
+        if from.is_some() && action == QuietAction::Fade && self.output.volume == Knob::Fixed {
+            let words = "quiet.action must be \"stop\" with output.volume \"fixed\"";
+            return Err(format!("{words}: konpo cannot turn your amplifier down"));
+        }
         Ok(())
     }
 }
@@ -207,6 +258,19 @@ mod tests {
         assert!(refusal("[library]\nmusic = [\"Music\"]\n").contains("full path"));
         assert!(refusal("[http]\nnames = [\"a b\"]\n").contains("not a host name"));
         assert!(refusal("name = \n").starts_with("konpo.toml line 1"));
+    }
+
+    #[test]
+    fn quiet_hours_that_cannot_be_kept_are_refused() {
+        assert!(refusal("[quiet]\nfrom = \"22:00\"\n").contains("set together"));
+        assert!(refusal("[quiet]\nfrom = \"22:00\"\nto = \"22:00\"\n").contains("the same"));
+        assert!(refusal("[quiet]\nfrom = \"25:00\"\nto = \"07:00\"\n").starts_with("konpo.toml line 2"));
+        assert!(refusal("[quiet]\ndays = \"weekdays\"\n").contains("mon-fri"));
+        assert!(refusal("[quiet]\naction = \"whisper\"\n").contains("`fade` or `stop`"));
+        let fixed = "[output]\nvolume = \"fixed\"\n[quiet]\nfrom = \"22:00\"\nto = \"07:00\"\n";
+        assert!(refusal(fixed).contains("cannot turn your amplifier down"));
+        let night = Config::parse(&format!("{fixed}action = \"stop\"\n"), "konpo.toml").expect("it can stop");
+        assert_eq!((night.quiet.days, night.quiet.action), (Days::ALL, QuietAction::Stop));
     }
 
     #[test]

@@ -35,7 +35,9 @@ fn time(value: &Value) -> Millis {
 fn status(state: &Value) -> String {
     let current = &state["current"];
     let entries = state["queue"].as_array();
+    let guest = state["guest"]["now"].as_object().map(|_| &state["guest"]["now"]);
     let here = entries.into_iter().flatten().find(|entry| !current.is_null() && entry["id"] == *current);
+    let here = guest.or(here);
     let what = here
         .map_or("nothing chosen".to_owned(), |e| format!("{} – {}", text(&e["artist"]), text(&e["title"])));
     let knob = match (state["fixed_volume"].as_bool(), state["mute"].as_bool()) {
@@ -44,8 +46,9 @@ fn status(state: &Value) -> String {
         _ => state["volume"].to_string(),
     };
     let device = &state["device"];
+    let modes = modes(state);
     let mut out = format!(
-        "{}: {what}\n{} of {}, volume {knob}, {} in the queue\noutput: {}",
+        "{}: {what}\n{} of {}, volume {knob}, {} in the queue{modes}\noutput: {}",
         text(&state["transport"]),
         time(&state["position_ms"]),
         time(&state["duration_ms"]),
@@ -55,16 +58,67 @@ fn status(state: &Value) -> String {
     if let Some(trouble) = device["trouble"].as_str() {
         out.push_str(&format!(" ({trouble})"));
     }
+    let on_air = &state["on_air"];
+    if on_air.is_object() {
+        out.push_str(&format!("\non air: {}: {}", text(&on_air["name"]), text(&on_air["title"])));
+    }
     let signal = &state["signal"];
     if signal.is_object() {
         let perfect = match (signal["bit_perfect"].as_bool(), signal["because"].as_str()) {
-            (Some(true), _) => "bit-perfect".to_owned(),
-            (_, because) => format!("not bit-perfect: {}", because.unwrap_or("unknown")),
+            (Some(true), _) => "yes".to_owned(),
+            (_, because) => format!("no, because {}", because.unwrap_or("nobody knows")),
         };
-        out.push_str(&format!("\nsignal: {} Hz {}, {perfect}", signal["rate"], text(&signal["sample"])));
+        let source = &signal["source"];
+        let way: String = signal["processing"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|s| format!(" → {}", text(s)))
+            .collect();
+        out.push_str(&format!(
+            "\nsignal: {} {} Hz{way} → {} Hz {}, bit-perfect: {perfect}",
+            text(&source["codec"]),
+            source["rate"],
+            signal["rate"],
+            text(&signal["sample"]),
+        ));
+        if let Some(hardware) = signal["hardware"].as_str() {
+            out.push_str(&format!(" ({hardware})"));
+        }
     }
     for notice in state["notices"].as_array().into_iter().flatten() {
         out.push_str(&format!("\n{}  {}", text(&notice["at"]), text(&notice["words"])));
+    }
+    out
+}
+
+/// Returns what is set of how the queue is played and how loud, each behind a comma.
+fn modes(state: &Value) -> String {
+    let on = |key: &str| state[key].as_bool() == Some(true);
+    let mut out = match state["repeat"].as_str() {
+        Some(what @ ("all" | "one")) => format!(", repeat {what}"),
+        _ => String::new(),
+    };
+    for (key, words) in [
+        ("shuffle", "shuffle"),
+        ("single", "single"),
+        ("consume", "consume"),
+        ("stop_after", "stop after this"),
+    ] {
+        if on(key) {
+            out.push_str(&format!(", {words}"));
+        }
+    }
+    if let Some(left) = state["sleep"]["left_ms"].as_u64() {
+        out.push_str(&format!(", sleeps in {}", Millis(left)));
+    }
+    let quiet = &state["quiet"];
+    match (quiet["because"].as_str(), quiet["until"].as_str()) {
+        (Some("clock"), _) => out.push_str(", quiet while the time is not known"),
+        (Some(_), Some(until)) => out.push_str(&format!(", quiet until {until}")),
+        (Some(_), None) => out.push_str(", quiet"),
+        (None, _) if quiet["mode"] == "off" => out.push_str(", quiet hours off"),
+        (None, _) => {}
     }
     out
 }
@@ -160,6 +214,17 @@ mod tests {
         let shown = show(&Ask::Purchases, &page);
         assert!(shown.contains("Bought from iTunes with copy protection. Download it again."), "{shown}");
         assert!(shown.contains("Singer – - – Song  1:01") && shown.contains("bought at itunes, 2006-01-02"));
+    }
+
+    #[test]
+    fn the_status_says_how_the_queue_is_played() {
+        let state = json!({ "repeat": "all", "shuffle": true, "single": false, "stop_after": true,
+            "sleep": { "left_ms": 61_000, "end": "fade" }, "queue_length": 3,
+            "quiet": { "mode": "auto", "because": "hours", "until": "07:00", "limit": 20 } });
+        let shown = show(&Ask::Status, &state);
+        let want =
+            "3 in the queue, repeat all, shuffle, stop after this, sleeps in 1:01, quiet until 07:00\n";
+        assert!(shown.contains(want), "{shown}");
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //! - [`media`]: bytes to facts and PCM; `sniff` is the gate in front of every decoder and tag reader.
 //! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row.
 //! - [`beam`]: who is there, what do they offer, fetch it.
-//! - [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
+//! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`web`]: the HTTP API, a remote control without music state of its own.
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!
@@ -46,6 +46,8 @@ pub mod library;
 pub mod intake;
 
 pub mod beam;
+
+pub mod stream;
 
 pub mod player;
 

@@ -13,10 +13,12 @@ use tracing::{info, warn};
 
 use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
-use crate::config::{Knob, Output, Pull, Take};
+use crate::config::{self, Knob, Output, Pull, Take};
 use crate::error::{Error, Kind, Result};
+use crate::hifi::quiet::{QuietAction, QuietConfig};
+use crate::hifi::urls::{UrlAsk, Urls};
 use crate::hifi::{Hifi, HifiConfig, Parts, Running};
-use crate::http::client::Client;
+use crate::http::client::{Allow, Client};
 use crate::http::hosts::Hosts;
 use crate::http::port::{self, Listening};
 use crate::http::server;
@@ -27,7 +29,10 @@ use crate::library::{Library, LibraryConfig};
 use crate::offer::Right;
 use crate::player::{self, Player, PlayerConfig};
 use crate::signal::Device;
+use crate::stream::{self, Streams};
+use crate::track::TrackId;
 use crate::units::Gain;
+use crate::units::calendar::Hours;
 use crate::web::{self, Web, routes};
 
 /// Runs the component until the stop token falls.
@@ -51,8 +56,11 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let Listening { listener, port, moved } = opened;
 
     let (output, device) = output(&config.output);
-    let knob =
-        HifiConfig { fixed_volume: output.knob == player::Knob::Fixed, max_volume: config.output.max_volume };
+    let knob = HifiConfig {
+        fixed_volume: output.knob == player::Knob::Fixed,
+        max_volume: config.output.max_volume,
+        quiet: quiet(config.quiet),
+    };
     let (player, events) = Player::start(output)?;
 
     // What feeds the box stops before the box, and the box before the shelf.
@@ -64,9 +72,6 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         Take::Purchased => crate::intake::Take::Purchased,
     };
     let intake = Intake::start(IntakeConfig { take }, library.clone(), sources.clone()).await?;
-    let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
-    let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
-
     let lan = LanConfig {
         interfaces: config.lan.interfaces.clone(),
         http_port: port,
@@ -74,13 +79,19 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
     };
     let lan = Lan::start(lan, sources.clone()).await?;
+    let hosts = Hosts::new(&config.http.names);
+    let here = lan.clone();
+    let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
+    let streams = Streams::new(Client::new(), own);
+    let urls = urls(streams.clone(), hosts.clone(), port);
+    let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+    let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
     let pulling = BeamConfig { pull: policy(config.intake.pull), take };
     let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
-    let hosts = Hosts::new(&config.http.names);
     let mut served = vec![
         tokio::spawn(server::serve(listener, app.clone(), hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
@@ -104,6 +115,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         intake.stopped().await;
         hifi_stop.cancel();
         join("the box", &mut { hifi_tasks }).await;
+        streams.stopped().await;
         // The last handles go before the shelf closes.
         drop((hifi, beam, intake));
         blocking(move || library.close()).await
@@ -117,12 +129,37 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
+/// Returns how URLs become sound. One of our own media path is the track itself, whichever of our names it has.
+fn urls(streams: Streams, hosts: Hosts, port: u16) -> Urls {
+    let open = move |ask: UrlAsk| streams.open(stream::Ask { url: ask.url, stop: ask.stop, told: ask.told });
+    let ours = move |url: &str| own_track(url, &hosts, port);
+    Urls { open: std::sync::Arc::new(open), ours: std::sync::Arc::new(ours) }
+}
+
+fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
+    let uri: http::Uri = url.parse().ok().filter(|uri: &http::Uri| uri.scheme_str() == Some("http"))?;
+    let there = uri.port_u16().unwrap_or(80) == port && hosts.allows(uri.host()?);
+    let file = uri.path().strip_prefix("/api/media/").or_else(|| uri.path().strip_prefix("/media/"))?;
+    let id = file.split_once('.').map_or(file, |(id, _)| id);
+    id.parse().ok().filter(|_| there).map(TrackId)
+}
+
 /// Returns what the motor is started with, and what is known of its device before it plays.
 fn output(config: &Output) -> (PlayerConfig, Device) {
     let name = config.device.clone();
     let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
     let device = Device { name: name.clone(), silent: name == "silent", open: false, trouble: None };
     (PlayerConfig { device: name, knob, gain: Gain::SILENT }, device)
+}
+
+fn quiet(quiet: config::Quiet) -> QuietConfig {
+    let config::Quiet { from, to, days, max_volume, action } = quiet;
+    let action = match action {
+        config::QuietAction::Fade => QuietAction::Fade,
+        config::QuietAction::Stop => QuietAction::Stop,
+    };
+    let hours = from.zip(to).map(|(from, to)| Hours { from, to, days });
+    QuietConfig { hours, limit: max_volume, action }
 }
 
 fn policy(pull: Pull) -> Policy {
@@ -207,3 +244,28 @@ fn notify(state: &[NotifyState]) {
 
 /// SIGTERM and SIGINT finish within 2 s.
 const STOPS_WITHIN: Duration = Duration::from_millis(1700);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_of_our_own_media_path_is_that_track() {
+        let hosts = Hosts::new(&["music.example".into()]);
+        hosts.set_addresses(vec![[10, 0, 0, 2].into()]);
+        let own = |url: &str| own_track(url, &hosts, 8200).map(|id| id.0);
+        assert_eq!(own("http://10.0.0.2:8200/api/media/12.flac"), Some(12));
+        assert_eq!(own("http://music.example:8200/media/12.mp3?x=1"), Some(12));
+        assert_eq!(own("http://127.0.0.1:8200/media/12"), Some(12));
+        for other in [
+            "http://10.0.0.3:8200/media/12.flac",
+            "http://10.0.0.2/media/12.flac",
+            "http://10.0.0.2:8200/media/x.flac",
+            "http://10.0.0.2:8200/api/art/12/160.jpg",
+            "ftp://10.0.0.2:8200/media/12.flac",
+            "not a url",
+        ] {
+            assert_eq!(own(other), None, "{other}");
+        }
+    }
+}

@@ -198,6 +198,10 @@ pub enum Container {
     Dsf,
     /// DSD interchange file.
     Dff,
+    /// Core Audio Format.
+    Caf,
+    /// Matroska or WebM (mka, webm).
+    Matroska,
     /// Audible.
     Audible,
     /// OMA DRM message or container of a phone.
@@ -225,6 +229,8 @@ impl Container {
             (Container::Ape, _) => "ape",
             (Container::Dsf, _) => "dsf",
             (Container::Dff, _) => "dff",
+            (Container::Caf, _) => "caf",
+            (Container::Matroska, _) => return None,
             (Container::Audible | Container::OmaDrm | Container::Unknown, _) => return None,
         })
     }
@@ -271,9 +277,9 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Returns whether this build of konpo has a decoder.
+    /// Returns whether konpo decodes it, by itself or by an `ffmpeg` that is installed.
     pub fn is_decodable(self) -> bool {
-        matches!(self, Codec::Flac | Codec::Mp3 | Codec::AacLc | Codec::Alac | Codec::Vorbis | Codec::Pcm)
+        self != Codec::Other
     }
 
     /// Returns whether decoding gives back the studio's samples.

@@ -1,5 +1,7 @@
 //! Units: newtypes with checked arithmetic, so that a bare integer never crosses a module.
 
+pub mod calendar;
+
 use std::fmt;
 use std::time::Duration;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::offer::Right;
 use crate::track::{Tags, TrackId};
 use crate::units::{Millis, Volume};
 
@@ -61,6 +62,40 @@ pub enum Repeat {
     One,
 }
 
+/// When the music ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Sleep {
+    /// How long from now, up to 24 hours.
+    pub after: Millis,
+    /// How it ends then.
+    #[serde(default)]
+    pub end: SleepEnd,
+}
+
+/// How the sleep timer ends the music.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SleepEnd {
+    /// The sound goes down in the last minute and is paused at the end.
+    #[default]
+    Fade,
+    /// The track that plays at the end is finished, then it stops.
+    FinishTrack,
+}
+
+/// Whether quiet hours are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuietMode {
+    /// As the hours are set.
+    #[default]
+    Auto,
+    /// Quiet now, until the quiet hours that are or come end; without such hours, until it is changed.
+    On,
+    /// Not quiet, until the quiet hours that are or come end; without such hours, the same as `Auto`.
+    Off,
+}
+
 /// A command to the box. All are open to Room unless the variant says otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +116,7 @@ pub enum Command {
     Previous,
     /// Moves to this position in the current track. `EmptyQueue`, `OutOfRange` beyond the end, `NotSeekable`.
     Seek(Millis),
-    /// Sets the knob. `FixedVolume` in fixed mode.
+    /// Sets the knob; in quiet hours up to their limit. `FixedVolume` in fixed mode.
     SetVolume(Volume),
     /// Turns the knob by steps. `FixedVolume` in fixed mode.
     MoveVolume(i16),
@@ -89,9 +124,21 @@ pub enum Command {
     SetMute(bool),
     /// Sets repeating.
     SetRepeat(Repeat),
-    /// Shuffles what has not been played, or restores the order.
+    /// Shuffles what has not been played, or restores the order. Each entry plays once a round; what is added joins the
+    /// round; with everything repeated a new round follows.
     SetShuffle(bool),
-    /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`.
+    /// Stops behind every entry, with the next one chosen; repeating one entry goes before it.
+    SetSingle(bool),
+    /// Removes each entry from the queue once it was played or passed over while it played.
+    SetConsume(bool),
+    /// Stops once, behind the entry that plays, with the next one chosen; a stop by hand ends the wish.
+    StopAfter(bool),
+    /// Sets the sleep timer; `None` ends it. What is fading out then comes back. `OutOfRange` above 24 hours.
+    Sleep(Option<Sleep>),
+    /// Keeps quiet hours or not. Owner. While they hold no command sets the knob above their limit: it stops there.
+    SetQuiet(QuietMode),
+    /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
+    /// `Unsupported` for what is no http or https URL. A URL of our own media path is that track.
     Add {
         /// The entries in order.
         entries: Vec<NewEntry>,
@@ -102,7 +149,7 @@ pub enum Command {
         #[serde(default)]
         play: bool,
     },
-    /// Moves entries so that the first of them stands at this index. `NoSuchEntry`.
+    /// Moves entries so that the first of them stands at this index; the round of a shuffle stays. `NoSuchEntry`.
     Move {
         /// Which, in the new order.
         ids: Vec<QueueId>,
@@ -111,14 +158,44 @@ pub enum Command {
     },
     /// Removes entries; the current one stops, and the next is played if it was playing. `NoSuchEntry`.
     Remove(Vec<QueueId>),
-    /// Empties the queue and stops.
+    /// Empties the queue and stops; a guest plays on.
     Clear,
-    /// All or nothing, in order: the first refusal undoes the ones before it.
+    /// Puts this on the guest deck, whose next is forgotten: while something sounds it plays at once, else `Play` plays it.
+    /// The queue stays as it is and is stopped; any play of the queue ends the deck. `None` takes the deck away and stops it.
+    /// `Unsupported` for what is no http or https URL, `NoSuchTrack`, `Locked`, `OutOfRange` for texts that are too long.
+    SetGuest(Option<NewEntry>),
+    /// Sets what follows the guest without a gap; `None` takes it back. `NoSuchEntry` without a guest, else as `SetGuest`.
+    SetGuestNext(Option<NewEntry>),
+    /// All or nothing, in order: the first refusal undoes the ones before it. `OutOfRange` above 1,000 commands, those in
+    /// batches within counted too.
     Batch(Vec<Command>),
     /// Closes the sound device and stops; any play ends it.
     Standby,
+    /// Gives the sound device to another program at once and holds the sound; any play takes it back.
+    Yield,
+    /// Ends a `Yield`: sound that ran then goes on. Without one nothing happens.
+    Resume,
     /// Looks through the music folders again, behind everything else.
     Rescan,
+}
+
+impl Command {
+    /// Returns the least right that may send it.
+    pub fn right(&self) -> Right {
+        match self {
+            Command::SetQuiet(_) => Right::Owner,
+            Command::Batch(commands) => commands.iter().map(Command::right).max().unwrap_or(Right::Room),
+            _ => Right::Room,
+        }
+    }
+
+    /// Returns how many commands it is, those in batches within counted.
+    pub fn count(&self) -> usize {
+        match self {
+            Command::Batch(commands) => 1 + commands.iter().map(Command::count).sum::<usize>(),
+            _ => 1,
+        }
+    }
 }
 
 /// What the box says no to, in its own words. A value, not an error.
@@ -143,6 +220,8 @@ pub enum Refused {
     FixedVolume,
     /// konpo cannot play this kind of source.
     Unsupported,
+    /// Quiet hours hold, and konpo cannot turn the amplifier down.
+    QuietHours,
     /// Something else is under way.
     Busy,
     /// The caller has not the right.
@@ -162,6 +241,7 @@ impl Refused {
             Refused::NoDevice => "there is no sound device",
             Refused::FixedVolume => "the volume is fixed: turn the knob on the amplifier",
             Refused::Unsupported => "konpo cannot play this kind of source",
+            Refused::QuietHours => "quiet hours: konpo cannot turn the amplifier down, so nothing plays",
             Refused::Busy => "something else is under way",
             Refused::NotAllowed => "this needs a right you do not have",
         }

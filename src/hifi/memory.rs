@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::hifi::command::{Playable, QueueId, Repeat};
 use crate::hifi::queue::Queue;
-use crate::hifi::rules::{Restored, shelf_entry};
-use crate::hifi::state::{Entry, State};
+use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
+use crate::hifi::rules::{Restored, Rules, shelf_entry};
+use crate::hifi::state::{Entry, Modes};
 use crate::track::{Tags, Track, TrackId};
-use crate::units::{Millis, Volume};
+use crate::units::{Millis, UnixTime, Volume};
 
 /// The box as it is written down, as JSON in owner.db.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,16 @@ pub struct Memory {
     repeat: Repeat,
     /// The knob as somebody last set it; `None` in fixed mode or before anybody did.
     volume: Option<Volume>,
+    /// What the rest of the round and the rounds after it are drawn from while shuffled.
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    modes: Modes,
+    #[serde(default)]
+    quiet: Choice,
+    /// The last time that could be trusted; a battery clock before it is wrong.
+    #[serde(default)]
+    known: Option<UnixTime>,
 }
 
 /// One entry as it is written down.
@@ -42,8 +53,10 @@ struct Kept {
 }
 
 impl Memory {
-    /// Returns what is to be written down; `position` is that of now.
-    pub fn of(queue: &Queue, state: &State, position: Millis) -> Memory {
+    /// Returns what is to be written down; `position` is that of now. The sleep timer is not: after a power cut nothing
+    /// plays by itself.
+    pub fn of(rules: &Rules, position: Millis) -> Memory {
+        let (queue, state) = (&rules.queue, rules.state(0));
         let keep = |entry: &Entry| Kept {
             id: entry.id,
             what: entry.what.clone(),
@@ -55,11 +68,15 @@ impl Memory {
             version: state.queue.version,
             entries: state.queue.entries.iter().map(keep).collect(),
             last_id: queue.last_id(),
-            shuffled: queue.shuffled().map(<[QueueId]>::to_vec),
-            current: state.current,
+            shuffled: queue.shuffled().map(|(order, _)| order.to_vec()),
+            current: rules.queue_place(),
             position_ms: position,
             repeat: state.repeat,
             volume: (!state.fixed_volume).then_some(state.volume),
+            seed: queue.shuffled().map_or(0, |(_, seed)| seed),
+            modes: state.modes,
+            quiet: rules.quiet().choice(),
+            known: rules.known(),
         }
     }
 
@@ -96,7 +113,17 @@ impl Memory {
         self.volume
     }
 
-    /// Returns the box to start with. A track that the shelf does not know at the moment stays in the queue.
+    /// Returns the last time that could be trusted.
+    pub fn known(&self) -> Option<UnixTime> {
+        self.known
+    }
+
+    /// Returns quiet hours to start with.
+    pub fn quiet(&self, config: QuietConfig, clock: Clock) -> Quiet {
+        Quiet::new(config, self.quiet, clock)
+    }
+
+    /// Returns the box to start with, quiet hours left out. A track that the shelf does not know at the moment stays in the queue.
     pub fn restore(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Restored {
         let entry = |kept: Kept| {
             let known = match kept.what {
@@ -112,11 +139,15 @@ impl Memory {
             }
         };
         let entries = self.entries.into_iter().map(entry).collect();
+        let shuffled = self.shuffled.map(|order| (order, self.seed));
         Restored {
-            queue: Queue::restored(self.version, entries, self.last_id, self.shuffled),
+            queue: Queue::restored(self.version, entries, self.last_id, shuffled),
             current: self.current,
             position: self.position_ms,
             repeat: self.repeat,
+            modes: self.modes,
+            quiet: Quiet::default(),
+            known: self.known,
         }
     }
 }
@@ -127,8 +158,7 @@ const FORM: u32 = 1;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hifi::command::At;
-    use crate::hifi::rules::Rules;
+    use crate::hifi::command::{At, Command, QuietMode};
     use crate::hifi::volume::Knob;
     use crate::signal::Device;
 
@@ -145,21 +175,43 @@ mod tests {
         };
         let url = Playable::Url("http://10.0.0.2/a.flac".into());
         let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
-        let ids = queue.add(entries, At::End, None, 0).expect("fits");
+        let ids = queue.add(entries, At::End, None).expect("fits");
         queue.shuffle(true, None, 3);
-        let restored = Restored { queue, current: Some(ids[1]), position: Millis(777), repeat: Repeat::All };
+        let modes = Modes { single: true, consume: false, stop_after: true };
+        let restored = Restored {
+            queue,
+            current: Some(ids[1]),
+            position: Millis(777),
+            repeat: Repeat::All,
+            modes,
+            known: Some(UnixTime(99)),
+            ..Restored::default()
+        };
         let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
         let knob = Knob::new(false, Volume::MAX, Volume::new(30), now);
-        let rules = Rules::new(knob, restored, device, now);
-        let state = rules.state(1);
+        let mut rules = Rules::new(knob, restored, device, now);
+        let by = crate::offer::Via::Itself;
+        let given = crate::hifi::rules::Given { tracks: HashMap::new(), something: Vec::new(), seed: 0, by };
+        rules.command(Command::SetQuiet(QuietMode::On), &given, now).expect("always");
 
-        let json = Memory::of(&rules.queue, &state, Millis(777)).json();
+        let json = Memory::of(&rules, Millis(777)).json();
         let memory = Memory::read(&json).expect("as written");
-        assert_eq!(memory.volume(), Volume::new(30));
+        assert_eq!(memory.volume(), Volume::new(20), "quiet hours press it down");
+        assert_eq!(memory.quiet(QuietConfig::default(), Clock::Unknown), *rules.quiet());
         assert_eq!(memory.tracks(), [TrackId(5)]);
         let back = memory.restore(&HashMap::new());
         assert_eq!(back.queue, rules.queue);
         assert_eq!((back.current, back.position, back.repeat), (Some(ids[1]), Millis(777), Repeat::All));
+        assert_eq!((back.modes, back.known), (modes, Some(UnixTime(99))));
+    }
+
+    #[test]
+    fn a_memory_of_an_older_konpo_is_read() {
+        let older = r#"{"v":1,"version":3,"entries":[{"id":4,"what":{"shelf":5}}],"last_id":9,"shuffled":[4],
+            "current":4,"position_ms":7,"repeat":"all","volume":30}"#;
+        let back = Memory::read(older).expect("known").restore(&HashMap::new());
+        assert_eq!((back.current, back.modes, back.known), (Some(QueueId(4)), Modes::default(), None));
+        assert_eq!(back.queue.shuffled(), Some((&[QueueId(4)][..], 0)));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! The box: one `Command` goes in, one `State` comes out. The one API of all faces.
 
+mod clock;
 pub mod command;
 mod memory;
 mod queue;
+pub mod quiet;
 mod rules;
+mod shuffle;
 pub mod state;
 mod task;
+pub mod urls;
 mod volume;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,16 +22,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
+use crate::hifi::clock::WallClock;
 use crate::hifi::command::{Command, NewEntry, Playable, Refused};
 use crate::hifi::memory::Memory;
+use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
 use crate::hifi::rules::{Event, Given, Restored, Rules};
 use crate::hifi::state::State;
 use crate::hifi::task::{Inlets, Message, Task};
+use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
 use crate::library::art::Size;
 use crate::library::cover::Cover;
 use crate::library::{Library, OpenTrack};
-use crate::offer::{Board, Caller, Right, ShelfProgress};
+use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent};
 use crate::query::{Item, Page, Query, Section, What, Window};
 use crate::signal::Device;
@@ -40,6 +48,7 @@ pub struct Hifi {
     state: watch::Receiver<Arc<State>>,
     events: mpsc::Sender<Event>,
     library: Library,
+    urls: Urls,
 }
 
 /// What the box is built on.
@@ -54,22 +63,26 @@ pub struct Parts {
     pub device: Device,
     /// Who is here and what comes in.
     pub board: watch::Receiver<Arc<Board>>,
+    /// How URLs become sound.
+    pub urls: Urls,
 }
 
-/// `[output]` as far as the box obeys it.
+/// `[output]` and `[quiet]` as far as the box obeys them.
 #[derive(Debug, Clone, Copy)]
 pub struct HifiConfig {
     /// The amplifier has the knob: full scale, bit-perfect.
     pub fixed_volume: bool,
     /// What 100 on every face means.
     pub max_volume: Volume,
+    /// Quiet hours.
+    pub quiet: QuietConfig,
 }
 
 /// The running box: its handle and its tasks, to be joined after the stop token fell.
 pub struct Running {
     /// The handle.
     pub hifi: Hifi,
-    /// The loop first, then the writer and the shelf's follower.
+    /// The loop first, then the writer, the shelf's follower, and the clock's where there are quiet hours.
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -79,17 +92,23 @@ impl Hifi {
     /// # Errors
     /// Those of reading the shelf. A memory that cannot be read is put aside with a notice.
     pub async fn start(parts: Parts, config: HifiConfig, stop: CancellationToken) -> Result<Running> {
-        let Parts { library, player, events: motor, device, board } = parts;
+        let Parts { library, player, events: motor, device, board, urls } = parts;
         let now = Instant::now();
         let (memory, complaint) = read_memory(&library).await?;
         let last = memory.as_ref().and_then(Memory::volume);
         let knob = Knob::new(config.fixed_volume, config.max_volume, last, now);
+        let clock = WallClock::new(memory.as_ref().and_then(Memory::known));
+        let (clock, told) = first_look(clock).await?;
+        let quiet = match &memory {
+            Some(memory) => memory.quiet(config.quiet, told),
+            None => Quiet::new(config.quiet, Choice::default(), told),
+        };
         let restored = match memory {
             Some(memory) => {
                 let tracks = task::tracks_by_id(&library, &memory.tracks()).await?;
-                memory.restore(&tracks)
+                Restored { quiet, ..memory.restore(&tracks) }
             }
-            None => Restored::default(),
+            None => Restored { quiet, ..Restored::default() },
         };
         let rules = Rules::new(knob, restored, device, now);
         let (state_in, state) = watch::channel(Arc::new(rules.state(0)));
@@ -97,15 +116,19 @@ impl Hifi {
         let (commands, commands_out) = mpsc::channel(64);
         let (events, events_out) = mpsc::channel(64);
         let (notes, notes_out) = mpsc::channel(64);
-        let task = Task::new(rules, player, library.clone(), state_in, notes);
+        let links = Links::new(urls.clone(), events.clone());
+        let task = Task::new(rules, player, library.clone(), state_in, notes, links);
         let inlets =
             Inlets { commands: commands_out, player: motor, events: events_out, board, stop: stop.clone() };
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(task.run(inlets)),
             tokio::spawn(task::write_notes(library.clone(), notes_out)),
-            tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop)),
+            tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop.clone())),
         ];
-        let hifi = Hifi { commands, state, events, library };
+        if config.quiet.hours.is_some() {
+            tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
+        }
+        let hifi = Hifi { commands, state, events, library, urls };
         if let Some(words) = complaint {
             hifi.say(words, Right::Room).await;
         }
@@ -134,11 +157,11 @@ impl Hifi {
         self.library.shelf()
     }
 
-    async fn given(&self, command: &Command) -> Result<Given> {
+    async fn given(&self, command: &Command, by: Via) -> Result<Given> {
         let mut ids = Vec::new();
         let mut something = false;
         needs(command, &mut ids, &mut something);
-        let mut given = Given { seed: seed(), ..Given::default() };
+        let mut given = Given { tracks: HashMap::new(), something: Vec::new(), seed: seed(), by };
         if !ids.is_empty() {
             given.tracks = task::tracks_by_id(&self.library, &ids).await?;
         }
@@ -180,15 +203,19 @@ impl Session {
         &self.caller
     }
 
-    /// Sends a command. When it answers, the snapshot of the revision returned shows the effect.
+    /// Sends a command; one that the caller has no right to is refused. When it answers, the snapshot of the revision returned shows the effect.
     ///
     /// # Errors
     /// `Stopped` when the box is stopping, else those of reading the shelf. A refusal is a value.
     ///
     /// # Cancel
     /// A dropped future may still have its effect.
-    pub async fn send(&self, command: Command) -> Result<Result<u64, Refused>> {
-        let given = self.hifi.given(&command).await?;
+    pub async fn send(&self, mut command: Command) -> Result<Result<u64, Refused>> {
+        if self.caller.right < command.right() {
+            return Ok(Err(Refused::NotAllowed));
+        }
+        self.hifi.urls.settle(&mut command);
+        let given = self.hifi.given(&command, self.caller.via).await?;
         let (reply, answer) = oneshot::channel();
         let stopped = || Error::new(Kind::Stopped, "konpo is stopping");
         let message = Message { command, given, reply };
@@ -309,6 +336,15 @@ fn without_personal(track: &Arc<Track>) -> Arc<Track> {
     Arc::new(shown)
 }
 
+/// Looks at the clock before anything can sound.
+async fn first_look(mut clock: WallClock) -> Result<(WallClock, Clock)> {
+    let looked = tokio::task::spawn_blocking(move || {
+        let told = clock.look();
+        (clock, told)
+    });
+    looked.await.map_err(|error| Error::with(Kind::Internal, "look at the clock", error))
+}
+
 /// Returns the memory, or what to say when there is one that cannot be read.
 async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<String>)> {
     let Some(json) = library.load_memory().await? else { return Ok((None, None)) };
@@ -323,13 +359,13 @@ async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<String
 
 /// Collects what a command needs of the shelf.
 fn needs(command: &Command, ids: &mut Vec<TrackId>, something: &mut bool) {
+    let track = |entry: &NewEntry| match entry.what {
+        Playable::Shelf(id) => Some(id),
+        Playable::Url(_) => None,
+    };
     match command {
-        Command::Add { entries, .. } => {
-            ids.extend(entries.iter().filter_map(|entry: &NewEntry| match entry.what {
-                Playable::Shelf(id) => Some(id),
-                Playable::Url(_) => None,
-            }));
-        }
+        Command::Add { entries, .. } => ids.extend(entries.iter().filter_map(track)),
+        Command::SetGuest(Some(entry)) | Command::SetGuestNext(Some(entry)) => ids.extend(track(entry)),
         Command::PlaySomething | Command::Toggle => *something = true,
         Command::Batch(commands) => commands.iter().for_each(|c| needs(c, ids, something)),
         _ => {}

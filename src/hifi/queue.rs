@@ -1,18 +1,20 @@
-//! The queue: entries, ids, version, order, shuffle, repeat. Pure; who plays is `rules`' business.
+//! The queue: entries, ids, version, order, repeat. Pure; who plays is `rules`' business, the shuffled order `shuffle`'s.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::hifi::command::{At, Playable, QueueId, Refused, Repeat};
+use crate::hifi::shuffle::{Ids, Shuffle};
 use crate::hifi::state::{Entry, QueueView};
 
-/// The entries in the order shown, and the order played when shuffled.
+/// The entries in the order shown, and the order played when shuffled. No edit takes more than a few passes over them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Queue {
     view: Arc<QueueView>,
     /// The last id given; ids go on from here even after a clear.
     last_id: u32,
-    /// Play order while shuffled; holds every id once.
-    shuffled: Option<Vec<QueueId>>,
+    /// The round while shuffled; holds every id once.
+    shuffle: Option<Shuffle>,
 }
 
 impl Queue {
@@ -21,21 +23,20 @@ impl Queue {
     /// The most bytes of what apps said and of URLs in all: anyone in the house may add, and the box is small.
     pub const MOST_TEXT: usize = 4 << 20;
 
-    /// Returns a queue as it was saved. Ids of 0 and repeated ids are dropped.
+    /// Returns a queue as it was saved; `shuffled` is the round and its seed. Ids of 0 and repeated ids are dropped.
     pub fn restored(
         version: u64,
         entries: Vec<Entry>,
         last_id: u32,
-        shuffled: Option<Vec<QueueId>>,
+        shuffled: Option<(Vec<QueueId>, u64)>,
     ) -> Queue {
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let entries: Vec<Entry> =
             entries.into_iter().filter(|e| e.id.0 != 0 && seen.insert(e.id)).take(Queue::MOST).collect();
         let highest = entries.iter().map(|e| e.id.0).max().unwrap_or(0);
-        let mut queue =
-            Queue { view: Arc::new(QueueView { version, entries }), last_id: last_id.max(highest), shuffled };
-        queue.mend_order();
-        queue
+        let ids: Vec<QueueId> = entries.iter().map(|e| e.id).collect();
+        let shuffle = shuffled.map(|(order, seed)| Shuffle::restored(seed, order, &ids));
+        Queue { view: Arc::new(QueueView { version, entries }), last_id: last_id.max(highest), shuffle }
     }
 
     /// Returns the queue as faces see it.
@@ -48,9 +49,9 @@ impl Queue {
         self.last_id
     }
 
-    /// Returns the play order while shuffled, for saving.
-    pub fn shuffled(&self) -> Option<&[QueueId]> {
-        self.shuffled.as_deref()
+    /// Returns the play order and the seed of its next draw while shuffled, for saving.
+    pub fn shuffled(&self) -> Option<(&[QueueId], u64)> {
+        self.shuffle.as_ref().map(|shuffle| (shuffle.order(), shuffle.seed()))
     }
 
     /// Returns whether there are no entries.
@@ -65,18 +66,21 @@ impl Queue {
 
     /// Returns the entry that plays first.
     pub fn first(&self) -> Option<QueueId> {
-        match &self.shuffled {
-            Some(order) => order.first().copied(),
+        match &self.shuffle {
+            Some(shuffle) => shuffle.order().first().copied(),
             None => self.view.entries.first().map(|e| e.id),
         }
     }
 
-    /// Returns what plays by itself when `id` ends.
+    /// Returns what plays by itself when `id` ends: while shuffled, a new round after the last when all repeats.
     pub fn after(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
         match repeat {
             Repeat::One => self.get(id).map(|entry| entry.id),
             Repeat::Off => self.neighbour(id, 1),
-            Repeat::All => self.neighbour(id, 1).or_else(|| self.first()),
+            Repeat::All => self.neighbour(id, 1).or_else(|| match &self.shuffle {
+                Some(shuffle) => shuffle.coming(),
+                None => self.first(),
+            }),
         }
     }
 
@@ -85,15 +89,42 @@ impl Queue {
         self.after(id, if repeat == Repeat::One { Repeat::All } else { repeat })
     }
 
-    /// Returns what stands before `id` in play order; the last one before the first when everything repeats.
+    /// Returns what stands before `id` in play order; the last one before the first when everything repeats. A round
+    /// of a shuffle is not left backwards.
     pub fn before(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
-        self.neighbour(id, -1).or_else(|| match repeat {
-            Repeat::Off => None,
-            _ => self.order().last().copied(),
+        self.neighbour(id, -1).or_else(|| match (repeat, &self.shuffle) {
+            (Repeat::All | Repeat::One, None) => self.view.entries.last().map(|e| e.id),
+            _ => None,
         })
     }
 
-    /// Adds entries, whose ids are given here, and returns the ids in order.
+    /// Returns the first entry from `id` on in play order that is not among `gone`.
+    pub fn left_from(&self, id: QueueId, gone: &Ids) -> Option<QueueId> {
+        match &self.shuffle {
+            Some(shuffle) => {
+                shuffle.order()[shuffle.place(id)?..].iter().copied().find(|&id| !gone.holds(id))
+            }
+            None => self.view.entries[self.index(id)?..].iter().map(|e| e.id).find(|&id| !gone.holds(id)),
+        }
+    }
+
+    /// Goes on from one entry to another, for the round of a shuffle.
+    pub fn arrive(&mut self, from: Option<QueueId>, at: QueueId) {
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.arrive(from, at);
+        }
+    }
+
+    /// The queue was played to its end: a shuffled one is shuffled anew. Returns what plays first now.
+    pub fn start_over(&mut self) -> Option<QueueId> {
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.turn_over();
+        }
+        self.first()
+    }
+
+    /// Adds entries, whose ids are given here, and returns the ids in order. While shuffled they join what is left of
+    /// the round; those to be next stand next.
     ///
     /// # Errors
     /// `OutOfRange` when the queue would hold more than [`Queue::MOST`], or more text of apps than [`Queue::MOST_TEXT`].
@@ -102,7 +133,6 @@ impl Queue {
         entries: Vec<Entry>,
         at: At,
         current: Option<QueueId>,
-        seed: u64,
     ) -> Result<Vec<QueueId>, Refused> {
         let text: usize = self.view.entries.iter().chain(&entries).map(words_of).sum();
         if self.view.entries.len() + entries.len() > Queue::MOST || text > Queue::MOST_TEXT {
@@ -123,17 +153,10 @@ impl Queue {
         self.edit(|list| {
             list.splice(index..index, fresh);
         });
-        if let Some(order) = &mut self.shuffled {
-            let here = current.and_then(|id| order.iter().position(|&o| o == id)).map_or(0, |i| i + 1);
-            if at == At::Next {
-                order.splice(here..here, ids.iter().copied());
-            } else {
-                let mut random = Random::new(seed);
-                for &id in &ids {
-                    let place = here + random.below(order.len() - here + 1);
-                    order.insert(place, id);
-                }
-            }
+        match (&mut self.shuffle, at) {
+            (Some(shuffle), At::Next) => shuffle.insert_next(&ids, current),
+            (Some(shuffle), _) => shuffle.join(&ids, current),
+            (None, _) => {}
         }
         Ok(ids)
     }
@@ -142,31 +165,48 @@ impl Queue {
     ///
     /// # Errors
     /// `NoSuchEntry` when one is not there; then none is removed.
-    pub fn remove(&mut self, ids: &[QueueId]) -> Result<(), Refused> {
-        self.all_there(ids)?;
-        let gone: std::collections::HashSet<QueueId> = ids.iter().copied().collect();
-        self.edit(|list| list.retain(|entry| !gone.contains(&entry.id)));
-        if let Some(order) = &mut self.shuffled {
-            order.retain(|id| !gone.contains(id));
+    pub fn remove(&mut self, gone: &Ids) -> Result<(), Refused> {
+        let there = self.view.entries.iter().filter(|entry| gone.holds(entry.id)).count();
+        if there < gone.count() {
+            return Err(Refused::NoSuchEntry);
+        }
+        if there == 0 {
+            return Ok(());
+        }
+        self.edit(|list| list.retain(|entry| !gone.holds(entry.id)));
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.remove(gone);
         }
         Ok(())
     }
 
-    /// Moves entries so that the first stands at `to`, counted without them.
+    /// Moves entries so that the first stands at `to`, counted without them. The round of a shuffle stays.
     ///
     /// # Errors
     /// `NoSuchEntry` when one is not there or named twice; then none is moved.
     pub fn shift(&mut self, ids: &[QueueId], to: u32) -> Result<(), Refused> {
-        self.all_there(ids)?;
-        let chosen: std::collections::HashSet<QueueId> = ids.iter().copied().collect();
-        if chosen.len() != ids.len() {
+        let moving = Ids::of(ids);
+        let there = self.view.entries.iter().filter(|entry| moving.holds(entry.id)).count();
+        if moving.count() != ids.len() || there != ids.len() {
             return Err(Refused::NoSuchEntry);
         }
-        let moved: Vec<Entry> = ids.iter().filter_map(|&id| self.get(id).cloned()).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut places: Vec<(QueueId, usize)> = ids.iter().enumerate().map(|(i, &id)| (id, i)).collect();
+        places.sort_unstable();
         self.edit(|list| {
-            list.retain(|entry| !chosen.contains(&entry.id));
-            let to = (to as usize).min(list.len());
-            list.splice(to..to, moved);
+            let (mut moved, mut rest) = (Vec::with_capacity(ids.len()), Vec::with_capacity(list.len()));
+            for entry in list.drain(..) {
+                match places.binary_search_by_key(&entry.id, |(id, _)| *id) {
+                    Ok(at) => moved.push((places[at].1, entry)),
+                    Err(_) => rest.push(entry),
+                }
+            }
+            moved.sort_unstable_by_key(|(place, _)| *place);
+            let to = (to as usize).min(rest.len());
+            rest.splice(to..to, moved.into_iter().map(|(_, entry)| entry));
+            *list = rest;
         });
         Ok(())
     }
@@ -176,24 +216,15 @@ impl Queue {
         if !self.is_empty() {
             self.edit(Vec::clear);
         }
-        if let Some(order) = &mut self.shuffled {
-            order.clear();
+        if let Some(shuffle) = &mut self.shuffle {
+            *shuffle = Shuffle::restored(shuffle.seed(), Vec::new(), &[]);
         }
     }
 
-    /// Shuffles what does not play now behind what does, or restores the order. The same seed gives the same order.
+    /// Shuffles what does not play now behind what does, or restores the order. The same seed gives the same rounds.
     pub fn shuffle(&mut self, on: bool, current: Option<QueueId>, seed: u64) {
-        self.shuffled = on.then(|| {
-            let mut order: Vec<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
-            let mut random = Random::new(seed);
-            for i in (1..order.len()).rev() {
-                order.swap(i, random.below(i + 1));
-            }
-            if let Some(i) = current.and_then(|id| order.iter().position(|&o| o == id)) {
-                order.swap(0, i);
-            }
-            order
-        });
+        let ids = || self.view.entries.iter().map(|e| e.id).collect();
+        self.shuffle = on.then(|| Shuffle::new(seed, ids(), current));
     }
 
     /// Replaces what entries show by calling `renew` on each; the version moves only when something differs.
@@ -218,66 +249,21 @@ impl Queue {
         QueueId(self.last_id)
     }
 
-    fn order(&self) -> Vec<QueueId> {
-        match &self.shuffled {
-            Some(order) => order.clone(),
-            None => self.view.entries.iter().map(|e| e.id).collect(),
-        }
-    }
-
     fn index(&self, id: QueueId) -> Option<usize> {
         self.view.entries.iter().position(|entry| entry.id == id)
     }
 
     fn neighbour(&self, id: QueueId, step: isize) -> Option<QueueId> {
-        let here = |found: Option<usize>| found.and_then(|i| i.checked_add_signed(step));
-        match &self.shuffled {
-            Some(order) => order.get(here(order.iter().position(|&o| o == id))?).copied(),
-            None => self.view.entries.get(here(self.index(id))?).map(|e| e.id),
+        match &self.shuffle {
+            Some(shuffle) => shuffle.order().get(shuffle.place(id)?.checked_add_signed(step)?).copied(),
+            None => self.view.entries.get(self.index(id)?.checked_add_signed(step)?).map(|e| e.id),
         }
-    }
-
-    fn all_there(&self, ids: &[QueueId]) -> Result<(), Refused> {
-        let there: std::collections::HashSet<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
-        if ids.iter().all(|id| there.contains(id)) { Ok(()) } else { Err(Refused::NoSuchEntry) }
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut Vec<Entry>)) {
         let view = Arc::make_mut(&mut self.view);
         change(&mut view.entries);
         view.version += 1;
-    }
-
-    /// Makes the play order hold every entry once, whatever was saved.
-    fn mend_order(&mut self) {
-        let Some(order) = &mut self.shuffled else { return };
-        let mut missing: Vec<QueueId> = self.view.entries.iter().map(|e| e.id).collect();
-        order.retain(|id| match missing.iter().position(|m| m == id) {
-            Some(i) => {
-                missing.remove(i);
-                true
-            }
-            None => false,
-        });
-        order.append(&mut missing);
-    }
-}
-
-/// SplitMix64: small, reproducible, good enough to shuffle records.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Random {
-        Random(seed)
-    }
-
-    /// Returns a number below `bound`, which is at least 1.
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((u128::from(z ^ (z >> 31)) * bound as u128) >> 64) as usize
     }
 }
 
@@ -306,7 +292,7 @@ mod tests {
 
     fn queue(count: i64) -> (Queue, Vec<QueueId>) {
         let mut queue = Queue::default();
-        let ids = queue.add((1..=count).map(entry).collect(), At::End, None, 0).expect("small");
+        let ids = queue.add((1..=count).map(entry).collect(), At::End, None).expect("small");
         (queue, ids)
     }
 
@@ -321,9 +307,9 @@ mod tests {
     #[test]
     fn next_goes_behind_the_one_that_plays() {
         let (mut queue, ids) = queue(3);
-        queue.add(vec![entry(9)], At::Next, Some(ids[1]), 0).expect("small");
+        queue.add(vec![entry(9)], At::Next, Some(ids[1])).expect("small");
         assert_eq!(tracks(&queue), [1, 2, 9, 3]);
-        queue.add(vec![entry(8)], At::Next, None, 0).expect("small");
+        queue.add(vec![entry(8)], At::Next, None).expect("small");
         assert_eq!(tracks(&queue), [8, 1, 2, 9, 3]);
     }
 
@@ -331,7 +317,7 @@ mod tests {
     fn ids_are_never_given_twice() {
         let (mut queue, ids) = queue(2);
         queue.clear();
-        let more = queue.add(vec![entry(1)], At::End, None, 0).expect("small");
+        let more = queue.add(vec![entry(1)], At::End, None).expect("small");
         assert!(!ids.contains(&more[0]));
         assert_eq!(more[0], QueueId(3));
     }
@@ -350,13 +336,13 @@ mod tests {
     fn a_full_queue_refuses_and_stays() {
         let mut queue = Queue::default();
         let all = (0..Queue::MOST as i64).map(entry).collect();
-        queue.add(all, At::End, None, 0).expect("as many as fit");
-        assert_eq!(queue.add(vec![entry(1)], At::End, None, 0), Err(Refused::OutOfRange));
+        queue.add(all, At::End, None).expect("as many as fit");
+        assert_eq!(queue.add(vec![entry(1)], At::End, None), Err(Refused::OutOfRange));
         assert_eq!(queue.view().entries.len(), Queue::MOST);
         let mut queue = Queue::default();
         let wordy = || Entry { said: Some("x".repeat(Queue::MOST_TEXT / 2).into()), ..entry(1) };
-        queue.add(vec![wordy()], At::End, None, 0).expect("it fits");
-        assert_eq!(queue.add(vec![wordy(), entry(2), wordy()], At::End, None, 0), Err(Refused::OutOfRange));
+        queue.add(vec![wordy()], At::End, None).expect("it fits");
+        assert_eq!(queue.add(vec![wordy(), entry(2), wordy()], At::End, None), Err(Refused::OutOfRange));
     }
 
     #[test]
@@ -394,14 +380,14 @@ mod tests {
             for (what, n) in edits {
                 let some = queue.view().entries.get(n as usize).map(|e| e.id);
                 match (what, some) {
-                    (0, _) => { queue.add(vec![entry(1), entry(2)], At::Index(n), some, seed).expect("small"); }
-                    (1, Some(id)) => queue.remove(&[id]).expect("there"),
+                    (0, _) => { queue.add(vec![entry(1), entry(2)], At::Index(n), some).expect("small"); }
+                    (1, Some(id)) => queue.remove(&Ids::of(&[id])).expect("there"),
                     (2, Some(id)) => queue.shift(&[id], n / 2).expect("there"),
-                    (3, _) => { queue.add(vec![entry(3)], At::Next, some, seed).expect("small"); }
+                    (3, _) => { queue.add(vec![entry(3)], At::Next, some).expect("small"); }
                     _ => {}
                 }
             }
-            let mut order = queue.shuffled().expect("on").to_vec();
+            let mut order = queue.shuffled().expect("on").0.to_vec();
             let mut shown: Vec<QueueId> = queue.view().entries.iter().map(|e| e.id).collect();
             order.sort();
             shown.sort();

@@ -2,21 +2,29 @@
 //!
 //! [`Rules::command`] and [`Rules::event`] are the only place that decides what is heard. `task` carries the effects out.
 
+mod edits;
+mod guest;
+mod modes;
+mod quiet;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused, Repeat};
+use crate::hifi::command::{At, Command, Playable, QueueId, Refused, Repeat};
 use crate::hifi::queue::Queue;
-use crate::hifi::state::{Entry, Notice, Position, Source, State, Transport};
+use crate::hifi::quiet::{Clock, Quiet};
+use crate::hifi::rules::guest::Guest;
+use crate::hifi::rules::modes::HEARD_ENOUGH;
+use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
 use crate::hifi::volume::Knob;
-use crate::offer::Right;
-use crate::signal::{Device, PlaySerial, SignalPath};
+use crate::offer::{Right, Via};
+use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{Track, TrackId};
 use crate::units::{Millis, UnixTime, Volume};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Given {
     /// The tracks that the command names.
     pub tracks: HashMap<TrackId, Arc<Track>>,
@@ -24,6 +32,8 @@ pub struct Given {
     pub something: Vec<Arc<Track>>,
     /// Seed of a shuffle.
     pub seed: u64,
+    /// By which face the command came.
+    pub by: Via,
 }
 
 /// What happens to the box without anybody's command.
@@ -35,6 +45,8 @@ pub enum Event {
         serial: PlaySerial,
         /// Length; `None` keeps what the shelf says.
         duration: Option<Millis>,
+        /// Whether it has positions.
+        seekable: bool,
         /// The way of the signal.
         signal: Arc<SignalPath>,
     },
@@ -74,10 +86,19 @@ pub enum Event {
         /// The queue's tracks.
         tracks: HashMap<TrackId, Arc<Track>>,
     },
+    /// What a live stream says about itself.
+    OnAir {
+        /// Which start.
+        serial: PlaySerial,
+        /// What.
+        on_air: OnAir,
+    },
     /// Files on their way in.
     Offers(u64),
     /// Something to say.
     Notice(String, Right),
+    /// What is known of the time; at least once a minute where there are quiet hours.
+    Clock(Clock),
     /// Time went on.
     Tick,
 }
@@ -122,6 +143,17 @@ pub struct Rules {
     current: Option<QueueId>,
     transport: Transport,
     repeat: Repeat,
+    modes: Modes,
+    sleep: Option<Sleeping>,
+    quiet: Quiet,
+    /// It was quiet when the rules last looked.
+    was_quiet: bool,
+    /// The start that sounds to its end though it is quiet.
+    finishing: Option<PlaySerial>,
+    /// It was said that the time is not known.
+    clock_told: bool,
+    /// The last time that could be trusted.
+    known: Option<UnixTime>,
     starts: u64,
     position: Position,
     duration: Millis,
@@ -134,8 +166,17 @@ pub struct Rules {
     retired: Option<(PlaySerial, QueueId)>,
     /// What is primed cannot be opened: it will not start by itself.
     primed_broken: bool,
+    /// What was loaded is over or broken; the motor goes on with what is primed by itself.
+    over: bool,
+    /// The device was given away: whether sound ran then.
+    yielded: Option<bool>,
     /// Entries that broke in a row since something sounded.
     broken: usize,
+    guest: Option<Guest>,
+    /// What is loaded has positions, as far as the motor said.
+    seekable: bool,
+    /// What stations say, by the start it belongs to.
+    on_air: Vec<(PlaySerial, Arc<OnAir>)>,
     signal: Option<Arc<SignalPath>>,
     device: Arc<Device>,
     notices: Arc<Vec<Notice>>,
@@ -163,6 +204,12 @@ pub struct Restored {
     pub position: Millis,
     /// Repeating.
     pub repeat: Repeat,
+    /// Single, consume, stop after this.
+    pub modes: Modes,
+    /// Quiet hours.
+    pub quiet: Quiet,
+    /// The last time that could be trusted.
+    pub known: Option<UnixTime>,
 }
 
 impl Rules {
@@ -172,12 +219,19 @@ impl Rules {
         let paused = current.is_some() && restored.position > Millis::ZERO;
         let duration = current.and_then(|id| restored.queue.get(id)).map_or(Millis::ZERO, |e| e.duration);
         let anchor = if paused { restored.position } else { Millis::ZERO };
-        Rules {
+        let mut rules = Rules {
             queue: restored.queue,
             knob,
             current,
             transport: if paused { Transport::Paused } else { Transport::Stopped },
             repeat: restored.repeat,
+            modes: restored.modes,
+            sleep: None,
+            quiet: restored.quiet,
+            was_quiet: false,
+            finishing: None,
+            clock_told: false,
+            known: restored.known,
             starts: 0,
             position: Position { anchor, at: now, running: false },
             duration,
@@ -186,25 +240,33 @@ impl Rules {
             primed: None,
             retired: None,
             primed_broken: false,
+            over: false,
+            yielded: None,
             broken: 0,
+            guest: None,
+            seekable: true,
+            on_air: Vec::new(),
             signal: None,
             device: Arc::new(device),
             notices: Arc::default(),
             library_rev: 0,
             offers: 0,
-        }
+        };
+        rules.keep_quiet(now);
+        rules
     }
 
     /// Returns the snapshot for faces.
     pub fn state(&self, rev: u64) -> State {
         State {
             rev,
-            source: Source::Queue,
+            source: self.source(),
             transport: self.transport,
             current: self.current,
             starts: self.starts,
             position: self.position,
             duration: self.duration,
+            on_air: self.heard_on_air(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
             fixed_volume: self.knob.is_fixed(),
@@ -212,6 +274,9 @@ impl Rules {
             mute: self.knob.is_muted(),
             repeat: self.repeat,
             shuffle: self.queue.shuffled().is_some(),
+            modes: self.modes,
+            sleep: self.sleep,
+            quiet: self.quiet.state(),
             queue: self.queue.view().clone(),
             library_rev: self.library_rev,
             notices: self.notices.clone(),
@@ -231,12 +296,17 @@ impl Rules {
     /// The refusal.
     pub fn command(&mut self, command: Command, given: &Given, now: Instant) -> Result<Vec<Effect>, Refused> {
         let mut effects = Vec::new();
+        if command.count() > MOST_COMMANDS {
+            return Err(Refused::OutOfRange);
+        }
         let before = self.clone();
-        if let Err(refused) = self.obey(command, given, now, &mut effects) {
+        let obeyed = self.obey(command, given, now, &mut effects);
+        if let Err(refused) = obeyed.and_then(|()| self.allow(&effects)) {
             *self = before;
             return Err(refused);
         }
-        self.prime(&mut effects);
+        self.hush(now, &mut effects);
+        self.prime(now, &mut effects);
         Ok(effects)
     }
 
@@ -244,7 +314,8 @@ impl Rules {
     pub fn event(&mut self, event: Event, now: Instant, wall: UnixTime) -> Vec<Effect> {
         let mut effects = Vec::new();
         self.take(event, now, wall, &mut effects);
-        self.prime(&mut effects);
+        self.hush(now, &mut effects);
+        self.prime(now, &mut effects);
         effects
     }
 
@@ -257,7 +328,8 @@ impl Rules {
     ) -> Result<(), Refused> {
         match command {
             Command::Play(Some(id)) => {
-                self.queue.get(id).ok_or(Refused::NoSuchEntry)?;
+                self.entry(id).ok_or(Refused::NoSuchEntry)?;
+                self.arrive(self.current, id);
                 self.start(id, Millis::ZERO, now, out);
             }
             Command::Play(None) => self.play(now, out)?,
@@ -265,7 +337,9 @@ impl Rules {
             Command::Pause => self.pause(now, out),
             Command::Toggle if self.sounding() => self.pause(now, out),
             Command::Toggle => self.play_something(given, now, out)?,
-            Command::Stop => self.stop(now, out),
+            Command::Stop => self.stop_by_hand(now, out),
+            Command::Next if self.guest.is_some() => self.next_guest(now, out),
+            Command::Previous if self.guest.is_some() => self.again_guest(now, out),
             Command::Next => self.next(now, out)?,
             Command::Previous => self.previous(now, out)?,
             Command::Seek(to) => self.seek(to, now, out)?,
@@ -274,32 +348,42 @@ impl Rules {
             Command::SetMute(_) if self.knob.is_fixed() => return Err(Refused::FixedVolume),
             Command::SetMute(mute) => self.knob.set_mute(mute, self.sounding(), now),
             Command::SetRepeat(repeat) => self.repeat = repeat,
-            Command::SetShuffle(on) if on == self.queue.shuffled().is_some() => {}
-            Command::SetShuffle(on) => self.queue.shuffle(on, self.current, given.seed),
+            Command::SetShuffle(on) => self.set_shuffle(on, given.seed),
+            Command::SetSingle(on) => self.modes.single = on,
+            Command::SetConsume(on) => self.modes.consume = on,
+            Command::StopAfter(on) => self.modes.stop_after = on,
+            Command::Sleep(sleep) => self.set_sleep(sleep, now)?,
+            Command::SetQuiet(mode) => self.set_quiet(mode, now),
             Command::Add { entries, at, play } => self.add(entries, at, play, given, now, out)?,
             Command::Move { ids, to } => self.queue.shift(&ids, to)?,
             Command::Remove(ids) => self.remove(&ids, now, out)?,
-            Command::Clear => {
-                self.stop(now, out);
-                self.queue.clear();
-                self.current = None;
-                self.duration = Millis::ZERO;
-            }
+            Command::SetGuest(entry) => self.set_guest(entry, given, now, out)?,
+            Command::SetGuestNext(entry) => self.set_guest_next(entry, given)?,
+            Command::Clear if self.guest.is_some() => self.queue.clear(),
+            Command::Clear => self.clear(now, out),
             Command::Batch(commands) => {
                 for command in commands {
                     self.obey(command, given, now, out)?;
                 }
             }
             Command::Rescan => out.push(Effect::Rescan),
-            Command::Standby => {
-                self.stop(now, out);
+            Command::Standby => self.stand_by(now, out),
+            Command::Yield => {
+                self.yielded = self.yielded.or(Some(self.sounding()));
+                self.pause(now, out);
                 out.push(Effect::Release);
+            }
+            Command::Resume => {
+                if self.yielded.take() == Some(true) && self.transport == Transport::Paused {
+                    self.play(now, out)?;
+                }
             }
         }
         Ok(())
     }
 
     fn play(&mut self, now: Instant, out: &mut Vec<Effect>) -> Result<(), Refused> {
+        self.yielded = None;
         match (self.transport, self.loaded) {
             (Transport::Playing | Transport::Opening, _) => {}
             (Transport::Paused, Some(_)) => {
@@ -319,13 +403,15 @@ impl Rules {
     }
 
     fn play_something(&mut self, given: &Given, now: Instant, out: &mut Vec<Effect>) -> Result<(), Refused> {
-        if !self.queue.is_empty() {
+        self.dismiss_guest(now, out);
+        if !self.queue.is_empty() || self.guest.is_some() {
             return self.play(now, out);
         }
         let entries: Vec<Entry> =
             given.something.iter().filter(|t| t.playable().is_some()).map(|t| shelf_entry(t)).collect();
-        let ids = self.queue.add(entries, At::End, None, given.seed)?;
+        let ids = self.queue.add(entries, At::End, None)?;
         let first = ids.first().ok_or(Refused::EmptyQueue)?;
+        self.arrive(self.current, *first);
         self.start(*first, Millis::ZERO, now, out);
         Ok(())
     }
@@ -342,26 +428,10 @@ impl Rules {
         if self.loaded.take().is_some() {
             out.push(Effect::Stop);
         }
-        (self.primed, self.retired) = (None, None);
+        (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.stop_guest();
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
-    }
-
-    fn next(&mut self, now: Instant, out: &mut Vec<Effect>) -> Result<(), Refused> {
-        let here = self.current.or_else(|| self.queue.first()).ok_or(Refused::EmptyQueue)?;
-        match self.queue.next_of(here, self.repeat) {
-            Some(id) => self.select(id, now, out),
-            None => self.stop(now, out),
-        }
-        Ok(())
-    }
-
-    fn previous(&mut self, now: Instant, out: &mut Vec<Effect>) -> Result<(), Refused> {
-        let here = self.current.or_else(|| self.queue.first()).ok_or(Refused::EmptyQueue)?;
-        let again = self.position.now(now) > HEARD_ENOUGH;
-        let id = if again { here } else { self.queue.before(here, self.repeat).unwrap_or(here) };
-        self.select(id, now, out);
-        Ok(())
     }
 
     /// Plays the entry; while stopped only chooses it.
@@ -380,6 +450,7 @@ impl Rules {
         }
         match (self.transport, self.loaded) {
             (Transport::Stopped, _) => return Err(Refused::NotSeekable),
+            (_, Some(_)) if !self.seekable => return Err(Refused::NotSeekable),
             (_, Some(serial)) => out.push(Effect::Seek(serial, to)),
             (_, None) => {}
         }
@@ -395,77 +466,34 @@ impl Rules {
         Ok(())
     }
 
-    fn add(
-        &mut self,
-        entries: Vec<NewEntry>,
-        at: At,
-        play: bool,
-        given: &Given,
-        now: Instant,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Refused> {
-        let entries = entries
-            .into_iter()
-            .map(|new| {
-                let Playable::Shelf(id) = new.what else { return Err(Refused::Unsupported) };
-                let track = given.tracks.get(&id).ok_or(Refused::NoSuchTrack)?;
-                track.playable().ok_or(Refused::Locked)?;
-                Ok(Entry { said: new.said, ..shelf_entry(track) })
-            })
-            .collect::<Result<Vec<Entry>, Refused>>()?;
-        let ids = self.queue.add(entries, at, self.current, given.seed)?;
-        if let (true, Some(&first)) = (play, ids.first()) {
-            self.start(first, Millis::ZERO, now, out);
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, ids: &[QueueId], now: Instant, out: &mut Vec<Effect>) -> Result<(), Refused> {
-        let current = self.current.filter(|id| ids.contains(id));
-        let mut heir = current;
-        while let Some(id) = heir.filter(|id| ids.contains(id)) {
-            heir = self.queue.after(id, Repeat::Off);
-        }
-        self.queue.remove(ids)?;
-        if current.is_none() {
-            return Ok(());
-        }
-        let sounding = self.sounding();
-        self.stop(now, out);
-        match heir {
-            Some(id) if sounding => self.start(id, Millis::ZERO, now, out),
-            Some(id) => self.choose(id, Millis::ZERO, now),
-            None => (self.current, self.duration) = (None, Millis::ZERO),
-        }
-        Ok(())
-    }
-
     fn start(&mut self, id: QueueId, from: Millis, now: Instant, out: &mut Vec<Effect>) {
         self.knob.forward(self.sounding(), now);
         self.choose(id, from, now);
-        let Some(entry) = self.queue.get(id) else { return };
+        let Some(entry) = self.entry(id) else { return };
         let what = entry.what.clone();
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
-        (self.primed, self.retired) = (None, None);
+        (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
     }
 
     fn choose(&mut self, id: QueueId, from: Millis, now: Instant) {
+        self.move_guest(id);
         self.current = Some(id);
-        self.duration = self.queue.get(id).map_or(Millis::ZERO, |entry| entry.duration);
+        self.seekable = true;
+        self.duration = self.entry(id).map_or(Millis::ZERO, |entry| entry.duration);
         self.position = Position { anchor: from, at: now, running: false };
     }
 
     /// Keeps what the motor holds as its next equal to what the queue says comes next.
-    fn prime(&mut self, out: &mut Vec<Effect>) {
+    fn prime(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let Some(current) = self.current.filter(|_| self.loaded.is_some()) else { return };
-        let wanted = self.queue.after(current, self.repeat);
+        let wanted = self.follows(current);
         if self.primed.map(|(_, id)| id) == wanted {
             return;
         }
-        let entry = wanted.and_then(|id| self.queue.get(id));
+        let entry = wanted.and_then(|id| self.entry(id));
         let next = entry.map(|entry| (entry.id, entry.what.clone()));
         self.retired = self.primed.or(self.retired);
         self.primed_broken = false;
@@ -475,6 +503,8 @@ impl Rules {
                 self.primed = Some((self.serial, id));
                 out.push(Effect::Prime(Some((self.serial, what))));
             }
+            // Nothing is left that the motor could go on with.
+            None if self.over => self.finished(now, out),
             None => {
                 self.primed = None;
                 out.push(Effect::Prime(None));
@@ -484,21 +514,29 @@ impl Rules {
 
     fn take(&mut self, event: Event, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
         match event {
-            Event::Opened { serial, duration, signal } if self.loaded == Some(serial) => {
+            Event::Opened { serial, duration, seekable, signal } if self.loaded == Some(serial) => {
                 self.duration = duration.unwrap_or(self.duration);
+                self.seekable = seekable;
                 self.signal = Some(signal);
             }
             Event::Started { serial, at } => self.started(serial, at, out),
             Event::At { serial, position } if self.loaded == Some(serial) => {
-                // A late report of a running clock must not undo a pause that was answered already.
-                if position.running == (self.transport == Transport::Playing) {
+                // A late report of a running clock must not undo a pause that was answered already. A clock that
+                // stands still while it should run waits for the device.
+                if !position.running || self.transport == Transport::Playing {
                     self.position = position;
+                }
+                if position.running && position.anchor > HEARD_ENOUGH {
+                    self.broken = 0;
                 }
             }
             // What is primed starts by itself, and says so.
             Event::Finished(serial) if self.loaded == Some(serial) => {
+                self.broken = 0;
                 if self.primed.is_none() || self.primed_broken {
                     self.finished(now, out);
+                } else {
+                    self.over = true;
                 }
             }
             Event::Failed { serial, why, fault: Fault::Entry } => self.failed(serial, &why, now, wall, out),
@@ -517,11 +555,11 @@ impl Rules {
                 self.device = Arc::new(device);
             }
             Event::Shelf { rev, tracks } => self.shelf(rev, &tracks),
+            Event::OnAir { serial, on_air } => self.hear(serial, on_air),
             Event::Offers(count) => self.offers = count,
             Event::Notice(words, right) => self.notice(words, right, wall),
-            Event::Tick => {
-                self.knob.forward(self.sounding(), now);
-            }
+            Event::Clock(clock) => self.tell_clock(clock, now, wall),
+            Event::Tick => self.tick(now, out),
             // Answers about a start that is no longer wanted.
             Event::Opened { .. } | Event::At { .. } | Event::Finished(_) => {}
         }
@@ -529,9 +567,12 @@ impl Rules {
 
     fn started(&mut self, serial: PlaySerial, at: Instant, out: &mut Vec<Effect>) {
         if let Some((primed, id)) = self.primed.filter(|(primed, _)| *primed == serial) {
+            let left = self.current;
             self.loaded = Some(primed);
             self.primed = None;
+            self.arrive(left, id);
             self.choose(id, Millis::ZERO, at);
+            self.left(left);
             // The motor went on by itself; only a pause that overtook it holds.
             if self.transport != Transport::Paused {
                 self.transport = Transport::Opening;
@@ -543,7 +584,7 @@ impl Rules {
         if self.loaded != Some(serial) {
             return;
         }
-        self.broken = 0;
+        self.over = false;
         self.starts += 1;
         if self.transport == Transport::Opening {
             self.transport = Transport::Playing;
@@ -551,7 +592,7 @@ impl Rules {
         let running = self.transport == Transport::Playing;
         self.position = Position { at, running, ..self.position };
         if let Some(Playable::Shelf(track)) =
-            self.current.and_then(|id| self.queue.get(id)).map(|e| e.what.clone())
+            self.current.and_then(|id| self.entry(id)).map(|e| e.what.clone())
         {
             out.push(Effect::Played(track));
         }
@@ -560,33 +601,23 @@ impl Rules {
     /// The motor went on with what the queue no longer has next: it stays when it is in the queue, else the queue wins.
     fn overtaken(&mut self, serial: PlaySerial, id: QueueId, at: Instant, out: &mut Vec<Effect>) {
         let left = self.current;
-        if self.queue.get(id).is_some() {
+        if self.entry(id).is_some() {
+            // What the motor holds behind it stays primed, or is taken back.
             self.loaded = Some(serial);
-            self.primed = None;
+            self.arrive(left, id);
             self.choose(id, Millis::ZERO, at);
+            self.left(left);
             if self.transport != Transport::Paused {
                 self.transport = Transport::Opening;
             }
             return;
         }
-        match left.and_then(|id| self.queue.after(id, self.repeat)) {
-            Some(next) => self.start(next, Millis::ZERO, at, out),
-            None => self.stop(at, out),
-        }
-    }
-
-    /// The motor ran dry: nothing was primed, or it came too late to be.
-    fn finished(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let next = self.current.and_then(|id| self.queue.after(id, self.repeat));
-        match next {
-            Some(id) => self.start(id, Millis::ZERO, now, out),
-            None => {
-                self.stop(now, out);
-                // The next play starts the queue again.
-                if let Some(first) = self.queue.first() {
-                    self.choose(first, Millis::ZERO, now);
-                }
+        match left.and_then(|id| self.follows(id)) {
+            Some(next) => {
+                self.arrive(left, next);
+                self.start(next, Millis::ZERO, at, out);
             }
+            None => self.stop(at, out),
         }
     }
 
@@ -596,17 +627,30 @@ impl Rules {
         else {
             return;
         };
-        let name = self.queue.get(id).map_or("a track", |e| e.shown.title_or("a track without a title"));
-        self.notice(format!("{name} cannot be played: {why}"), Right::Room, wall);
-        if primed.is_some() {
+        self.complain(id, why, wall);
+        if primed.is_some() && !self.over {
             // It is skipped when its turn comes; the one that sounds goes on.
             self.primed_broken = true;
             return;
         }
+        if self.ends_here() {
+            return self.finished(now, out);
+        }
         self.broken += 1;
-        let next = self.queue.after(id, if self.repeat == Repeat::One { Repeat::All } else { self.repeat });
-        match next.filter(|_| self.broken < self.queue.view().entries.len().min(MOST_BROKEN)) {
-            Some(next) => self.start(next, Millis::ZERO, now, out),
+        let others = if self.is_guest(id) { 2 } else { self.queue.view().entries.len() };
+        let enough = self.broken >= others.min(MOST_BROKEN);
+        if primed.is_none() && self.primed.is_some() && !self.primed_broken && !enough {
+            // The motor goes on with it by itself.
+            self.over = true;
+            return;
+        }
+        let past = if self.repeat == Repeat::One { Repeat::All } else { self.repeat };
+        let next = self.behind_guest(id).unwrap_or_else(|| self.queue.after(id, past));
+        match next.filter(|_| !enough) {
+            Some(next) => {
+                self.arrive(Some(id), next);
+                self.start(next, Millis::ZERO, now, out);
+            }
             None => {
                 self.broken = 0;
                 self.stop(now, out);
@@ -616,36 +660,15 @@ impl Rules {
 
     /// The whole shelf is away: no entry is better than this one, so the box waits where it is.
     fn away(&mut self, serial: PlaySerial, why: &str, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
-        if self.primed.is_some_and(|(primed, _)| primed == serial) {
+        let primed = self.primed.is_some_and(|(primed, _)| primed == serial);
+        if primed && !self.over {
             self.primed_broken = true;
-        } else if self.loaded == Some(serial) {
+        } else if primed || self.loaded == Some(serial) {
             self.notice(why.to_owned(), Right::Room, wall);
             let anchor = self.position.now(now);
             self.stop(now, out);
             self.transport = Transport::Paused;
             self.position = Position { anchor, at: now, running: false };
-        }
-    }
-
-    fn shelf(&mut self, rev: u64, tracks: &HashMap<TrackId, Arc<Track>>) {
-        self.library_rev = rev;
-        if self.primed_broken {
-            // Its disk may be back.
-            (self.primed, self.primed_broken) = (None, false);
-        }
-        self.queue.renew(|entry| {
-            let Playable::Shelf(id) = entry.what else { return None };
-            let fresh = Entry { said: entry.said.clone(), id: entry.id, ..shelf_entry(tracks.get(&id)?) };
-            (fresh != *entry).then_some(fresh)
-        });
-    }
-
-    fn notice(&mut self, words: String, right: Right, at: UnixTime) {
-        let number = self.notices.last().map_or(0, |n| n.number) + 1;
-        let notices = Arc::make_mut(&mut self.notices);
-        notices.push(Notice { number, at, words, right });
-        if notices.len() > MOST_NOTICES {
-            notices.remove(0);
         }
     }
 }
@@ -661,12 +684,10 @@ pub fn shelf_entry(track: &Track) -> Entry {
     }
 }
 
-/// How much of a track must have been heard for the previous key to start it again.
-const HEARD_ENOUGH: Millis = Millis(3000);
 /// How many entries in a row may break before the box stops looking for one that plays.
 const MOST_BROKEN: usize = 50;
-/// How many notices are kept.
-const MOST_NOTICES: usize = 32;
+/// How many commands a batch holds: more would keep the loop from everything else.
+const MOST_COMMANDS: usize = 1000;
 
 #[cfg(test)]
 mod tests;

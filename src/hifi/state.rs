@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hifi::command::{Playable, QueueId, Repeat};
+use crate::hifi::command::{Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
-use crate::signal::{Device, SignalPath};
+use crate::signal::{Device, OnAir, SignalPath};
 use crate::track::Tags;
+use crate::units::calendar::TimeOfDay;
 use crate::units::{Gain, Millis, UnixTime, Volume};
 
 /// What the transport does.
@@ -87,6 +88,52 @@ impl Position {
     }
 }
 
+/// How the queue is played, beside repeat and shuffle.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Modes {
+    /// It stops behind every entry.
+    pub single: bool,
+    /// What was played leaves the queue.
+    pub consume: bool,
+    /// It stops behind the entry that plays.
+    pub stop_after: bool,
+}
+
+/// The sleep timer while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sleeping {
+    /// When the music ends.
+    pub at: Instant,
+    /// How.
+    pub end: SleepEnd,
+}
+
+/// Quiet hours as they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct QuietState {
+    /// What somebody chose.
+    pub mode: QuietMode,
+    /// Why it is quiet now; `None` when it is not.
+    pub because: Option<QuietCause>,
+    /// When it ends in the time of the box's zone; `None` when it is not quiet or nobody can tell.
+    pub until: Option<TimeOfDay>,
+    /// The highest the knob goes while it is quiet.
+    pub limit: Volume,
+}
+
+/// Why it is quiet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuietCause {
+    /// The quiet hours.
+    Hours,
+    /// Somebody chose it.
+    Hand,
+    /// There are quiet hours, and the clock was not set since power-on.
+    Clock,
+}
+
 /// Something the box wants to say.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notice {
@@ -117,6 +164,8 @@ pub struct State {
     pub position: Position,
     /// Length of the current track; zero when unknown.
     pub duration: Millis,
+    /// What the station that plays says about itself.
+    pub on_air: Option<Arc<OnAir>>,
     /// From file to DAC, while a device is open.
     pub signal: Option<Arc<SignalPath>>,
     /// The knob; 100 in fixed mode.
@@ -131,6 +180,12 @@ pub struct State {
     pub repeat: Repeat,
     /// Shuffled.
     pub shuffle: bool,
+    /// Single, consume, stop after this.
+    pub modes: Modes,
+    /// The sleep timer while it runs.
+    pub sleep: Option<Sleeping>,
+    /// Quiet hours.
+    pub quiet: QuietState,
     /// The queue.
     pub queue: Arc<QueueView>,
     /// Revision of the shelf.
@@ -171,13 +226,13 @@ pub struct Changes(u16);
 impl Changes {
     /// Nothing.
     pub const NONE: Changes = Changes(0);
-    /// Transport, current entry, starts, position anchor, length, source.
+    /// Transport, current entry, starts, position anchor, length, source, what a station says.
     pub const PLAYER: Changes = Changes(1);
     /// The queue's entries.
     pub const QUEUE: Changes = Changes(2);
     /// Volume, gain, mute.
     pub const MIXER: Changes = Changes(4);
-    /// Repeat, shuffle.
+    /// Repeat, shuffle, single, consume, stop after this.
     pub const OPTIONS: Changes = Changes(8);
     /// The shelf.
     pub const LIBRARY: Changes = Changes(16);
@@ -187,21 +242,29 @@ impl Changes {
     pub const NOTICES: Changes = Changes(64);
     /// Offers.
     pub const OFFERS: Changes = Changes(128);
+    /// Quiet hours.
+    pub const QUIET: Changes = Changes(256);
+    /// The sleep timer.
+    pub const SLEEP: Changes = Changes(512);
 
     /// Returns what differs from `old` to `new`.
     pub fn between(old: &State, new: &State) -> Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
         let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
-        mark(player(old) != player(new) || old.source != new.source, Changes::PLAYER);
+        let said = old.on_air != new.on_air;
+        mark(player(old) != player(new) || old.source != new.source || said, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);
         let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);
         mark(mixer(old) != mixer(new), Changes::MIXER);
-        mark((old.repeat, old.shuffle) != (new.repeat, new.shuffle), Changes::OPTIONS);
+        let options = |s: &State| (s.repeat, s.shuffle, s.modes);
+        mark(options(old) != options(new), Changes::OPTIONS);
         mark(old.library_rev != new.library_rev, Changes::LIBRARY);
         mark(old.device != new.device || old.signal != new.signal, Changes::DEVICE);
         mark(old.notices != new.notices, Changes::NOTICES);
         mark(old.offers != new.offers, Changes::OFFERS);
+        mark(old.quiet != new.quiet, Changes::QUIET);
+        mark(old.sleep != new.sleep, Changes::SLEEP);
         Changes(set)
     }
 

@@ -10,13 +10,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::hifi::clock::WallClock;
 use crate::hifi::command::{Command, Playable, Refused};
 use crate::hifi::memory::Memory;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
 use crate::hifi::state::{Changes, Position, State, Transport};
+use crate::hifi::urls::Links;
 use crate::library::Library;
 use crate::offer::{Board, Right};
-use crate::player::{Load, Player, PlayerEvent};
+use crate::player::{Load, Opener, Player, PlayerEvent};
 use crate::signal::PlaySerial;
 use crate::track::{Track, TrackId};
 use crate::units::{Gain, Millis, UnixTime};
@@ -33,8 +35,8 @@ pub struct Message {
 
 /// What the writer writes.
 pub enum Note {
-    /// The memory, as JSON.
-    Memory(String),
+    /// The memory.
+    Memory(Box<Memory>),
     /// A track was started.
     Play(TrackId, UnixTime),
 }
@@ -46,9 +48,10 @@ pub struct Task {
     library: Library,
     state: watch::Sender<Arc<State>>,
     notes: mpsc::Sender<Note>,
+    links: Links,
     gain: Gain,
-    /// When the knob wants to be looked at again.
-    knob_at: Option<Instant>,
+    /// When time matters to the rules again: the knob, the sleep timer.
+    alarm_at: Option<Instant>,
     /// When something unsaved must be written down.
     save_at: Option<Instant>,
 }
@@ -75,17 +78,18 @@ impl Task {
         library: Library,
         state: watch::Sender<Arc<State>>,
         notes: mpsc::Sender<Note>,
+        links: Links,
     ) -> Task {
         let gain = rules.knob.gain();
         tell(player.set_gain(gain));
-        Task { rules, player, library, state, notes, gain, knob_at: None, save_at: None }
+        Task { rules, player, library, state, notes, links, gain, alarm_at: None, save_at: None }
     }
 
     /// Runs until the stop token falls; then writes the memory down and returns.
     pub async fn run(mut self, mut inlets: Inlets) {
         let (mut offers, mut trouble) = (0, None);
         loop {
-            let alarm = [self.knob_at, self.save_at].into_iter().flatten().min();
+            let alarm = [self.alarm_at, self.save_at].into_iter().flatten().min();
             let wake = async {
                 match alarm {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
@@ -121,11 +125,13 @@ impl Task {
                 }
             }
         }
-        let memory = self.memory();
+        let memory = Box::new(self.memory());
         // The writer is alive until this loop lets go of its channel.
         if self.notes.send(Note::Memory(memory)).await.is_err() {
             warn!("the queue could not be written down at the end");
         }
+        // Nothing waits for the network any more.
+        self.links.keep(&[]);
         let player = self.player;
         // Closing waits for the motor's thread.
         if tokio::task::spawn_blocking(move || player.close()).await.is_err() {
@@ -145,30 +151,9 @@ impl Task {
     }
 
     fn motor(&mut self, event: PlayerEvent) {
-        let event = match event {
-            PlayerEvent::Opened { serial, format: _, duration, seekable: _, signal } => {
-                let duration =
-                    duration.map(|frames| signal.source.rate.unwrap_or(signal.rate).time_of(frames));
-                Event::Opened { serial, duration, signal: Arc::new(signal) }
-            }
-            PlayerEvent::Started { serial, at } => Event::Started { serial, at },
-            PlayerEvent::Position { serial, position, at, running } => {
-                at_event(serial, position, at, running)
-            }
-            PlayerEvent::Paused { serial, position } => at_event(serial, position, Instant::now(), false),
-            PlayerEvent::Resumed { serial, position } => at_event(serial, position, Instant::now(), true),
-            PlayerEvent::Finished { serial } => Event::Finished(serial),
-            PlayerEvent::Failed { serial, error } => {
-                warn!(serial = serial.0, %error, "cannot play");
-                let away = error.kind() == crate::error::Kind::Offline;
-                let fault = if away { Fault::Shelf } else { Fault::Entry };
-                Event::Failed { serial, why: error.to_string(), fault }
-            }
-            PlayerEvent::Device(device) => Event::Device(device),
-            PlayerEvent::Released => Event::Released,
-            PlayerEvent::NeedNext { .. } => return,
-        };
-        self.event(event);
+        if let Some(event) = told(event) {
+            self.event(event);
+        }
     }
 
     fn event(&mut self, event: Event) {
@@ -180,9 +165,15 @@ impl Task {
     fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             let done = match effect {
-                Effect::Load { serial, what, from } => self.player.load(self.load(serial, what, from)),
+                Effect::Load { serial, what, from } => {
+                    let load = self.load(serial, what, from);
+                    // The motor may wait for what was wanted before.
+                    self.links.keep(&self.rules.serials());
+                    self.player.load(load)
+                }
                 Effect::Prime(next) => {
-                    self.player.next(next.map(|(serial, what)| self.load(serial, what, Millis::ZERO)))
+                    let next = next.map(|(serial, what)| self.load(serial, what, Millis::ZERO));
+                    self.player.next(next)
                 }
                 Effect::Pause => self.player.pause(),
                 Effect::Resume => self.player.resume(),
@@ -201,7 +192,8 @@ impl Task {
             };
             tell(done);
         }
-        self.knob_at = self.rules.knob.forward(self.rules.sounding(), Instant::now());
+        self.links.keep(&self.rules.serials());
+        self.alarm_at = self.rules.forward(Instant::now());
         let gain = self.rules.knob.gain();
         if gain != self.gain {
             self.gain = gain;
@@ -209,15 +201,12 @@ impl Task {
         }
     }
 
-    fn load(&self, serial: PlaySerial, what: Playable, from: Millis) -> Load {
+    fn load(&mut self, serial: PlaySerial, what: Playable, from: Millis) -> Load {
         let library = self.library.clone();
-        let open = Box::new(move || match what {
-            Playable::Shelf(id) => library.open_sound(id),
-            Playable::Url(url) => Err(crate::error::Error::new(
-                crate::error::Kind::Unsupported,
-                format!("play {url}: konpo cannot play from a URL"),
-            )),
-        });
+        let open: Opener = match what {
+            Playable::Shelf(id) => Box::new(move || library.open_sound(id)),
+            Playable::Url(url) => self.links.opener(serial, url),
+        };
         Load { serial, open, from }
     }
 
@@ -230,8 +219,10 @@ impl Task {
             return old.rev;
         }
         let soon = Instant::now() + QUEUE_SAVED_WITHIN;
-        let kept = Changes::QUEUE | Changes::OPTIONS | Changes::MIXER;
-        if changes.intersects(kept) || (old.current, old.transport) != (fresh.current, fresh.transport) {
+        let kept = Changes::QUEUE | Changes::OPTIONS | Changes::QUIET;
+        // The gain is not kept: while it rises or fades nothing is written.
+        let place = |state: &State| (state.current, state.transport, state.volume);
+        if changes.intersects(kept) || place(&old) != place(&fresh) {
             self.save_at = Some(self.save_at.map_or(soon, |at| at.min(soon)));
         } else if fresh.transport == Transport::Playing && self.save_at.is_none() {
             self.save_at = Some(Instant::now() + POSITION_SAVED_EVERY);
@@ -244,13 +235,14 @@ impl Task {
     fn save(&mut self) {
         let playing = self.rules.state(0).transport == Transport::Playing;
         self.save_at = playing.then(|| Instant::now() + POSITION_SAVED_EVERY);
-        self.note(Note::Memory(self.memory()));
+        self.note(Note::Memory(Box::new(self.memory())));
     }
 
-    fn memory(&self) -> String {
-        let state = self.rules.state(0);
-        let position = state.position.now(Instant::now());
-        Memory::of(&self.rules.queue, &state, position).json()
+    fn memory(&self) -> Memory {
+        // A guest is not written down: the queue waits where it was.
+        let guest = self.rules.has_guest();
+        let position = self.rules.state(0).position.now(Instant::now());
+        Memory::of(&self.rules, if guest { Millis::ZERO } else { position })
     }
 
     /// Hands a note to the writer. A full channel means a disk that hangs: the next save carries the memory.
@@ -269,7 +261,8 @@ fn at_event(serial: PlaySerial, anchor: Millis, at: Instant, running: bool) -> E
 pub async fn write_notes(library: Library, mut notes: mpsc::Receiver<Note>) {
     while let Some(note) = notes.recv().await {
         let written = match note {
-            Note::Memory(json) => library.save_memory(json).await,
+            // Of 10,000 entries this is milliseconds of work: here, not in the loop.
+            Note::Memory(memory) => library.save_memory(memory.json()).await,
             Note::Play(track, at) => library.note_play(track, at).await,
         };
         if let Err(error) = written {
@@ -311,6 +304,51 @@ pub async fn follow_shelf(
     }
 }
 
+/// Tells the box what is known of the time, now and at every full minute. Runs as one tokio task where there are quiet
+/// hours.
+pub async fn follow_clock(mut clock: WallClock, events: mpsc::Sender<Event>, stop: CancellationToken) {
+    loop {
+        let look = move || (clock.look(), clock);
+        let looked = tokio::task::spawn_blocking(look).await;
+        let Ok((told, back)) = looked else {
+            return warn!("the clock is watched no more");
+        };
+        clock = back;
+        if events.send(Event::Clock(told)).await.is_err() {
+            return;
+        }
+        let rest = 60 - UnixTime::now().0.rem_euclid(60).unsigned_abs();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(rest)) => {}
+        }
+    }
+}
+
+/// Returns what an event of the motor is for the rules.
+pub fn told(event: PlayerEvent) -> Option<Event> {
+    Some(match event {
+        PlayerEvent::Opened { serial, format: _, duration, seekable, signal } => {
+            let duration = duration.map(|frames| signal.source.rate.unwrap_or(signal.rate).time_of(frames));
+            Event::Opened { serial, duration, seekable, signal: Arc::new(signal) }
+        }
+        PlayerEvent::Started { serial, at } => Event::Started { serial, at },
+        PlayerEvent::Position { serial, position, at, running } => at_event(serial, position, at, running),
+        PlayerEvent::Paused { serial, position } => at_event(serial, position, Instant::now(), false),
+        PlayerEvent::Resumed { serial, position } => at_event(serial, position, Instant::now(), true),
+        PlayerEvent::Finished { serial } => Event::Finished(serial),
+        PlayerEvent::Failed { serial, error } => {
+            warn!(serial = serial.0, %error, "cannot play");
+            let away = error.kind() == crate::error::Kind::Offline;
+            let fault = if away { Fault::Shelf } else { Fault::Entry };
+            Event::Failed { serial, why: error.to_string(), fault }
+        }
+        PlayerEvent::Device(device) => Event::Device(device),
+        PlayerEvent::Released => Event::Released,
+        PlayerEvent::NeedNext { .. } => return None,
+    })
+}
+
 /// Returns the tracks that are there, by id.
 ///
 /// # Errors
@@ -348,6 +386,8 @@ impl std::fmt::Debug for Brief<'_> {
             Command::Move { ids, to } => write!(f, "Move {{ {} entries, to: {to} }}", ids.len()),
             Command::Remove(ids) => write!(f, "Remove({} entries)", ids.len()),
             Command::Batch(commands) => write!(f, "Batch({} commands)", commands.len()),
+            Command::SetGuest(Some(entry)) => write!(f, "SetGuest({:?})", entry.what),
+            Command::SetGuestNext(Some(entry)) => write!(f, "SetGuestNext({:?})", entry.what),
             other => write!(f, "{other:?}"),
         }
     }

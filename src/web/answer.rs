@@ -50,6 +50,7 @@ impl From<Refused> for Failure {
             Refused::NoDevice => (StatusCode::CONFLICT, "no_device"),
             Refused::FixedVolume => (StatusCode::CONFLICT, "fixed_volume"),
             Refused::Unsupported => (StatusCode::CONFLICT, "unsupported"),
+            Refused::QuietHours => (StatusCode::CONFLICT, "quiet_hours"),
             Refused::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
             Refused::NotAllowed => (StatusCode::FORBIDDEN, "not_allowed"),
         };

@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::hifi::command::{Playable, Repeat};
-use crate::hifi::state::{Entry, Source, State, Transport};
+use crate::hifi::command::{Playable, Repeat, SleepEnd};
+use crate::hifi::state::{Entry, Modes, QuietState, Sleeping, Source, State, Transport};
+use crate::offer::Via;
 use crate::query::{Group, Item, Page};
-use crate::signal::{Device, SignalPath};
+use crate::signal::{Device, OnAir, SignalPath};
 use crate::track::{AudioFormat, Protection, Purchase, Track};
+use crate::units::Millis;
 
 /// A track. `GET /api/tracks/{id}` and every list of tracks.
 #[derive(Debug, Serialize)]
@@ -171,15 +173,38 @@ pub struct StateJson {
     gain_db: Option<f64>,
     repeat: Repeat,
     shuffle: bool,
+    #[serde(flatten)]
+    modes: Modes,
+    sleep: Option<SleepJson>,
+    quiet: QuietState,
     queue_version: u64,
     queue_length: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<Vec<EntryJson>>,
-    signal: Option<Arc<SignalPath>>,
+    /// What an app brought beside the queue; `null` while the queue plays.
+    guest: Option<GuestJson>,
+    /// What the station that plays says about itself.
+    on_air: Option<Arc<OnAir>>,
+    signal: Option<SignalPath>,
     device: Arc<Device>,
     notices: Vec<NoticeJson>,
     library_rev: u64,
     offers: u64,
+}
+
+/// The deck beside the queue.
+#[derive(Debug, Serialize)]
+pub struct GuestJson {
+    by: Via,
+    now: EntryJson,
+    next: Option<EntryJson>,
+}
+
+/// The sleep timer.
+#[derive(Debug, Serialize)]
+pub struct SleepJson {
+    left_ms: Millis,
+    end: SleepEnd,
 }
 
 /// An entry of the queue.
@@ -233,10 +258,25 @@ impl StateJson {
             gain_db: Some(state.gain.db()).filter(|db| db.is_finite()),
             repeat: state.repeat,
             shuffle: state.shuffle,
+            modes: state.modes,
+            sleep: state.sleep.map(|Sleeping { at, end }| SleepJson {
+                left_ms: at.saturating_duration_since(now).into(),
+                end,
+            }),
+            quiet: state.quiet,
             queue_version: state.queue.version,
             queue_length: state.queue.entries.len(),
             queue: None,
-            signal: state.signal.clone(),
+            guest: match &state.source {
+                Source::Queue => None,
+                Source::Guest { by, now, next } => Some(GuestJson {
+                    by: *by,
+                    now: EntryJson::of(now),
+                    next: next.as_ref().map(|next| EntryJson::of(next)),
+                }),
+            },
+            on_air: state.on_air.clone(),
+            signal: state.signal.as_ref().map(|path| path.at((!state.fixed_volume).then_some(state.gain))),
             device: state.device.clone(),
             notices: state.notices.iter().map(notice).collect(),
             library_rev: state.library_rev,

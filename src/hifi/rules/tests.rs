@@ -1,11 +1,22 @@
 //! What the box does, told as what is pressed and what is heard.
 
+mod loudness;
+mod model;
+mod modes;
+mod night;
+mod size;
+
 use std::time::Duration;
 
 use super::*;
+use crate::hifi::command::NewEntry;
 use crate::track::{AudioFormat, Codec, Container, CopyId, Protection, Tags};
 use crate::units::{ByteCount, Gain, SampleRate};
 use proptest::prelude::*;
+
+mod guest;
+mod life;
+mod walk;
 
 fn track(id: i64) -> Arc<Track> {
     let format = AudioFormat {
@@ -62,7 +73,7 @@ impl Bench {
 
     fn given() -> Given {
         let tracks = (1..=20).chain([LOCKED]).map(|id| (TrackId(id), track(id))).collect();
-        Given { tracks, something: vec![track(LOCKED), track(7), track(8)], seed: 1 }
+        Given { tracks, something: vec![track(LOCKED), track(7), track(8)], seed: 1, by: Via::Web }
     }
 
     fn send(&mut self, command: Command) -> Result<(), Refused> {
@@ -78,6 +89,12 @@ impl Bench {
     }
 
     fn event(&mut self, event: Event) {
+        if let Event::Failed { serial, .. } = &event
+            && self.motor.0 == Some(*serial)
+        {
+            // The motor goes on with what it holds.
+            self.motor.0 = self.motor.1.take();
+        }
         let effects = self.rules.event(event, self.now, UnixTime(0));
         self.obey(effects);
     }
@@ -92,6 +109,8 @@ impl Bench {
             }
         }
         self.effects = effects;
+        // The loop does so after everything.
+        self.rules.forward(self.now);
     }
 
     /// The motor's first frame of what was loaded.
@@ -295,6 +314,7 @@ fn after_power_on_it_waits_where_it_was() {
         current: Some(second),
         position: Millis(5000),
         repeat: Repeat::All,
+        ..Restored::default()
     };
     let knob = Knob::new(false, Volume::MAX, None, now);
     let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
@@ -360,6 +380,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         (prop::collection::vec(id(), 0..3), 0u32..8).prop_map(|(ids, to)| Command::Move { ids, to }),
         Just(Command::Clear),
         Just(Command::Standby),
+        Just(Command::Yield),
+        Just(Command::Resume),
     ]
 }
 

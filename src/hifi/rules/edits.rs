@@ -1,0 +1,101 @@
+//! What puts entries into the queue, takes them out or ends the sound by hand, the shelf's news, and notices.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::guest::entry_of;
+use super::{Effect, Given, Rules, shelf_entry};
+use crate::hifi::command::{At, NewEntry, Playable, QueueId, Refused};
+use crate::hifi::shuffle::Ids;
+use crate::hifi::state::{Entry, Notice};
+use crate::offer::Right;
+use crate::track::{Track, TrackId};
+use crate::units::{Millis, UnixTime};
+
+impl Rules {
+    pub(super) fn add(
+        &mut self,
+        entries: Vec<NewEntry>,
+        at: At,
+        play: bool,
+        given: &Given,
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        let entries =
+            entries.into_iter().map(|new| entry_of(new, given)).collect::<Result<Vec<Entry>, Refused>>()?;
+        let ids = self.queue.add(entries, at, self.queue_place())?;
+        if let (true, Some(&first)) = (play, ids.first()) {
+            self.arrive(self.current, first);
+            self.start(first, Millis::ZERO, now, out);
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(
+        &mut self,
+        ids: &[QueueId],
+        now: Instant,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Refused> {
+        let gone = Ids::of(ids);
+        let current = self.current.filter(|&id| gone.holds(id));
+        let heir = current.and_then(|id| self.queue.left_from(id, &gone));
+        self.queue.remove(&gone)?;
+        if current.is_none() {
+            return Ok(());
+        }
+        let sounding = self.sounding();
+        self.stop(now, out);
+        match heir {
+            Some(id) if sounding => self.start(id, Millis::ZERO, now, out),
+            Some(id) => self.choose(id, Millis::ZERO, now),
+            None => (self.current, self.duration) = (None, Millis::ZERO),
+        }
+        Ok(())
+    }
+
+    /// Stops; the wish to stop behind this track is fulfilled.
+    pub(super) fn stop_by_hand(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.modes.stop_after = false;
+        self.stop(now, out);
+    }
+
+    pub(super) fn clear(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.stop_by_hand(now, out);
+        self.queue.clear();
+        (self.current, self.duration) = (None, Millis::ZERO);
+    }
+
+    pub(super) fn stand_by(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.stop_by_hand(now, out);
+        self.end_sleep(now);
+        out.push(Effect::Release);
+    }
+
+    pub(super) fn shelf(&mut self, rev: u64, tracks: &HashMap<TrackId, Arc<Track>>) {
+        self.library_rev = rev;
+        if self.primed_broken {
+            // Its disk may be back.
+            (self.primed, self.primed_broken) = (None, false);
+        }
+        self.queue.renew(|entry| {
+            let Playable::Shelf(id) = entry.what else { return None };
+            let fresh = Entry { said: entry.said.clone(), id: entry.id, ..shelf_entry(tracks.get(&id)?) };
+            (fresh != *entry).then_some(fresh)
+        });
+    }
+
+    pub(super) fn notice(&mut self, words: String, right: Right, at: UnixTime) {
+        let number = self.notices.last().map_or(0, |n| n.number) + 1;
+        let notices = Arc::make_mut(&mut self.notices);
+        notices.push(Notice { number, at, words, right });
+        if notices.len() > MOST_NOTICES {
+            notices.remove(0);
+        }
+    }
+}
+
+/// How many notices are kept.
+const MOST_NOTICES: usize = 32;
