@@ -6,6 +6,8 @@ use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use konpo::error::Result;
+use konpo::hifi::quiet::QuietConfig;
+use konpo::hifi::urls::Urls;
 use konpo::hifi::{Hifi, HifiConfig, Parts, Running};
 use konpo::http::server::PeerCred;
 use konpo::intake::{Intake, IntakeConfig, Take};
@@ -36,7 +38,7 @@ pub(crate) struct Bench {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Who {
+pub(crate) enum Who {
     Room,
     Owner,
     Token,
@@ -44,6 +46,11 @@ enum Who {
 
 impl Bench {
     pub(crate) async fn new() -> Result<Bench> {
+        let quiet = QuietConfig::default();
+        Bench::with(HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet }).await
+    }
+
+    pub(crate) async fn with(knob: HifiConfig) -> Result<Bench> {
         let folder = tempfile::tempdir().expect("a folder");
         let config =
             LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
@@ -53,14 +60,26 @@ impl Bench {
         let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
         let (player, events) = Player::start(silent)?;
         let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
-        let parts = Parts { library: library.clone(), player, events, device, board: intake.board() };
-        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX };
+        let parts = Parts {
+            library: library.clone(),
+            player,
+            events,
+            device,
+            board: intake.board(),
+            urls: Urls::none(),
+        };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
         let app = router(Web::new(hifi, intake.clone(), "Test <1>"));
         Ok(Bench { app, stop, intake, tasks, library, _folder: folder })
     }
 
-    async fn ask(&mut self, who: Who, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    pub(crate) async fn ask(
+        &mut self,
+        who: Who,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         if who == Who::Token {
             request = request.header(header::AUTHORIZATION, "Bearer wrong");

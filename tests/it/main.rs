@@ -4,7 +4,11 @@ mod api;
 mod arrows;
 mod art;
 mod callback_alloc;
+mod formats;
+mod loudness;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
+mod quiet;
 mod settings;
+mod urls;

@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use konpo::config::Config;
+use konpo::units::calendar::TimeOfDay;
 
 #[test]
 fn every_documented_key_has_its_default() {
     let shipped = shipped();
     assert_eq!(Config::parse(&shipped, "konpo.toml").expect("shipped as it is"), Config::default());
     let mut all = Config::parse(&spoken(&shipped), "konpo.toml").expect("each key alone is right");
-    // Not set, both have no fixed default; what stands there is what is usual.
+    // Not set, these have no fixed default; what stands there is what is usual.
     assert_eq!((all.name.take().as_deref(), all.http.port.take()), (Some("Stereo"), Some(8200)));
+    let night = (all.quiet.from.take(), all.quiet.to.take());
+    assert_eq!(night, (TimeOfDay::new(22, 0), TimeOfDay::new(7, 0)));
     assert_eq!(all, Config::default());
 }
 

@@ -1,0 +1,217 @@
+//! URLs through the whole box: the queue, the guest deck, a server of the test's own, the silent output.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use konpo::hifi::command::{At, Command, NewEntry, Playable};
+use konpo::hifi::quiet::QuietConfig;
+use konpo::hifi::state::{Source, State, Transport};
+use konpo::hifi::urls::{UrlAsk, Urls};
+use konpo::hifi::{Hifi, HifiConfig, Parts, Running};
+use konpo::http::client::{Allow, Client};
+use konpo::intake::{Intake, IntakeConfig, Take};
+use konpo::library::{Library, LibraryConfig};
+use konpo::offer::Caller;
+use konpo::player::{Knob, Player, PlayerConfig};
+use konpo::signal::Device;
+use konpo::stream::{self, Streams};
+use konpo::units::{Gain, Volume};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// A server on a free port: `/tone…` is a quarter of a second of sound, `/silent` never answers, anything else is not there.
+struct Server {
+    at: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start() -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let at = format!("http://{}", listener.local_addr().expect("bound"));
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let log = asked.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let log = log.clone();
+                std::thread::spawn(move || {
+                    let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+                    let path = lines.next()?.ok()?.split(' ').nth(1)?.to_owned();
+                    log.lock().expect("no panic").push(path.clone());
+                    while !lines.next()?.ok()?.is_empty() {}
+                    match path.as_str() {
+                        path if path.starts_with("/tone") => {
+                            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", TONE.len());
+                            stream.write_all(head.as_bytes()).ok()?;
+                            stream.write_all(TONE).ok()?;
+                        }
+                        // Until the other side hangs up.
+                        "/silent" => drop(lines.next()),
+                        _ => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").ok()?,
+                    }
+                    Some(())
+                });
+            }
+        });
+        Server { at, asked }
+    }
+
+    fn entries(&self, names: &[&str]) -> Vec<NewEntry> {
+        let entry = |name: &&str| NewEntry {
+            what: Playable::Url(format!("{}/{name}", self.at).into()),
+            shown: Arc::default(),
+            said: None,
+        };
+        names.iter().map(entry).collect()
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().expect("no panic").clone()
+    }
+}
+
+struct Bench {
+    hifi: Hifi,
+    streams: Streams,
+    stop: CancellationToken,
+    intake: Intake,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    library: Library,
+    _folder: TempDir,
+}
+
+impl Bench {
+    async fn new() -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config =
+            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let library = tokio::task::spawn_blocking(move || Library::open(config)).await;
+        let library = library.expect("no panic").expect("opened");
+        let stop = CancellationToken::new();
+        let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await;
+        let intake = intake.expect("started");
+        let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
+        let (player, events) = Player::start(silent).expect("a thread");
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let here = || Allow::Near { peer: Ipv4Addr::LOCALHOST.into(), networks: Vec::new() };
+        let streams = Streams::new(Client::new(), here);
+        let opens = streams.clone();
+        let open =
+            move |ask: UrlAsk| opens.open(stream::Ask { url: ask.url, stop: ask.stop, told: ask.told });
+        let urls = Urls { open: Arc::new(open), ..Urls::none() };
+        let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+        let quiet = QuietConfig::default();
+        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+        let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
+        Bench { hifi, streams, stop, intake, tasks, library, _folder: folder }
+    }
+
+    async fn send(&self, command: Command) {
+        self.hifi.of(Caller::itself()).send(command).await.expect("not stopping").expect("not refused");
+    }
+
+    /// Waits for a snapshot.
+    async fn until(&self, what: &str, is: impl Fn(&State) -> bool) -> Arc<State> {
+        let mut states = self.hifi.of(Caller::itself()).watch();
+        let found = tokio::time::timeout(Duration::from_secs(20), states.wait_for(|state| is(state))).await;
+        match found {
+            Ok(state) => state.expect("the box runs").clone(),
+            Err(_) => panic!("not in time: {what}: {:?}", self.hifi.of(Caller::itself()).state()),
+        }
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.intake.stopped().await;
+        for task in self.tasks {
+            task.await.expect("in order");
+        }
+        self.streams.stopped().await;
+        drop(self.hifi);
+        let library = self.library;
+        tokio::task::spawn_blocking(move || library.close()).await.expect("no panic").expect("closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_of_urls_plays_through_skips_what_is_not_there_and_stops() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let entries = server.entries(&["tone1", "missing", "tone2"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    let state = bench.until("the end", |s| s.transport == Transport::Stopped && s.starts == 2).await;
+    let words: Vec<&str> = state.notices.iter().map(|notice| notice.words.as_str()).collect();
+    assert_eq!(words.len(), 1, "{words:?}");
+    assert!(words[0].starts_with("missing cannot be played") && words[0].contains("404"), "{words:?}");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_unreachable_urls_stop_the_box() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    bench.send(Command::SetRepeat(konpo::hifi::command::Repeat::All)).await;
+    let entries = server.entries(&["no", "nor", "neither"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    let state = bench.until("silence", |s| s.transport == Transport::Stopped && !s.notices.is_empty()).await;
+    assert_eq!(state.starts, 0);
+    assert!(server.asked().len() <= 6, "{:?}", server.asked());
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_next_url_is_fetched_while_the_first_one_sounds() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let entries = server.entries(&["tone1", "tone2"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    bench.until("the first", |s| s.starts == 1).await;
+    bench.until("the second", |s| s.starts == 2).await;
+    bench.until("the end", |s| s.transport == Transport::Stopped).await;
+    // Each was asked for once: the second one was at hand when its turn came.
+    assert_eq!(server.asked(), ["/tone1", "/tone2"]);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_never_answers_does_not_keep_the_box_from_anything() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let entries = server.entries(&["silent", "tone"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    while server.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let begun = std::time::Instant::now();
+    bench.send(Command::Next).await;
+    bench.until("the next one", |s| s.starts == 1).await;
+    println!("the next one sounded {:?} after the key", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    bench.send(Command::Previous).await;
+    while server.asked().iter().filter(|path| *path == "/silent").count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let begun = std::time::Instant::now();
+    bench.send(Command::Stop).await;
+    bench.end().await;
+    println!("all ended {:?} after the stop", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_and_its_next_play_and_then_all_is_silent() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let [queued, one, two] = ["tone0", "tone1", "tone2"].map(|name| server.entries(&[name]).remove(0));
+    bench.send(Command::Add { entries: vec![queued], at: At::End, play: false }).await;
+    let deck = vec![Command::SetGuest(Some(one)), Command::SetGuestNext(Some(two)), Command::Play(None)];
+    bench.send(Command::Batch(deck)).await;
+    let state = bench.until("the end", |s| s.starts == 2 && s.transport == Transport::Stopped).await;
+    assert!(
+        matches!(&state.source, Source::Guest { now, next: None, .. } if now.shown.title.as_deref() == Some("tone2"))
+    );
+    assert_eq!(
+        (state.queue.entries.len(), server.asked()),
+        (1, vec!["/tone1".to_owned(), "/tone2".to_owned()])
+    );
+    bench.end().await;
+}
+
+const TONE: &[u8] = include_bytes!("../data/tone.flac");
