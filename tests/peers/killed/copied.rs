@@ -19,6 +19,8 @@ fn a_backup_that_is_cut_off_is_none_and_those_before_stay_whole() {
     let mut konpo = Konpo::new(&lan.host("hifi"), SILENT);
     song(&konpo.music().join("Song.wav"), 1);
     looks_through(&mut konpo);
+    // A file that came just now is taken a little behind the first look.
+    wait_for("the song is listed", BACKUP_WITHIN, || (konpo.tracks().len() == 1).then_some(()));
     wait_for("the first backup", BACKUP_WITHIN, || backups(&konpo).pop());
     konpo.stop();
     // A database that takes a while to copy.
