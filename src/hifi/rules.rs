@@ -131,6 +131,8 @@ pub enum Effect {
     Played(TrackId),
     /// Look through the music folders.
     Rescan,
+    /// Play on this output.
+    Output(Arc<str>),
 }
 
 /// What the rules keep.
@@ -179,6 +181,8 @@ pub struct Rules {
     on_air: Vec<(PlaySerial, Arc<OnAir>)>,
     signal: Option<Arc<SignalPath>>,
     device: Arc<Device>,
+    /// The output that is wanted.
+    output: Arc<str>,
     notices: Arc<Vec<Notice>>,
     library_rev: u64,
     offers: u64,
@@ -213,7 +217,7 @@ pub struct Restored {
 }
 
 impl Rules {
-    /// Returns the box after power-on: paused where it was, or stopped.
+    /// Returns the box after power-on: paused where it was, or stopped. The device's name is the output that is wanted.
     pub fn new(knob: Knob, restored: Restored, device: Device, now: Instant) -> Rules {
         let current = restored.current.filter(|&id| restored.queue.get(id).is_some());
         let paused = current.is_some() && restored.position > Millis::ZERO;
@@ -247,6 +251,7 @@ impl Rules {
             seekable: true,
             on_air: Vec::new(),
             signal: None,
+            output: device.name.as_str().into(),
             device: Arc::new(device),
             notices: Arc::default(),
             library_rev: 0,
@@ -281,6 +286,7 @@ impl Rules {
             library_rev: self.library_rev,
             notices: self.notices.clone(),
             device: self.device.clone(),
+            output: self.output.clone(),
             offers: self.offers,
         }
     }
@@ -354,6 +360,10 @@ impl Rules {
             Command::StopAfter(on) => self.modes.stop_after = on,
             Command::Sleep(sleep) => self.set_sleep(sleep, now)?,
             Command::SetQuiet(mode) => self.set_quiet(mode, now),
+            Command::SetOutput(name) => {
+                self.output = name.clone();
+                out.push(Effect::Output(name));
+            }
             Command::Add { entries, at, play } => self.add(entries, at, play, given, now, out)?,
             Command::Move { ids, to } => self.queue.shift(&ids, to)?,
             Command::Remove(ids) => self.remove(&ids, now, out)?,

@@ -10,5 +10,6 @@ mod loudness;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod saved;
 mod settings;
 mod urls;
