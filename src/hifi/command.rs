@@ -133,7 +133,8 @@ pub enum Command {
     SetConsume(bool),
     /// Stops once, behind the entry that plays, with the next one chosen; a stop by hand ends the wish.
     StopAfter(bool),
-    /// Sets the sleep timer; `None` ends it. What is fading out then comes back. `OutOfRange` above 24 hours.
+    /// Sets the sleep timer; `None` ends it. What is fading out then comes back. It does not outlive a restart: nothing plays
+    /// by itself then. `OutOfRange` above 24 hours.
     Sleep(Option<Sleep>),
     /// Keeps quiet hours or not. Owner. While they hold no command sets the knob above their limit: it stops there.
     SetQuiet(QuietMode),

@@ -7,6 +7,7 @@ mod guest;
 mod happens;
 mod modes;
 mod quiet;
+mod said;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transp
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
-use crate::track::{Track, TrackId};
+use crate::track::{Tags, Track, TrackId};
 use crate::units::{Millis, UnixTime, Volume};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
@@ -92,6 +93,13 @@ pub enum Event {
         serial: PlaySerial,
         /// What.
         on_air: OnAir,
+    },
+    /// What the file behind a URL says of itself.
+    Tags {
+        /// Which start.
+        serial: PlaySerial,
+        /// What.
+        tags: Box<Tags>,
     },
     /// Files on their way in.
     Offers(u64),

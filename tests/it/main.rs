@@ -12,4 +12,5 @@ mod mint;
 mod quiet;
 mod saved;
 mod settings;
+mod url_files;
 mod urls;
