@@ -45,6 +45,11 @@ pub trait Source: Send {
     /// `Damaged` when it cannot go on.
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool>;
 
+    /// Returns, once, the position of the last block when it does not follow from what was read before: a seek had to guess.
+    fn corrected(&mut self) -> Option<Frames> {
+        None
+    }
+
     /// Goes to a frame and returns the one that was reached.
     ///
     /// # Errors
@@ -113,6 +118,10 @@ impl Source for Decoded {
             Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
         }
         Ok(true)
+    }
+
+    fn corrected(&mut self) -> Option<Frames> {
+        self.decoder.corrected().then_some(self.block.at)
     }
 
     fn seek(&mut self, to: Frames) -> Result<Frames> {

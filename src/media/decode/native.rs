@@ -17,6 +17,7 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::{TimeBase, Timestamp};
 
 use crate::error::{Error, Kind, Result};
+use crate::media::decode::mpeg::{SETTLED, Stretch};
 use crate::media::decode::source::{Layout, Source};
 use crate::media::decode::window::window;
 use crate::media::decode::{Block, Samples, Spec, clear};
@@ -61,6 +62,10 @@ pub(super) struct Native {
     skim: i64,
     /// A decoded packet that waits in the decoder: its first frame's position and its frames.
     pending: Option<(i64, usize)>,
+    /// Packets since the last jump.
+    run: u32,
+    /// The reader put the position right: what it said since a jump was a guess.
+    corrected: bool,
     /// Bytes of the first packet, for guessing a length.
     packet_bytes: Option<u64>,
     skipped: u64,
@@ -84,12 +89,15 @@ impl Native {
     pub(super) fn open(mut sound: Sound, sniffed: &Sniffed) -> Result<Native> {
         let layout = Layout::of(&mut sound, sniffed)?;
         let (payload, fragmented) = (layout.payload(), layout.fragmented());
+        let stretch = sound.opened().zip(payload).filter(|_| sniffed.format.container == Container::Mpeg);
+        let stretch = stretch.map(|(file, len)| Stretch { file: file.clone(), start: layout.start(), len });
         // An honest stream that cannot seek is not walked through by symphonia's ADTS reader. It may seek once it is open.
         let walks = sniffed.format.container == Container::Adts;
         let (source, seekable) = Source::new(sound, layout, !walks);
         let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let container = sniffed.format.container;
-        let reader = contained(|| reader(container, stream))?.map_err(|e| trouble("open the file", e))?;
+        let reader =
+            contained(|| reader(container, stream, stretch))?.map_err(|e| trouble("open the file", e))?;
         seekable.set(true);
         let mut decoder = contained(|| Native::with(reader, sniffed, fragmented))??;
         if !decoder.decode_packet()? {
@@ -141,6 +149,8 @@ impl Native {
             wanted: window.first,
             skim: i64::MIN,
             pending: None,
+            run: 0,
+            corrected: false,
             packet_bytes: None,
             skipped: 0,
             bad_run: 0,
@@ -195,6 +205,11 @@ impl Native {
     /// Returns how many damaged packets were left out.
     pub(super) fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// Returns, once, whether the last block's position does not follow from the one before: it was a guess.
+    pub(super) fn corrected(&mut self) -> bool {
+        std::mem::take(&mut self.corrected)
     }
 
     /// Decodes the next block into `out`. Returns `false` at the end, with `out` empty.
@@ -341,7 +356,7 @@ impl Native {
         // Vorbis needs the packet before; what is walked through of Ogg is short.
         self.skim = if self.fragmented && self.ticks_are_frames { from } else { i64::MIN };
         self.state = Health::Sound;
-        self.bad_run = 0;
+        (self.bad_run, self.run, self.corrected) = (0, 0, false);
         Ok(true)
     }
 
@@ -352,7 +367,7 @@ impl Native {
         let fresh = contained(|| {
             let mut stream = old.into_inner();
             stream.seek(SeekFrom::Start(0))?;
-            reader(container, stream)
+            reader(container, stream, None)
         });
         let fresh = fresh.inspect_err(|_| self.state = Health::Broken)?;
         let mut fresh = fresh.map_err(|e| trouble("go back to the start", e))?;
@@ -389,6 +404,11 @@ impl Native {
                 true => ticks.saturating_add(self.base),
                 false => self.expected,
             };
+            self.run = self.run.saturating_add(1);
+            let far = start.abs_diff(self.expected) > packet.dur.get();
+            if far && self.run >= SETTLED && self.container == Container::Mpeg {
+                (self.corrected, self.wanted) = (true, start.max(self.first));
+            }
             let behind = start.saturating_add_unsigned(packet.dur.get());
             if behind <= self.skim {
                 self.expected = behind;
