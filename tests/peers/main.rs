@@ -14,6 +14,7 @@ mod killed;
 mod moments;
 mod names;
 mod night;
+mod outputs;
 mod ports;
 mod pull;
 mod purchased;
