@@ -16,6 +16,8 @@ pub struct Aside {
     shared: Arc<Shared>,
     /// The frame that is read next.
     at: u64,
+    /// Where the last block begins, when that is behind the place it was to be.
+    landed: Option<Frames>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -54,7 +56,7 @@ impl Aside {
             .name("konpo-aside".into())
             .spawn(move || decode(source, &theirs, most))
             .map_err(|error| Error::with(Kind::Internal, "start the decoder's thread", error))?;
-        Ok(Aside { about, shared, at: 0, thread: Some(thread) })
+        Ok(Aside { about, shared, at: 0, landed: None, thread: Some(thread) })
     }
 }
 
@@ -127,16 +129,19 @@ impl Source for Aside {
         state.held -= samples.len();
         drop(state);
         self.shared.changed.notify_all();
-        // What a late landing lacks is silence, so that the position stays true.
-        let lacking = start.saturating_sub(self.at).min(u64::from(self.about.rate.hz()));
-        into.resize(lacking as usize * width, 0);
-        into.extend_from_slice(&samples);
-        self.at += (into.len() / width) as u64;
+        // A reader that landed late tells where it is; one that landed early was passed over up to the place.
+        self.landed = (start > self.at).then_some(Frames(start));
+        self.at = start + (samples.len() / width) as u64;
+        *into = samples;
         Ok(true)
     }
 
-    /// Returns at once: the thread goes there. A failure is that of the next read; what lies between the place that it
-    /// finds and this one is dropped or silent.
+    fn corrected(&mut self) -> Option<Frames> {
+        self.landed.take()
+    }
+
+    /// Returns at once: the thread goes there. A failure is that of the next read; what lies between an earlier place that it
+    /// finds and this one is dropped, and a later one is told by [`Source::corrected`].
     fn seek(&mut self, to: Frames) -> Result<Frames> {
         let to = Frames(self.about.duration.map_or(to.0, |all| to.0.min(all.0)));
         let mut state = self.shared.lock();

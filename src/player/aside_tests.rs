@@ -86,10 +86,14 @@ fn the_place_is_exact_wherever_the_reader_lands() {
         let (mut aside, go) = gated(beside);
         (0..30).for_each(|_| go.send(()).expect("it reads"));
         assert_eq!(aside.seek(Frames(600)).expect("told"), Frames(600));
-        let late = beside.max(0) as usize;
-        let silence = std::iter::repeat_n(0, late);
-        let expected: Vec<i32> = silence.chain(601 + late as i32..=LENGTH as i32).collect();
-        assert_eq!(all(&mut aside), expected, "{beside} beside");
+        let late = beside.max(0);
+        let mut block = Vec::new();
+        assert!(aside.read(&mut block).expect("no damage"));
+        let landed = aside.corrected().map(|at| at.0 as i64);
+        assert_eq!((landed, aside.corrected()), ((late > 0).then_some(600 + late), None));
+        block.append(&mut all(&mut aside));
+        assert_eq!(block, (601 + late as i32..=LENGTH as i32).collect::<Vec<_>>(), "{beside} beside");
+        assert_eq!(aside.corrected(), None);
     }
 }
 
