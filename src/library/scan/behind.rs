@@ -21,6 +21,9 @@ pub fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
         if let Err(error) = all(shared, weak) {
             warn!(%error, "fingerprints could not be written; the next look tries again");
         }
+        if let Some(inner) = weak.upgrade() {
+            inner.store.rest();
+        }
         idle::give_back();
     }
 }

@@ -138,6 +138,7 @@ fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
         if let Err(error) = pass(&inner, shared, work, &mut watch) {
             warn!(%error, "a look through the music folders was broken off");
         }
+        inner.store.rest();
         idle::give_back();
     }
 }
