@@ -194,6 +194,8 @@ pub struct State {
     pub notices: Arc<Vec<Notice>>,
     /// The sound device.
     pub device: Arc<Device>,
+    /// The output that is wanted: `auto`, or a name as `konpo outputs` prints it.
+    pub output: Arc<str>,
     /// Files on their way in and offers that wait.
     pub offers: u64,
 }
@@ -260,7 +262,8 @@ impl Changes {
         let options = |s: &State| (s.repeat, s.shuffle, s.modes);
         mark(options(old) != options(new), Changes::OPTIONS);
         mark(old.library_rev != new.library_rev, Changes::LIBRARY);
-        mark(old.device != new.device || old.signal != new.signal, Changes::DEVICE);
+        let device = |s: &State| (s.device.clone(), s.output.clone(), s.signal.clone());
+        mark(device(old) != device(new), Changes::DEVICE);
         mark(old.notices != new.notices, Changes::NOTICES);
         mark(old.offers != new.offers, Changes::OFFERS);
         mark(old.quiet != new.quiet, Changes::QUIET);

@@ -20,6 +20,8 @@ pub struct Active {
     pub source: Box<dyn Source>,
     /// Whether `Opened` was told.
     pub announced: bool,
+    /// Its decoder waits for the network.
+    pub starved: bool,
     from: Frames,
     /// The source's frame that is read next.
     at: u64,
@@ -49,6 +51,7 @@ impl Active {
             serial,
             source,
             announced: false,
+            starved: false,
             from: at,
             at: at.0,
             pending: Vec::new(),
@@ -97,11 +100,17 @@ impl Active {
         self.resampler.as_ref().map_or(0, Resampler::owed)
     }
 
-    /// Decodes into the ring until it is full (`false`) or the track has ended, well or with an error (`true`).
+    /// Decodes into the ring until it is full or nothing is at hand (`false`), or the track has ended, well or with an
+    /// error (`true`).
     pub fn write(&mut self, feed: &mut Feed) -> bool {
+        self.starved = false;
         while self.give(feed) {
             if self.over {
                 return true;
+            }
+            self.starved = !self.source.ready();
+            if self.starved {
+                return false;
             }
             match self.read() {
                 Ok(more) => self.over = !more,

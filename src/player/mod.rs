@@ -3,6 +3,7 @@
 //! [`Player`] is the bounded handle; everything happens on the thread of `thread`, which decodes into the ring of
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
+mod aside;
 pub mod cards;
 pub mod choice;
 pub mod gain;

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
+use crate::player::aside::Aside;
 use crate::player::readahead;
 use crate::track::{AudioFormat, Container};
 use crate::units::{Frames, SampleRate};
@@ -33,6 +34,11 @@ pub trait Source: Send {
     /// Returns what it is.
     fn about(&self) -> &About;
 
+    /// Returns whether [`Source::read`] gives something at once; one that waits for the network may take a moment to tell.
+    fn ready(&mut self) -> bool {
+        true
+    }
+
     /// Replaces what is in `into` by the next block, interleaved and left-justified; `false` at the end.
     ///
     /// # Errors
@@ -49,9 +55,13 @@ pub trait Source: Send {
 /// Makes a source of a sound.
 pub type Decoders = Arc<dyn Fn(Sound) -> Result<Box<dyn Source>> + Send + Sync>;
 
-/// Returns what plays every file that konpo can decode.
+/// Returns what plays every file that konpo can decode; what is no file is decoded on a thread of its own.
 pub fn decoders() -> Decoders {
-    Arc::new(|sound| Ok(Box::new(Decoded::open(sound)?)))
+    Arc::new(|sound| {
+        let local = sound.opened().is_some();
+        let decoded = Box::new(Decoded::open(sound)?);
+        Ok(if local { decoded } else { Box::new(Aside::new(decoded)?) })
+    })
 }
 
 /// A file through the gate and the decoder, read ahead.

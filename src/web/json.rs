@@ -187,6 +187,8 @@ pub struct StateJson {
     on_air: Option<Arc<OnAir>>,
     signal: Option<SignalPath>,
     device: Arc<Device>,
+    /// The output that is wanted.
+    output: Arc<str>,
     notices: Vec<NoticeJson>,
     library_rev: u64,
     offers: u64,
@@ -278,6 +280,7 @@ impl StateJson {
             on_air: state.on_air.clone(),
             signal: state.signal.as_ref().map(|path| path.at((!state.fixed_volume).then_some(state.gain))),
             device: state.device.clone(),
+            output: state.output.clone(),
             notices: state.notices.iter().map(notice).collect(),
             library_rev: state.library_rev,
             offers: state.offers,

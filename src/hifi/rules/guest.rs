@@ -118,6 +118,16 @@ impl Rules {
         }
     }
 
+    /// Shows an entry of the deck anew; `renew` returns what differs.
+    pub(super) fn renew_guest(&mut self, renew: impl Fn(&Entry) -> Option<Entry>) {
+        let Some(guest) = &mut self.guest else { return };
+        for entry in [Some(&mut guest.now), guest.next.as_mut()].into_iter().flatten() {
+            if let Some(fresh) = renew(entry) {
+                *entry = Arc::new(fresh);
+            }
+        }
+    }
+
     /// Returns whether this is an entry of the deck.
     pub(super) fn is_guest(&self, id: QueueId) -> bool {
         self.guest
@@ -236,7 +246,7 @@ pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
 }
 
 /// Returns what a URL is called while nobody says it: the last part of its path, else its host.
-fn name_of(url: &str) -> String {
+pub(super) fn name_of(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or(url);
     let (_, rest) = bare.split_once("://").unwrap_or(("", bare));
     let last = rest.split('/').rev().find(|part| !part.is_empty()).unwrap_or(rest);

@@ -18,6 +18,9 @@ use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
+#[path = "told_tests.rs"]
+mod told;
+
 struct Shelf {
     folder: tempfile::TempDir,
     roots: Vec<PathBuf>,

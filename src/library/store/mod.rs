@@ -259,6 +259,12 @@ pub fn keep(connection: &Connection, name: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
+/// Forgets a single value.
+pub fn forget(connection: &Connection, name: &str) -> Result<()> {
+    connection.prepare_cached("DELETE FROM kept WHERE name = ?1")?.execute([name])?;
+    Ok(())
+}
+
 /// Returns a value as the JSON of a column.
 pub fn to_json(value: &impl serde::Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::with(Kind::Internal, "write a column as JSON", error))

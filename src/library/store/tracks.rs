@@ -91,6 +91,12 @@ pub fn quick_of(connection: &Connection, id: CopyId) -> Result<QuickKey> {
     Ok(QuickKey(quick.unwrap_or_default()))
 }
 
+/// Returns the times of change of a copy's file as they were when it was read; `None` when it is to be read again.
+pub fn stamp_of(connection: &Connection, id: CopyId) -> Result<Option<i64>> {
+    let sql = "SELECT stamp FROM copy WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
+}
+
 /// What [`copy_row`] reads; conditions follow.
 pub const COPY_ROW: &str =
     "SELECT copy.id, track, folder.root, folder.path, name, size, sha256, coalesce(playable, 0), strength, trashed,

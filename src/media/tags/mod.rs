@@ -3,6 +3,7 @@
 //! A broken tag never fails a file: what cannot be read is as if it were not there. Pictures are only noticed.
 
 mod fields;
+pub mod front;
 
 use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
