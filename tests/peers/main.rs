@@ -3,11 +3,19 @@
 
 mod support;
 
+#[path = "../support/mint.rs"]
+#[allow(dead_code)]
+mod mint;
+#[path = "../it/formats/sounds.rs"]
+#[allow(dead_code)]
+mod sounds;
+
 mod adopted;
 mod cut;
 mod daemon;
 mod discovery;
 mod disk;
+mod exact;
 mod hostile;
 mod interfaces;
 mod killed;
