@@ -251,6 +251,19 @@ fn when_nothing_can_be_played_the_box_stops_looking() {
 }
 
 #[test]
+fn what_broke_before_somebody_pressed_play_is_past() {
+    let mut bench = Bench::with(&[1, 2]);
+    let first = bench.rules.state(0).queue.entries[0].id;
+    for _ in 0..3 {
+        bench.send(Command::Play(Some(first))).expect("it is in the queue");
+        let serial = bench.motor.0.expect("loaded");
+        bench.event(Event::Failed { serial, why: "broken".into(), fault: Fault::Entry });
+        bench.sound();
+        assert_eq!(bench.heard(), Some(2));
+    }
+}
+
+#[test]
 fn play_on_an_empty_queue_plays_something_that_can_be_played() {
     let mut bench = Bench::new();
     assert_eq!(bench.send(Command::Play(None)), Err(Refused::EmptyQueue));
