@@ -11,7 +11,7 @@ use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::player::Knob;
-use crate::player::gain::{Gate, Ramp, Swing};
+use crate::player::gain::{Gate, Ramp, Swing, nearest};
 use crate::units::{Gain, SampleRate};
 
 /// What both ends see.
@@ -245,7 +245,7 @@ impl DeviceSample for i32 {
     }
     fn rounded(left: f64, _dither: &mut Dither) -> i32 {
         // The last of 32 bits lies far below the noise of every DAC.
-        left.round() as i32
+        nearest(left) as i32
     }
 }
 
@@ -278,8 +278,8 @@ impl Dither {
 
     /// Returns a value in units of the last bit, rounded.
     pub fn round(&mut self, value: f64) -> f64 {
-        let whole = value.round();
-        if whole == value { whole } else { (value + self.noise()).round() }
+        let whole = nearest(value);
+        if whole == value { whole } else { nearest(value + self.noise()) }
     }
 
     /// Returns the difference of two even densities of one bit's width.

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
+use crate::player::gain::nearest;
 use crate::player::readahead;
 use crate::track::{AudioFormat, Codec, Container};
 use crate::units::{Frames, SampleRate};
@@ -123,5 +124,5 @@ impl Source for Decoded {
 /// Returns the float sample as a left-justified integer, rounded and limited at full scale.
 pub fn left_justified(sample: f32) -> i32 {
     // The cast saturates.
-    (f64::from(sample) * 2_147_483_648.0).round() as i32
+    nearest(f64::from(sample) * 2_147_483_648.0) as i32
 }
