@@ -9,6 +9,9 @@ mod mint;
 #[path = "../it/formats/sounds.rs"]
 #[allow(dead_code)]
 mod sounds;
+#[path = "../it/formats/wounds.rs"]
+#[allow(dead_code)]
+mod wounds;
 
 mod adopted;
 mod cut;
@@ -26,6 +29,7 @@ mod ports;
 mod pull;
 mod purchased;
 mod refused;
+mod rotten;
 mod servers;
 mod sound;
 mod survive;
