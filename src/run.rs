@@ -148,7 +148,8 @@ fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
 fn output(config: &Output) -> (PlayerConfig, Device) {
     let name = config.device.clone();
     let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
-    let device = Device { name: name.clone(), silent: name == "silent", open: false, trouble: None };
+    let device =
+        Device { name: name.clone(), silent: name == "silent", open: false, trouble: None, underruns: 0 };
     (PlayerConfig { device: name, knob, gain: Gain::SILENT }, device)
 }
 

@@ -66,6 +66,8 @@ pub struct Device {
     pub open: bool,
     /// What is wrong with it, for a person.
     pub trouble: Option<String>,
+    /// How often since the start of konpo sound was not decoded in time for the device.
+    pub underruns: u64,
 }
 
 /// What a live stream says about itself.

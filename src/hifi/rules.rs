@@ -340,6 +340,10 @@ impl Rules {
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
+        if edits::asks_for_sound(&command) {
+            // What broke before is past.
+            self.broken = 0;
+        }
         match command {
             Command::Play(Some(id)) => {
                 self.entry(id).ok_or(Refused::NoSuchEntry)?;

@@ -45,6 +45,7 @@ fn gated(beside: i64) -> (Aside, mpsc::Sender<()>) {
         rate: SampleRate::CD,
         channels: 1,
         bits: 16,
+        float: false,
         duration: Some(Frames(LENGTH)),
         seekable: true,
     };

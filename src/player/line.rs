@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::player::output::Want;
 use crate::player::resample::{Resampler, scale};
-use crate::player::ring::Feed;
-use crate::player::source::Source;
+use crate::player::ring::{Feed, Words, float_of, float_word};
+use crate::player::source::{Source, left_justified};
 use crate::player::{Knob, PlayerEvent};
 use crate::signal::PlaySerial;
 use crate::units::{Frames, Millis, SampleRate};
@@ -31,6 +31,8 @@ pub struct Active {
     /// A block on its way through the resampler.
     block: Vec<i32>,
     copies: usize,
+    /// What the ring carries.
+    words: Words,
     resampler: Option<Resampler>,
     over: bool,
     error: Option<Error>,
@@ -58,6 +60,7 @@ impl Active {
             offset: 0,
             block: Vec::new(),
             copies: 1,
+            words: Words::Whole,
             resampler: None,
             over: false,
             error: None,
@@ -68,16 +71,18 @@ impl Active {
     pub fn want(&self, knob: Knob) -> Want {
         let about = self.source.about();
         let enough = if about.format.codec.is_lossless() { about.bits } else { about.bits.min(LOSSY_BITS) };
-        Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob }
+        let float = about.float && knob == Knob::Fixed;
+        Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob, float }
     }
 
-    /// Sets up its way into a device of this rate and width: mono is spread, another rate resampled. A resampler that
-    /// came from the track before goes on.
+    /// Sets up its way into a ring of this rate, width and kind of words: mono is spread, another rate resampled. A
+    /// resampler that came from the track before goes on.
     ///
     /// # Errors
     /// `Unsupported` when the rates cannot be converted.
-    pub fn fit(&mut self, rate: SampleRate, channels: u16) -> Result<()> {
+    pub fn fit(&mut self, rate: SampleRate, channels: u16, words: Words) -> Result<()> {
         let about = self.source.about();
+        self.words = words;
         self.copies = usize::from((channels / about.channels.max(1)).max(1));
         if about.rate == rate {
             self.resampler = None;
@@ -157,6 +162,11 @@ impl Active {
             return Ok(false);
         }
         self.at += (into.len() / width) as u64;
+        match (self.source.about().float, self.words) {
+            (true, Words::Whole) => into.iter_mut().for_each(|word| *word = left_justified(float_of(*word))),
+            (false, Words::Floats) => into.iter_mut().for_each(|word| *word = float_word(*word)),
+            (true, Words::Floats) | (false, Words::Whole) => {}
+        }
         if let Some(resampler) = &mut self.resampler {
             let decoded = std::mem::take(&mut self.block);
             let pushed = resampler.push(&decoded, &mut self.block);

@@ -56,7 +56,8 @@ fn counting() -> Decoders {
         let frames = Some(Frames(n[1]));
         let format =
             AudioFormat { container, codec, rate: Some(rate), channels: Some(2), bits: Some(16), frames };
-        let about = About { format, rate, channels: 2, bits: 16, duration: frames, seekable: true };
+        let about =
+            About { format, rate, channels: 2, bits: 16, duration: frames, seekable: true, float: false };
         let fails_at = (n[3] > 0).then_some(n[3]);
         Ok(Box::new(Counting { about, base: n[0] as i32, at: 0, len: n[1], fails_at }))
     })

@@ -8,8 +8,9 @@ use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::player::aside::Aside;
+use crate::player::gain::nearest;
 use crate::player::readahead;
-use crate::track::{AudioFormat, Container};
+use crate::track::{AudioFormat, Codec, Container};
 use crate::units::{Frames, SampleRate};
 
 /// What a source is.
@@ -23,6 +24,8 @@ pub struct About {
     pub channels: u16,
     /// Bits that carry sound: 16, 24 or 32.
     pub bits: u16,
+    /// The file holds floats without loss: [`Source::read`] gives the bits of each `f32` as they are.
+    pub float: bool,
     /// Length, when known.
     pub duration: Option<Frames>,
     /// Whether it can be sought.
@@ -39,7 +42,8 @@ pub trait Source: Send {
         true
     }
 
-    /// Replaces what is in `into` by the next block, interleaved and left-justified; `false` at the end.
+    /// Replaces what is in `into` by the next block, interleaved and left-justified (or floats, as
+    /// [`About::float`] says); `false` at the end.
     ///
     /// # Errors
     /// `Damaged` when it cannot go on.
@@ -86,12 +90,14 @@ impl Decoded {
         format.channels = Some(spec.channels);
         // A live WAV says some huge length that stands for none.
         let guessed = !seekable && format.container == Container::Wav;
+        let float = spec.float && matches!(format.codec, Codec::Pcm | Codec::WavPack);
         let about = About {
             format,
             rate: spec.rate,
             channels: spec.channels,
-            // A lossy codec has no depth; 24 bits are more than it carries.
-            bits: if spec.float { 24 } else { spec.bits },
+            // A lossy codec has no depth; 24 bits are more than it carries. Nor has one-bit sound as PCM.
+            bits: if spec.float && !float { 24 } else { spec.bits },
+            float,
             duration: decoder.duration().filter(|_| !guessed),
             seekable,
         };
@@ -110,6 +116,11 @@ impl Source for Decoded {
         }
         match &self.block.samples {
             Samples::Int(samples) => into.extend_from_slice(samples),
+            Samples::Float(samples) if self.about.float => {
+                // What is no number is no sound.
+                let word = |s: &f32| if s.is_finite() { s.to_bits().cast_signed() } else { 0 };
+                into.extend(samples.iter().map(word));
+            }
             Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
         }
         Ok(true)
@@ -121,7 +132,7 @@ impl Source for Decoded {
 }
 
 /// Returns the float sample as a left-justified integer, rounded and limited at full scale.
-fn left_justified(sample: f32) -> i32 {
+pub fn left_justified(sample: f32) -> i32 {
     // The cast saturates.
-    (f64::from(sample) * 2_147_483_648.0).round() as i32
+    nearest(f64::from(sample) * 2_147_483_648.0) as i32
 }

@@ -59,7 +59,7 @@ impl Bench {
         let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await?;
         let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
         let (player, events) = Player::start(silent)?;
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let parts = Parts {
             library: library.clone(),
             player,

@@ -41,7 +41,15 @@ fn decoders() -> Decoders {
             bits: Some(32),
             frames: None,
         };
-        Ok(Box::new(Flat(About { format, rate, channels: 2, bits: 32, duration: None, seekable: true })))
+        Ok(Box::new(Flat(About {
+            format,
+            rate,
+            channels: 2,
+            bits: 32,
+            duration: None,
+            seekable: true,
+            float: false,
+        })))
     })
 }
 

@@ -111,7 +111,7 @@ impl Bench {
         let intake = intake.expect("started");
         let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
         let (player, events) = Player::start(silent).expect("a thread");
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let here = || Allow::Near { peer: Ipv4Addr::LOCALHOST.into(), networks: Vec::new() };
         let streams = Streams::new(Client::new(), here);
         let opens = streams.clone();

@@ -3,11 +3,22 @@
 
 mod support;
 
+#[path = "../support/mint.rs"]
+#[allow(dead_code)]
+mod mint;
+#[path = "../it/formats/sounds.rs"]
+#[allow(dead_code)]
+mod sounds;
+#[path = "../it/formats/wounds.rs"]
+#[allow(dead_code)]
+mod wounds;
+
 mod adopted;
 mod cut;
 mod daemon;
 mod discovery;
 mod disk;
+mod exact;
 mod hostile;
 mod interfaces;
 mod killed;
@@ -18,6 +29,7 @@ mod ports;
 mod pull;
 mod purchased;
 mod refused;
+mod rotten;
 mod servers;
 mod sound;
 mod survive;

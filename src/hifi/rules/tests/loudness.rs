@@ -141,7 +141,7 @@ fn bench() -> Bench {
     let config = QuietConfig { hours, limit, action: QuietAction::Fade };
     let quiet = Quiet::new(config, Choice::default(), clock(Some(12)));
     let knob = Knob::new(false, Volume::MAX, None, bench.now);
-    let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
+    let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
     bench.rules = Rules::new(knob, Restored { quiet, ..Restored::default() }, device, bench.now);
     bench.add(&[1, 2, 3, 4], At::End, false).expect("fits");
     bench
