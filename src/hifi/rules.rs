@@ -4,6 +4,7 @@
 
 mod edits;
 mod guest;
+mod levels;
 mod modes;
 mod quiet;
 
@@ -15,6 +16,7 @@ use crate::hifi::command::{At, Command, Playable, QueueId, Refused, Repeat};
 use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
+use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::modes::HEARD_ENOUGH;
 use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
 use crate::hifi::volume::Knob;
@@ -173,6 +175,7 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    levels: Levels,
     /// What is loaded has positions, as far as the motor said.
     seekable: bool,
     /// What stations say, by the start it belongs to.
@@ -244,6 +247,7 @@ impl Rules {
             yielded: None,
             broken: 0,
             guest: None,
+            levels: Levels::default(),
             seekable: true,
             on_air: Vec::new(),
             signal: None,
@@ -474,6 +478,7 @@ impl Rules {
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
         (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
     }
@@ -501,6 +506,7 @@ impl Rules {
             Some((id, what)) => {
                 self.serial = PlaySerial(self.serial.0 + 1);
                 self.primed = Some((self.serial, id));
+                self.level(self.serial, id, now);
                 out.push(Effect::Prime(Some((self.serial, what))));
             }
             // Nothing is left that the motor could go on with.
@@ -681,6 +687,7 @@ pub fn shelf_entry(track: &Track) -> Entry {
         shown: track.tags.clone(),
         duration: track.duration,
         said: None,
+        measured: track.measured,
     }
 }
 

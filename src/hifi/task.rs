@@ -207,7 +207,7 @@ impl Task {
             Playable::Shelf(id) => Box::new(move || library.open_sound(id)),
             Playable::Url(url) => self.links.opener(serial, url),
         };
-        Load { serial, open, from }
+        Load { serial, open, from, level: self.rules.level_of(serial) }
     }
 
     /// Publishes the snapshot when it differs from the last one, and returns its revision.

@@ -39,6 +39,17 @@ pub trait Source: Send {
     /// `Damaged` when it cannot go on.
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool>;
 
+    /// As [`Source::read`], each sample times `factor`, rounded at the last of 32 bits and limited at full scale.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
+        let more = self.read(into)?;
+        // A float cast saturates.
+        into.iter_mut().for_each(|sample| *sample = (f64::from(*sample) * factor).round() as i32);
+        Ok(more)
+    }
+
     /// Goes to a frame and returns the one that was reached.
     ///
     /// # Errors
@@ -95,12 +106,21 @@ impl Source for Decoded {
     }
 
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        self.read_times(1.0, into)
+    }
+
+    /// What overshoots in a float block is multiplied before it is limited: made quieter, it is whole.
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
         if !self.decoder.next(&mut self.block)? {
             return Ok(false);
         }
         match &self.block.samples {
-            Samples::Int(samples) => into.extend_from_slice(samples),
-            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
+            Samples::Int(samples) if factor == 1.0 => into.extend_from_slice(samples),
+            // A float cast saturates.
+            Samples::Int(samples) => {
+                into.extend(samples.iter().map(|s| (f64::from(*s) * factor).round() as i32));
+            }
+            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s, factor))),
         }
         Ok(true)
     }
@@ -110,8 +130,8 @@ impl Source for Decoded {
     }
 }
 
-/// Returns the float sample as a left-justified integer, rounded and limited at full scale.
-fn left_justified(sample: f32) -> i32 {
+/// Returns the float sample times a factor as a left-justified integer, rounded and limited at full scale.
+fn left_justified(sample: f32, factor: f64) -> i32 {
     // The cast saturates.
-    (f64::from(sample) * 2_147_483_648.0).round() as i32
+    (f64::from(sample) * factor * 2_147_483_648.0).round() as i32
 }

@@ -12,7 +12,8 @@ use crate::library::store::{from_json, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
 use crate::offer::OfferId;
 use crate::track::{
-    Copy, CopyId, Fingerprint, Protection, Purchase, PurchaseLevel, QuickKey, Sha256, Track, TrackId,
+    Copy, CopyId, Fingerprint, Measured, Protection, Purchase, PurchaseLevel, QuickKey, Sha256, Track,
+    TrackId,
 };
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -291,8 +292,9 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
         None => (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?),
     };
     let tags = Arc::new(tags);
+    let measured = Measured::default();
     let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases_of(connection, id)? };
-    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases })))
+    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases, measured })))
 }
 
 /// Returns when a track came to the shelf, seconds since 1970.
