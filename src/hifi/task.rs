@@ -212,6 +212,7 @@ impl Task {
 
     /// Publishes the snapshot when it differs from the last one, and returns its revision.
     fn publish(&mut self) -> u64 {
+        self.library.set_sounding(self.rules.sounding());
         let old = self.state.borrow().clone();
         let fresh = self.rules.state(old.rev + 1);
         let changes = Changes::between(&old, &fresh);

@@ -18,6 +18,8 @@ use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
+mod loudness;
+
 struct Shelf {
     folder: tempfile::TempDir,
     roots: Vec<PathBuf>,
