@@ -6,6 +6,7 @@ mod edits;
 mod guest;
 mod levels;
 mod modes;
+mod opened;
 mod quiet;
 
 use std::collections::HashMap;
@@ -18,12 +19,13 @@ use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::modes::HEARD_ENOUGH;
+use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{Track, TrackId};
-use crate::units::{Millis, UnixTime, Volume};
+use crate::units::{Millis, UnixTime};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
 #[derive(Debug, Clone)]
@@ -176,6 +178,8 @@ pub struct Rules {
     broken: usize,
     guest: Option<Guest>,
     levels: Levels,
+    /// Starts that are open and wait for their turn.
+    ahead: Vec<Opened>,
     /// What is loaded has positions, as far as the motor said.
     seekable: bool,
     /// What stations say, by the start it belongs to.
@@ -248,6 +252,7 @@ impl Rules {
             broken: 0,
             guest: None,
             levels: Levels::default(),
+            ahead: Vec::new(),
             seekable: true,
             on_air: Vec::new(),
             signal: None,
@@ -462,14 +467,6 @@ impl Rules {
         Ok(())
     }
 
-    fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
-        if self.knob.is_fixed() {
-            return Err(Refused::FixedVolume);
-        }
-        self.knob.turn(volume, self.sounding(), now);
-        Ok(())
-    }
-
     fn start(&mut self, id: QueueId, from: Millis, now: Instant, out: &mut Vec<Effect>) {
         self.knob.forward(self.sounding(), now);
         self.choose(id, from, now);
@@ -520,10 +517,8 @@ impl Rules {
 
     fn take(&mut self, event: Event, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
         match event {
-            Event::Opened { serial, duration, seekable, signal } if self.loaded == Some(serial) => {
-                self.duration = duration.unwrap_or(self.duration);
-                self.seekable = seekable;
-                self.signal = Some(signal);
+            Event::Opened { serial, duration, seekable, signal } => {
+                self.opened(Opened { serial, duration, seekable, signal });
             }
             Event::Started { serial, at } => self.started(serial, at, out),
             Event::At { serial, position } if self.loaded == Some(serial) => {
@@ -567,7 +562,7 @@ impl Rules {
             Event::Clock(clock) => self.tell_clock(clock, now, wall),
             Event::Tick => self.tick(now, out),
             // Answers about a start that is no longer wanted.
-            Event::Opened { .. } | Event::At { .. } | Event::Finished(_) => {}
+            Event::At { .. } | Event::Finished(_) => {}
         }
     }
 
@@ -590,6 +585,7 @@ impl Rules {
         if self.loaded != Some(serial) {
             return;
         }
+        self.know(serial);
         self.over = false;
         self.starts += 1;
         if self.transport == Transport::Opening {

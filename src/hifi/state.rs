@@ -174,7 +174,7 @@ pub struct State {
     pub volume: Volume,
     /// Whether the amplifier has the knob.
     pub fixed_volume: bool,
-    /// What is applied.
+    /// What is applied for the knob. ReplayGain stands in the signal path.
     pub gain: Gain,
     /// Muted.
     pub mute: bool,

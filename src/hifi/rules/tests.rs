@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::*;
 use crate::hifi::command::NewEntry;
 use crate::track::{AudioFormat, Codec, Container, CopyId, Measured, Protection, Tags};
-use crate::units::{ByteCount, Gain, SampleRate};
+use crate::units::{ByteCount, Gain, SampleRate, Volume};
 use proptest::prelude::*;
 
 mod guest;

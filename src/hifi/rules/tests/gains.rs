@@ -209,3 +209,40 @@ fn the_end_of_a_limit_makes_nothing_louder_by_itself() {
     bench.play_out();
     assert!(sum(&bench) <= top, "{} above {top}", sum(&bench));
 }
+
+#[test]
+fn the_way_of_a_track_that_follows_without_a_gap_is_shown_when_its_turn_comes() {
+    let mut bench = Bench::with(&[1, 2]);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    let path = |device: &str| {
+        Arc::new(SignalPath {
+            source: track(1).copies[0].format.clone(),
+            processing: Vec::new(),
+            device: device.into(),
+            rate: SampleRate::CD,
+            sample: "s16".into(),
+            channels: 2,
+            hardware: None,
+            bit_perfect: true,
+            because: None,
+        })
+    };
+    let (Some(first), Some(second)) = bench.motor else { panic!("both are loaded") };
+    let opened = |serial, ms, device: &str| Event::Opened {
+        serial,
+        duration: Some(Millis(ms)),
+        seekable: ms > 7_000,
+        signal: path(device),
+    };
+    let shown = |bench: &Bench| {
+        let state = bench.rules.state(0);
+        (state.signal.map(|path| path.device.clone()), state.duration.0)
+    };
+    bench.event(opened(first, 8_000, "first"));
+    bench.sound();
+    bench.event(opened(second, 5_000, "second"));
+    assert_eq!(shown(&bench), (Some("first".into()), 8_000));
+    bench.play_out();
+    assert_eq!(shown(&bench), (Some("second".into()), 5_000));
+    assert_eq!(bench.send(Command::Seek(Millis(1))), Err(Refused::NotSeekable));
+}
