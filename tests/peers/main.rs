@@ -11,6 +11,7 @@ mod disk;
 mod hostile;
 mod interfaces;
 mod killed;
+mod loud;
 mod moments;
 mod names;
 mod night;
