@@ -446,7 +446,10 @@ impl Motor {
             format: about.format.clone(),
             duration: about.duration,
             seekable: about.seekable,
-            signal: device.plan.path(&active.want(self.knob), about.format.clone(), hardware),
+            signal: device
+                .plan
+                .path(&active.want(self.knob), about.format.clone(), hardware)
+                .levelled(active.level),
         });
     }
 

@@ -15,7 +15,7 @@ use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig};
 use konpo::offer::{Caller, Right};
 use konpo::player::{Knob, Player, PlayerConfig};
-use konpo::signal::Device;
+use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
 use konpo::units::{Gain, Millis, Volume};
 use tempfile::TempDir;
@@ -120,7 +120,7 @@ impl Bench {
         let urls = Urls { open: Arc::new(open), ..Urls::none() };
         let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
         let quiet = QuietConfig::default();
-        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
         Bench { hifi, streams, stop, intake, tasks, library, _folder: folder }
     }

@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod finding;
 pub mod journal;
+pub mod loudness;
 pub mod marks;
 pub mod roots;
 pub mod salvage;
