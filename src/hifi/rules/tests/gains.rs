@@ -149,7 +149,8 @@ pub fn lift(bench: &Bench) -> i32 {
 
 fn quiet_ones() -> Vec<Arc<Track>> {
     let told = |db| Told { track: Some(db), album: Some(db), peak: Some(0.01), ..Told::default() };
-    vec![of_album(1, "A", told(12.0)), of_album(2, "A", told(12.0)), of_album(3, "B", told(6.0))]
+    let album = [1, 2, 3].map(|id| of_album(id, "A", told(12.0)));
+    album.into_iter().chain([of_album(4, "B", told(6.0))]).collect()
 }
 
 #[test]
@@ -161,8 +162,13 @@ fn at_the_top_of_the_knob_nothing_is_added() {
     assert_eq!((applied(&bench).map(|by| by.gain), sum(&bench)), (Some(Gain::UNITY), 0));
     // The album goes on as it began, whatever the knob does.
     bench.send(Command::SetVolume(Volume::new(30).expect("in range"))).expect("the knob is here");
+    for _ in 0..2 {
+        bench.play_out();
+        assert_eq!(applied(&bench).map(|by| by.gain), Some(Gain::UNITY));
+    }
+    // What begins behind it is free again.
     bench.play_out();
-    assert_eq!(applied(&bench).map(|by| by.gain), Some(Gain::UNITY));
+    assert_eq!(applied(&bench).map(|by| by.gain), Some(Gain::from_db(6)));
 }
 
 #[test]
