@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::player::Replaced;
+use crate::player::gain::nearest;
 
 /// A track whose file is not there before the returned end of the channel says so.
 fn slow(serial: u64, base: i32) -> (Load, std::sync::mpsc::Sender<()>) {
@@ -280,7 +281,7 @@ fn a_gain_begins_at_the_first_frame_of_its_track_and_ends_at_its_last() {
     rig.run(300);
     let half = Gain::from_db(-6).factor();
     let quieter =
-        |from: i32, factor: f64| (from..from + 5_000).map(move |n| (f64::from(n) * factor).round() as i32);
+        |from: i32, factor: f64| (from..from + 5_000).map(move |n| nearest(f64::from(n) * factor) as i32);
     let expected: Vec<i32> =
         quieter(1_000_000, half).chain(quieter(3_000_000, 0.1)).chain(7_000_000..7_005_000).collect();
     assert_eq!(rig.sound(), expected);
