@@ -20,6 +20,7 @@ pub fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
     if let Err(error) = measure::begin(weak) {
         warn!(%error, "what could not be measured is not tried again");
     }
+    let mut told = measure::Told::new();
     while shared.wait_for_files() {
         if let Err(error) = all(shared, weak) {
             warn!(%error, "fingerprints could not be written; the next look tries again");
@@ -28,7 +29,7 @@ pub fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
             inner.store.rest();
         }
         idle::give_back();
-        if let Err(error) = measure::all(shared, weak) {
+        if let Err(error) = measure::all(shared, weak, &mut told) {
             warn!(%error, "loudness could not be written; the next look tries again");
         }
         idle::give_back();

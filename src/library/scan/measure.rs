@@ -20,24 +20,26 @@ use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::track::CopyId;
 
-/// Measures what is to be measured, until something else is to be done first.
+/// Measures what is to be measured, until something else is to be done first. `told` is kept from call to call: while songs
+/// come in one by one, lists hear of them together.
 ///
 /// # Errors
 /// Those of the database.
 /// # Blocks
 /// For hours, when a large shelf is measured for the first time.
-pub fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<()> {
+pub fn all(shared: &Arc<Shared>, weak: &Weak<Inner>, told: &mut Told) -> Result<()> {
     let count = |wanted| match weak.upgrade() {
         Some(inner) => inner.store.read_blocking(|c| loudness::left(c, wanted)),
         None => Ok(0),
     };
     let (arrived, adopted) = (count(Wanted::Arrived)?, count(Wanted::Adopted)?);
     shared.progress.send_modify(|progress| progress.loudness_left = arrived + adopted);
-    let mut told = Told::new();
-    let mut done = arrived == 0 || each(shared, weak, Wanted::Arrived, &mut told)?;
-    done = done && (adopted == 0 || shared.settles() && each(shared, weak, Wanted::Adopted, &mut told)?);
-    debug!(done, "loudness");
-    told.tell(weak)
+    let mut done = arrived == 0 || each(shared, weak, Wanted::Arrived, told)?;
+    if done {
+        told.tell(weak)?;
+    }
+    done = done && (adopted == 0 || shared.settles() && each(shared, weak, Wanted::Adopted, told)?);
+    if done { told.tell(weak) } else { Ok(()) }
 }
 
 /// Makes what could not be measured due again; called once.
@@ -50,14 +52,14 @@ pub fn begin(weak: &Weak<Inner>) -> Result<()> {
 }
 
 /// Whether lists are to hear of what was measured.
-pub(super) struct Told {
+pub struct Told {
     at: Instant,
     fresh: bool,
 }
 
 impl Told {
     /// Returns that nothing is to be told.
-    pub(super) fn new() -> Told {
+    pub fn new() -> Told {
         Told { at: Instant::now(), fresh: false }
     }
 
