@@ -173,7 +173,8 @@ impl Memory {
             Entry {
                 id: kept.id,
                 shown: known.as_ref().map(|e| e.shown.clone()).or(kept.shown).unwrap_or_default(),
-                duration: known.map_or(Millis::ZERO, |e| e.duration),
+                duration: known.as_ref().map_or(Millis::ZERO, |e| e.duration),
+                measured: known.map(|e| e.measured).unwrap_or_default(),
                 what: kept.what,
                 said: kept.said,
             }
@@ -213,6 +214,7 @@ mod tests {
             shown: Arc::default(),
             duration: Millis::ZERO,
             said: Some("<DIDL/>".into()),
+            measured: Default::default(),
         };
         let url = Playable::Url("http://10.0.0.2/a.flac".into());
         let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
@@ -228,7 +230,7 @@ mod tests {
             known: Some(UnixTime(99)),
             ..Restored::default()
         };
-        let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let knob = Knob::new(false, Volume::MAX, Volume::new(30), now);
         let mut rules = Rules::new(knob, restored, device, now);
         let by = crate::offer::Via::Itself;

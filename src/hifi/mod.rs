@@ -38,7 +38,7 @@ use crate::library::{Library, OpenTrack};
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Item, Page, Query, Section, What, Window};
-use crate::signal::Device;
+use crate::signal::{Device, GainMode};
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
 
@@ -75,6 +75,8 @@ pub struct HifiConfig {
     pub fixed_volume: bool,
     /// What 100 on every face means.
     pub max_volume: Volume,
+    /// How tracks are made equally loud; off where the amplifier has the knob.
+    pub gains: GainMode,
     /// Quiet hours.
     pub quiet: QuietConfig,
 }
@@ -111,7 +113,8 @@ impl Hifi {
             }
             None => Restored { quiet, ..Restored::default() },
         };
-        let rules = Rules::new(knob, restored, device, now);
+        let gains = if config.fixed_volume { GainMode::Off } else { config.gains };
+        let rules = Rules::new(knob, restored, device, now).with_gains(gains);
         let (state_in, state) = watch::channel(Arc::new(rules.state(0)));
         // Faces wait for their turn when 64 commands stand in line.
         let (commands, commands_out) = mpsc::channel(64);

@@ -293,6 +293,7 @@ mod tests {
             shown: Arc::default(),
             duration: crate::units::Millis(1000),
             said: None,
+            measured: Default::default(),
         }
     }
 

@@ -5,7 +5,9 @@
 mod edits;
 mod guest;
 mod happens;
+mod levels;
 mod modes;
+mod opened;
 mod quiet;
 mod said;
 
@@ -17,12 +19,14 @@ use crate::hifi::command::{At, Command, Playable, QueueId, Refused, Repeat};
 use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
+use crate::hifi::rules::levels::Levels;
+use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{Tags, Track, TrackId};
-use crate::units::{Millis, UnixTime, Volume};
+use crate::units::{Millis, UnixTime};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
 #[derive(Debug, Clone)]
@@ -183,6 +187,9 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    levels: Levels,
+    /// Starts that are open and wait for their turn.
+    ahead: Vec<Opened>,
     /// What is loaded has positions, as far as the motor said.
     seekable: bool,
     /// What stations say, by the start it belongs to.
@@ -256,6 +263,8 @@ impl Rules {
             yielded: None,
             broken: 0,
             guest: None,
+            levels: Levels::default(),
+            ahead: Vec::new(),
             seekable: true,
             on_air: Vec::new(),
             signal: None,
@@ -340,6 +349,10 @@ impl Rules {
         now: Instant,
         out: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
+        if edits::asks_for_sound(&command) {
+            // What broke before is past.
+            self.broken = 0;
+        }
         match command {
             Command::Play(Some(id)) => {
                 self.entry(id).ok_or(Refused::NoSuchEntry)?;
@@ -476,14 +489,6 @@ impl Rules {
         Ok(())
     }
 
-    fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
-        if self.knob.is_fixed() {
-            return Err(Refused::FixedVolume);
-        }
-        self.knob.turn(volume, self.sounding(), now);
-        Ok(())
-    }
-
     fn start(&mut self, id: QueueId, from: Millis, now: Instant, out: &mut Vec<Effect>) {
         self.knob.forward(self.sounding(), now);
         self.choose(id, from, now);
@@ -492,6 +497,7 @@ impl Rules {
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
         (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
     }
@@ -519,6 +525,7 @@ impl Rules {
             Some((id, what)) => {
                 self.serial = PlaySerial(self.serial.0 + 1);
                 self.primed = Some((self.serial, id));
+                self.level(self.serial, id, now);
                 out.push(Effect::Prime(Some((self.serial, what))));
             }
             // Nothing is left that the motor could go on with.
@@ -539,6 +546,7 @@ pub fn shelf_entry(track: &Track) -> Entry {
         shown: track.tags.clone(),
         duration: track.duration,
         said: None,
+        measured: track.measured,
     }
 }
 

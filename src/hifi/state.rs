@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::hifi::command::{Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
 use crate::signal::{Device, OnAir, SignalPath};
-use crate::track::Tags;
+use crate::track::{Measured, Tags};
 use crate::units::calendar::TimeOfDay;
 use crate::units::{Gain, Millis, UnixTime, Volume};
 
@@ -40,6 +40,8 @@ pub struct Entry {
     pub duration: Millis,
     /// The app's own metadata, verbatim.
     pub said: Option<Arc<str>>,
+    /// How loud it is, as far as konpo measured it.
+    pub measured: Measured,
 }
 
 /// The queue as faces see it.
@@ -172,7 +174,7 @@ pub struct State {
     pub volume: Volume,
     /// Whether the amplifier has the knob.
     pub fixed_volume: bool,
-    /// What is applied.
+    /// What is applied for the knob. ReplayGain stands in the signal path.
     pub gain: Gain,
     /// Muted.
     pub mute: bool,

@@ -220,11 +220,12 @@ impl Task {
             Playable::Shelf(id) => Box::new(move || library.open_sound(id)),
             Playable::Url(url) => self.links.opener(serial, url),
         };
-        Load { serial, open, from }
+        Load { serial, open, from, level: self.rules.level_of(serial) }
     }
 
     /// Publishes the snapshot when it differs from the last one, and returns its revision.
     fn publish(&mut self) -> u64 {
+        self.library.set_sounding(self.rules.sounding());
         let old = self.state.borrow().clone();
         let fresh = self.rules.state(old.rev + 1);
         let changes = Changes::between(&old, &fresh);

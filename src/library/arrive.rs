@@ -54,6 +54,7 @@ pub fn add(
         None => decide(disk, connection, &new, cut)?,
     };
     inner.safety().arrived();
+    inner.scanner.note_arrival();
     inner.changed(connection)?;
     Ok(added)
 }

@@ -45,6 +45,7 @@ fn gated(beside: i64) -> (Aside, mpsc::Sender<()>) {
         rate: SampleRate::CD,
         channels: 1,
         bits: 16,
+        float: false,
         duration: Some(Frames(LENGTH)),
         seekable: true,
     };
@@ -103,6 +104,18 @@ fn an_error_is_told_once_and_then_it_is_over() {
     drop(go);
     assert_eq!(aside.read(&mut Vec::new()).expect_err("cut").kind(), Kind::Stopped);
     assert!(!aside.read(&mut Vec::new()).expect("over"));
+}
+
+#[test]
+fn a_factor_counts_for_what_is_decoded_already_and_for_what_comes() {
+    let (mut aside, go) = gated(0);
+    (0..20).for_each(|_| go.send(()).expect("it reads"));
+    let (mut sound, mut block) = (Vec::new(), Vec::new());
+    while aside.read_times(if sound.len() < 500 { 3.0 } else { 2.0 }, &mut block).expect("no damage") {
+        sound.append(&mut block);
+    }
+    let expected = |n: i32| if n <= 500 { 3 * n } else { 2 * n };
+    assert_eq!(sound, (1..=LENGTH as i32).map(expected).collect::<Vec<_>>());
 }
 
 const LENGTH: u64 = 1_000;

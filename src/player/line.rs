@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Result};
 use crate::player::output::Want;
 use crate::player::resample::{Resampler, scale};
-use crate::player::ring::Feed;
-use crate::player::source::Source;
+use crate::player::ring::{Feed, Words, float_of, float_word};
+use crate::player::source::{Source, left_justified};
 use crate::player::{Knob, PlayerEvent};
-use crate::signal::PlaySerial;
+use crate::signal::{PlaySerial, ReplayGain};
 use crate::units::{Frames, Millis, SampleRate};
 
 /// A track on its way from the decoder to the ring.
@@ -22,6 +22,13 @@ pub struct Active {
     pub announced: bool,
     /// Its decoder waits for the network.
     pub starved: bool,
+    /// By how much it is made louder or quieter. It is applied to what the decoder gives, in front of the resampler: so it
+    /// changes exactly at the first frame of a track, also where one track follows another without a gap.
+    ///
+    /// The knob is applied by the callback, later and to both tracks of a joint alike. Two multiplications are two roundings:
+    /// this one at the last of 32 bits, 48 dB below the last of 24, so that only the callback's, at the depth of the device
+    /// and dithered there, is one that matters.
+    pub level: Option<ReplayGain>,
     from: Frames,
     /// From this frame of the ring on the position is another than was counted.
     moved: Option<(u64, u64)>,
@@ -33,6 +40,8 @@ pub struct Active {
     /// A block on its way through the resampler.
     block: Vec<i32>,
     copies: usize,
+    /// What the ring carries.
+    words: Words,
     resampler: Option<Resampler>,
     over: bool,
     error: Option<Error>,
@@ -43,7 +52,12 @@ impl Active {
     ///
     /// # Errors
     /// When it cannot start there.
-    pub fn new(serial: PlaySerial, mut source: Box<dyn Source>, from: Millis) -> Result<Active> {
+    pub fn new(
+        serial: PlaySerial,
+        mut source: Box<dyn Source>,
+        from: Millis,
+        level: Option<ReplayGain>,
+    ) -> Result<Active> {
         let mut at = Frames(0);
         if from > Millis::ZERO {
             let frame = source.about().rate.frames_in(from);
@@ -54,6 +68,7 @@ impl Active {
             source,
             announced: false,
             starved: false,
+            level,
             from: at,
             moved: None,
             at: at.0,
@@ -61,6 +76,7 @@ impl Active {
             offset: 0,
             block: Vec::new(),
             copies: 1,
+            words: Words::Whole,
             resampler: None,
             over: false,
             error: None,
@@ -71,16 +87,18 @@ impl Active {
     pub fn want(&self, knob: Knob) -> Want {
         let about = self.source.about();
         let enough = if about.format.codec.is_lossless() { about.bits } else { about.bits.min(LOSSY_BITS) };
-        Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob }
+        let float = about.float && knob == Knob::Fixed;
+        Want { rate: about.rate, channels: about.channels, bits: about.bits, enough, knob, float }
     }
 
-    /// Sets up its way into a device of this rate and width: mono is spread, another rate resampled. A resampler that
-    /// came from the track before goes on.
+    /// Sets up its way into a ring of this rate, width and kind of words: mono is spread, another rate resampled. A
+    /// resampler that came from the track before goes on.
     ///
     /// # Errors
     /// `Unsupported` when the rates cannot be converted.
-    pub fn fit(&mut self, rate: SampleRate, channels: u16) -> Result<()> {
+    pub fn fit(&mut self, rate: SampleRate, channels: u16, words: Words) -> Result<()> {
         let about = self.source.about();
+        self.words = words;
         self.copies = usize::from((channels / about.channels.max(1)).max(1));
         if about.rate == rate {
             self.resampler = None;
@@ -160,11 +178,21 @@ impl Active {
         let straight = self.resampler.is_none() && self.copies == 1;
         let into = if straight { &mut self.pending } else { &mut self.block };
         into.clear();
-        if !self.source.read(into)? {
+        let factor = self.level.map_or(1.0, |level| level.gain.factor());
+        let more =
+            if factor == 1.0 { self.source.read(into)? } else { self.source.read_times(factor, into)? };
+        if !more {
             into.clear();
             return Ok(false);
         }
         self.at += (into.len() / width) as u64;
+        match (self.source.about().float, self.words) {
+            (true, Words::Whole) => {
+                into.iter_mut().for_each(|word| *word = left_justified(float_of(*word), 1.0))
+            }
+            (false, Words::Floats) => into.iter_mut().for_each(|word| *word = float_word(*word)),
+            (true, Words::Floats) | (false, Words::Whole) => {}
+        }
         if let Some(resampler) = &mut self.resampler {
             let decoded = std::mem::take(&mut self.block);
             let pushed = resampler.push(&decoded, &mut self.block);

@@ -12,13 +12,13 @@ use crate::player::gain::{Swing, lifted};
 use crate::player::line::Line;
 use crate::player::motor::switch::Switch;
 use crate::player::opening::{Opening, open};
-use crate::player::output::{Output, Plan, Recovery, Stream, Want};
+use crate::player::output::{Output, Plan, Recovery, Sample, Stream, Want};
 use crate::player::phase::Phase;
-use crate::player::ring::{Expect, Feed, Render, Shared, ring};
+use crate::player::ring::{Expect, Feed, Render, Shared, Words, ring};
 use crate::player::source::Decoders;
 use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent};
 use crate::signal::{Device, PlaySerial};
-use crate::units::{Gain, Millis, SampleRate};
+use crate::units::{Gain, Millis};
 
 /// The motor.
 pub struct Motor {
@@ -33,6 +33,8 @@ pub struct Motor {
     /// When an open device is given back although its time has not come.
     leave_at: Option<Instant>,
     switch: Option<Switch>,
+    /// Underruns of the streams that were closed.
+    underruns: u64,
     line: Line,
     opening: Opening,
     phase: Phase,
@@ -46,8 +48,8 @@ pub struct Motor {
 
 struct OpenDevice {
     plan: Plan,
-    /// The source's rate for which the plan was made: the device's own may be another.
-    asked: SampleRate,
+    /// For what the plan was made: the device's own rate and form may be others.
+    asked: Want,
     feed: Feed,
     /// The ring's other end until the stream starts.
     render: Option<Render>,
@@ -67,9 +69,16 @@ impl OpenDevice {
     /// Returns whether the stream carries this without loss and without a gap.
     fn takes(&self, want: &Want) -> bool {
         let plan = &self.plan;
-        let deep = plan.sample.bits() >= want.enough.min(plan.deepest);
+        let deep =
+            if want.float { self.asked.float } else { plan.sample.bits() >= want.enough.min(plan.deepest) };
         let wide = plan.channels == want.channels || (want.channels == 1 && plan.channels == 2);
-        (plan.rate == want.rate || self.asked == want.rate) && wide && deep
+        (plan.rate == want.rate || self.asked.rate == want.rate) && wide && deep
+    }
+
+    /// Returns what its ring carries.
+    fn words(&self) -> Words {
+        let floats = self.asked.float && self.plan.sample == Sample::F32 && self.plan.rate == self.asked.rate;
+        if floats { Words::Floats } else { Words::Whole }
     }
 }
 
@@ -86,6 +95,7 @@ impl Motor {
             left: None,
             leave_at: None,
             switch: None,
+            underruns: 0,
             line: Line::default(),
             opening: Opening::default(),
             phase: Phase::Idle { since: now },
@@ -149,6 +159,7 @@ impl Motor {
         {
             self.begin(now);
         }
+        self.count_gaps();
         self.progress(now);
         self.opened(now);
         self.fill();
@@ -338,6 +349,7 @@ impl Motor {
     /// Closes the device and remembers how loud it was.
     fn close(&mut self, now: Instant) -> Option<Plan> {
         let device = self.device.take()?;
+        self.underruns += device.shared().underruns();
         let level = device.shared().level();
         if level.is_finite() {
             self.left = Some((level, now));
@@ -358,16 +370,19 @@ impl Motor {
         // A device cannot be asked or opened while we hold it.
         self.close(now);
         let plan = self.output.plan(want)?;
-        self.ready(plan, want.rate, now);
+        self.ready(plan, *want, now);
         Ok(())
     }
 
-    fn ready(&mut self, plan: Plan, asked: SampleRate, now: Instant) {
+    fn ready(&mut self, plan: Plan, asked: Want, now: Instant) {
         let (feed, mut render) = ring(plan.rate, plan.channels, self.knob, self.gain);
         if let Some((level, at)) = self.left {
             render.take_over(lifted(level, now.saturating_duration_since(at)));
         }
-        self.device = Some(OpenDevice { plan, asked, feed, render: Some(render), stream: None });
+        let mut device = OpenDevice { plan, asked, feed, render: None, stream: None };
+        render.carries(device.words());
+        device.render = Some(render);
+        self.device = Some(device);
     }
 
     /// Returns whether a fresh stream of the device is heard sooner, and cuts nothing off that would click: it is silent,
@@ -396,14 +411,22 @@ impl Motor {
             device.stream = Some(self.output.start(&device.plan, render)?);
         }
         let plan = device.plan.clone();
-        self.tell_device(Device { name: plan.device, silent: plan.silent, open: true, trouble: plan.notice });
+        let underruns = self.underruns();
+        self.tell_device(Device {
+            name: plan.device,
+            silent: plan.silent,
+            open: true,
+            trouble: plan.notice,
+            underruns,
+        });
         Ok(())
     }
 
     /// Puts the current source behind what is in the ring, or was given to the resampler.
     fn enter(&mut self) -> std::result::Result<(), (PlaySerial, Error)> {
         let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return Ok(()) };
-        active.fit(device.plan.rate, device.plan.channels).map_err(|error| (active.serial, error))?;
+        let fitted = active.fit(device.plan.rate, device.plan.channels, device.words());
+        fitted.map_err(|error| (active.serial, error))?;
         device.shared().expect(Expect::More);
         let start = device.feed.written() + active.owed();
         self.line.enter(start, device.plan.rate);
@@ -423,7 +446,10 @@ impl Motor {
             format: about.format.clone(),
             duration: about.duration,
             seekable: about.seekable,
-            signal: device.plan.path(&active.want(self.knob), about.format.clone(), hardware),
+            signal: device
+                .plan
+                .path(&active.want(self.knob), about.format.clone(), hardware)
+                .levelled(active.level),
         });
     }
 
@@ -510,6 +536,20 @@ impl Motor {
         }
     }
 
+    /// Returns how often since the start sound was not decoded in time.
+    fn underruns(&self) -> u64 {
+        self.underruns + self.device.as_ref().map_or(0, |device| device.shared().underruns())
+    }
+
+    /// Tells of gaps that were heard.
+    fn count_gaps(&mut self) {
+        let underruns = self.underruns();
+        if let Some(told) = self.told_device.as_ref().filter(|told| told.underruns != underruns) {
+            tracing::warn!(device = told.name, underruns, "the sound broke off: it was not decoded in time");
+            self.tell_device(Device { underruns, ..told.clone() });
+        }
+    }
+
     fn tell_device(&mut self, device: Device) {
         if self.told_device.as_ref() != Some(&device) {
             self.told_device = Some(device.clone());
@@ -529,7 +569,7 @@ impl Motor {
         if self.told_device.as_ref().and_then(|told| told.trouble.as_ref()) != trouble.as_ref() {
             tracing::warn!(device = name, %error, "the sound device is in trouble");
         }
-        self.tell_device(Device { name, silent: false, open: false, trouble });
+        self.tell_device(Device { name, silent: false, open: false, trouble, underruns: self.underruns() });
         if self.phase.wants_sound() {
             self.phase = Phase::Waiting { until: now + self.recovery.delay() };
             // The clock of whoever shows it stands still until the device is back.
@@ -547,7 +587,13 @@ impl Motor {
     fn release(&mut self, now: Instant) {
         self.put_by(now);
         let Some(plan) = self.close(now) else { return };
-        self.tell_device(Device { name: plan.device, silent: plan.silent, open: false, trouble: None });
+        self.tell_device(Device {
+            name: plan.device,
+            silent: plan.silent,
+            open: false,
+            trouble: None,
+            underruns: self.underruns(),
+        });
         self.events.push_back(PlayerEvent::Released);
     }
 

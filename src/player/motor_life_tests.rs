@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::player::Replaced;
+use crate::player::gain::nearest;
 
 /// A track whose file is not there before the returned end of the channel says so.
 fn slow(serial: u64, base: i32) -> (Load, std::sync::mpsc::Sender<()>) {
@@ -262,4 +263,43 @@ fn a_network_that_stalls_keeps_the_motor_from_nothing_and_the_sound_goes_on_wher
     flows.store(true, std::sync::atomic::Ordering::Relaxed);
     rig.run(1_500);
     assert_eq!(rig.sound(), (1..=44_100).collect::<Vec<i32>>());
+}
+
+/// ReplayGain of so many decibels.
+fn by(db: i32) -> Option<crate::signal::ReplayGain> {
+    let of = crate::signal::GainOf::Album;
+    Some(crate::signal::ReplayGain { gain: Gain::from_db(db), of, measured: false })
+}
+
+#[test]
+fn a_gain_begins_at_the_first_frame_of_its_track_and_ends_at_its_last() {
+    let mut rig = Rig::new();
+    rig.take(Message::Load(Load { level: by(-6), ..load(1, 1_000_000, 5_000, 44_100, 0, 0) }));
+    rig.take(Message::Next(Some(Load { level: by(-20), ..load(2, 3_000_000, 5_000, 44_100, 0, 0) })));
+    rig.run(200);
+    rig.take(Message::Next(Some(load(3, 7_000_000, 5_000, 44_100, 0, 0))));
+    rig.run(300);
+    let half = Gain::from_db(-6).factor();
+    let quieter =
+        |from: i32, factor: f64| (from..from + 5_000).map(move |n| nearest(f64::from(n) * factor) as i32);
+    let expected: Vec<i32> =
+        quieter(1_000_000, half).chain(quieter(3_000_000, 0.1)).chain(7_000_000..7_005_000).collect();
+    assert_eq!(rig.sound(), expected);
+}
+
+#[test]
+fn a_gain_stays_with_its_track_over_a_seek_and_a_lost_device() {
+    let mut rig = Rig::new();
+    rig.take(Message::Load(Load { level: by(-20), ..load(1, 1_000_000, 441_000, 44_100, 0, 0) }));
+    rig.run(100);
+    rig.take(Message::Seek(PlaySerial(1), Millis(2_000)));
+    rig.heard.clear();
+    rig.run(50);
+    assert_eq!(rig.sound().first(), Some(&108_820));
+    rig.control.unplug();
+    rig.run(100);
+    rig.heard.clear();
+    rig.run(1_500);
+    let back = rig.sound();
+    assert!(back.first().is_some_and(|first| (108_820..120_000).contains(first)), "{:?}", back.first());
 }

@@ -45,7 +45,7 @@ impl Source for Counting {
 fn load(serial: u64, base: i32, len: u64, rate: u32, fails_at: u64, from: u64) -> Load {
     let text = format!("{base} {len} {rate} {fails_at}");
     let open = move || Ok(Sound::new(std::io::Cursor::new(text.into_bytes()), None, None));
-    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis(from) }
+    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis(from), level: None }
 }
 
 fn counting() -> Decoders {
@@ -58,7 +58,8 @@ fn counting() -> Decoders {
         let frames = Some(Frames(n[1]));
         let format =
             AudioFormat { container, codec, rate: Some(rate), channels: Some(2), bits: Some(16), frames };
-        let about = About { format, rate, channels: 2, bits: 16, duration: frames, seekable: true };
+        let about =
+            About { format, rate, channels: 2, bits: 16, duration: frames, seekable: true, float: false };
         let fails_at = (n[3] > 0).then_some(n[3]);
         Ok(Box::new(Counting { about, base: n[0] as i32, at: 0, len: n[1], fails_at }))
     })

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::player::Knob;
 use crate::player::resample::converts;
 use crate::player::ring::Render;
-use crate::signal::{DITHER, SignalPath};
+use crate::signal::{DITHER, KNOB, SignalPath};
 use crate::track::AudioFormat;
 use crate::units::SampleRate;
 
@@ -23,6 +23,20 @@ pub struct Want {
     pub enough: u16,
     /// With the knob on konpo more bits are wanted than the file has.
     pub knob: Knob,
+    /// The source has floats, and nothing but the device would change them.
+    pub float: bool,
+}
+
+impl Want {
+    /// Returns the forms of a sample to try on a device of this rate, best first. What is resampled has more bits than the
+    /// file.
+    pub fn forms(&self, rate: SampleRate) -> [Sample; 4] {
+        match (self.float, rate == self.rate) {
+            (true, true) => [Sample::F32, Sample::I32, Sample::I24, Sample::I16],
+            (false, true) => Sample::preferred(self.bits, self.knob),
+            (_, false) => Sample::preferred(32, self.knob),
+        }
+    }
 }
 
 /// A sample as the device takes it.
@@ -105,7 +119,7 @@ impl Plan {
         if self.channels > want.channels {
             processing.push(format!("mono on {} channels", self.channels));
         }
-        let bits = self.sample.bits();
+        let bits = if want.float && self.sample == Sample::F32 { 32 } else { self.sample.bits() };
         let shortened = self.rate != want.rate || want.knob == Knob::Box || want.bits > bits;
         if shortened && matches!(self.sample, Sample::I16 | Sample::I24) {
             processing.push(format!("{DITHER} at {bits} bits"));
@@ -114,10 +128,12 @@ impl Plan {
             Some(format!("the device does not take {}", want.rate))
         } else if want.bits > bits {
             Some(format!("the device takes {bits} of {} bits", want.bits))
+        } else if want.float && self.sample != Sample::F32 {
+            Some("the device takes no floats".to_owned())
         } else if self.because.is_some() {
             self.because.clone()
         } else {
-            (want.knob == Knob::Box).then(|| "konpo has the volume knob".to_owned())
+            (want.knob == Knob::Box).then(|| KNOB.to_owned())
         };
         SignalPath {
             source,
@@ -252,6 +268,7 @@ mod tests {
             bits,
             enough: bits,
             knob,
+            float: false,
         };
         let plan = Plan {
             device: "alsa:hw:CARD=DAC,DEV=0".into(),
@@ -282,6 +299,12 @@ mod tests {
         };
         check(want(44_100, 16, Knob::Fixed), true, "", "");
         check(want(44_100, 16, Knob::Box), false, "konpo has the volume knob", "dither at 16 bits");
+        let floats = |hz: u32| Want { float: true, ..want(hz, 32, Knob::Fixed) };
+        assert_eq!(floats(44_100).forms(SampleRate::CD)[0], Sample::F32);
+        assert_eq!(floats(48_000).forms(SampleRate::CD)[0], Sample::I32);
+        let deep = |sample| Plan { sample, ..plan.clone() }.path(&floats(44_100), source.clone(), None);
+        assert_eq!((deep(Sample::F32).bit_perfect, deep(Sample::F32).because), (true, None));
+        assert_eq!(deep(Sample::I32).because.as_deref(), Some("the device takes no floats"));
         check(want(44_100, 24, Knob::Fixed), false, "the device takes 16 of 24 bits", "dither at 16 bits");
         check(
             want(48_000, 16, Knob::Fixed),

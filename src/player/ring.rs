@@ -11,7 +11,7 @@ use rtrb::chunks::ChunkError;
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::player::Knob;
-use crate::player::gain::{Gate, Ramp, Swing};
+use crate::player::gain::{Gate, Ramp, Swing, nearest};
 use crate::units::{Gain, SampleRate};
 
 /// What both ends see.
@@ -150,6 +150,26 @@ pub struct Render {
     gate: Gate,
     dither: Dither,
     knob: Knob,
+    words: Words,
+}
+
+/// What the words of a ring are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Words {
+    /// Left-justified integers.
+    Whole,
+    /// The bits of an `f32` each, which a device that takes floats gets as they are.
+    Floats,
+}
+
+/// Returns the float in a word of [`Words::Floats`].
+pub fn float_of(word: i32) -> f32 {
+    f32::from_bits(word.cast_unsigned())
+}
+
+/// Returns the word of [`Words::Floats`] for a left-justified sample; exact for up to 24 significant bits.
+pub fn float_word(left: i32) -> i32 {
+    f32::exact(left).to_bits().cast_signed()
 }
 
 /// Makes the two ends of a ring of 300 ms. It starts held; nothing sounds before [`Shared::run`].
@@ -184,6 +204,7 @@ pub fn ring(rate: SampleRate, channels: u16, knob: Knob, gain: Gain) -> (Feed, R
         gate,
         dither: Dither::new(),
         knob,
+        words: Words::Whole,
     };
     (feed, render)
 }
@@ -196,6 +217,10 @@ pub trait DeviceSample: Copy {
     fn holds(left: i32) -> bool;
     /// Returns the left-justified value rounded at the form's depth, with dither where bits are lost.
     fn rounded(left: f64, dither: &mut Dither) -> Self;
+    /// Returns a float, full scale 1.0, in the form.
+    fn float(sample: f32, dither: &mut Dither) -> Self {
+        Self::rounded(f64::from(sample) * 2_147_483_648.0, dither)
+    }
 }
 
 impl DeviceSample for i16 {
@@ -220,7 +245,7 @@ impl DeviceSample for i32 {
     }
     fn rounded(left: f64, _dither: &mut Dither) -> i32 {
         // The last of 32 bits lies far below the noise of every DAC.
-        left.round() as i32
+        nearest(left) as i32
     }
 }
 
@@ -234,6 +259,9 @@ impl DeviceSample for f32 {
     }
     fn rounded(left: f64, _dither: &mut Dither) -> f32 {
         (left / 2_147_483_648.0) as f32
+    }
+    fn float(sample: f32, _dither: &mut Dither) -> f32 {
+        sample
     }
 }
 
@@ -250,8 +278,8 @@ impl Dither {
 
     /// Returns a value in units of the last bit, rounded.
     pub fn round(&mut self, value: f64) -> f64 {
-        let whole = value.round();
-        if whole == value { whole } else { (value + self.noise()).round() }
+        let whole = nearest(value);
+        if whole == value { whole } else { nearest(value + self.noise()) }
     }
 
     /// Returns the difference of two even densities of one bit's width.
@@ -271,9 +299,12 @@ impl Default for Dither {
     }
 }
 
-/// Returns a sample of the ring as the device takes it.
-fn given<T: DeviceSample>(left: i32, factor: f64, dither: &mut Dither) -> T {
-    if factor == 1.0 && T::holds(left) {
+/// Returns a word of the ring as the device takes it.
+fn given<T: DeviceSample>(left: i32, words: Words, factor: f64, dither: &mut Dither) -> T {
+    if words == Words::Floats {
+        // A factor of 1 leaves every bit.
+        T::float((f64::from(float_of(left)) * factor) as f32, dither)
+    } else if factor == 1.0 && T::holds(left) {
         T::exact(left)
     } else {
         T::rounded(f64::from(left) * factor, dither)
@@ -286,6 +317,11 @@ impl Render {
         let factor = f64::from_bits(self.shared.gain.load(Ordering::Acquire));
         self.ramp = Ramp::after(level, factor, self.rate);
         self.shared.level.store(level.to_bits(), Ordering::Release);
+    }
+
+    /// Says what the words of the ring are; integers until then.
+    pub fn carries(&mut self, words: Words) {
+        self.words = words;
     }
 
     /// Returns the channels of a frame.
@@ -377,7 +413,9 @@ impl Render {
         let (first, second) = chunk.as_slices();
         let (ahead, behind) = out.split_at_mut(first.len().min(out.len()));
         for (to, from) in [(ahead, first), (behind, second)] {
-            to.iter_mut().zip(from).for_each(|(to, left)| *to = given(*left, factor, &mut self.dither));
+            to.iter_mut()
+                .zip(from)
+                .for_each(|(to, left)| *to = given(*left, self.words, factor, &mut self.dither));
         }
         chunk.commit_all();
         frames
@@ -395,7 +433,7 @@ impl Render {
             let factor = gate * self.ramp.factor();
             for to in frame {
                 let left = self.ring.pop().unwrap_or(0);
-                *to = given(left, factor, &mut self.dither);
+                *to = given(left, self.words, factor, &mut self.dither);
             }
             taken += 1;
         }
@@ -432,6 +470,19 @@ mod tests {
         let (feed, render) = ring(SampleRate::CD, 2, knob, gain);
         feed.shared().run(Swing::Open);
         (feed, render)
+    }
+
+    #[test]
+    fn floats_reach_a_float_device_as_they_are() {
+        let (mut feed, mut render) = started(Knob::Fixed, Gain::UNITY);
+        render.carries(Words::Floats);
+        // The last one was a whole sample.
+        let sent = [1.0e-9f32, -0.3, 1.5, float_of(float_word(0x1234_5600))];
+        assert_eq!(feed.write(&sent.map(|float| float.to_bits().cast_signed())), 4);
+        let mut out = [0f32; 4];
+        render.fill(&mut out);
+        assert_eq!(out.map(f32::to_bits), sent.map(f32::to_bits));
+        assert_eq!(f64::from(out[3]) * 8_388_608.0, f64::from(0x12_3456));
     }
 
     #[test]
@@ -516,10 +567,10 @@ mod tests {
     #[test]
     fn a_factor_rounds_at_the_depth_of_the_device() {
         let mut dither = Dither::new();
-        assert_eq!(given::<i16>(4 << 16, 0.5, &mut dither), 2);
-        assert_eq!(given::<i16>(i32::MIN, 2.0, &mut dither), i16::MIN);
-        assert_eq!(given::<i32>(i32::MAX, 4.0, &mut dither), i32::MAX);
-        assert_eq!(given::<i32>(3, 0.5, &mut dither), 2);
+        assert_eq!(given::<i16>(4 << 16, Words::Whole, 0.5, &mut dither), 2);
+        assert_eq!(given::<i16>(i32::MIN, Words::Whole, 2.0, &mut dither), i16::MIN);
+        assert_eq!(given::<i32>(i32::MAX, Words::Whole, 4.0, &mut dither), i32::MAX);
+        assert_eq!(given::<i32>(3, Words::Whole, 0.5, &mut dither), 2);
     }
 
     /// The mean, and the largest mean of a square, of what 16 bits make of a value between two of their steps.
@@ -544,11 +595,12 @@ mod tests {
     #[test]
     fn a_24_bit_source_is_dithered_at_16_bits_and_a_16_bit_source_and_silence_are_not() {
         let mut dither = Dither::new();
-        let deep: Vec<i16> = (0..1_000).map(|_| given((5 << 16) + 0x8000, 1.0, &mut dither)).collect();
+        let deep: Vec<i16> =
+            (0..1_000).map(|_| given((5 << 16) + 0x8000, Words::Whole, 1.0, &mut dither)).collect();
         assert!(deep.iter().any(|s| *s != deep[0]));
         for _ in 0..1_000 {
-            assert_eq!(given::<i16>(5 << 16, 1.0, &mut dither), 5);
-            assert_eq!(given::<i16>(0, 0.3, &mut dither), 0);
+            assert_eq!(given::<i16>(5 << 16, Words::Whole, 1.0, &mut dither), 5);
+            assert_eq!(given::<i16>(0, Words::Whole, 0.3, &mut dither), 0);
         }
     }
 }

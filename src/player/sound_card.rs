@@ -115,8 +115,7 @@ impl SoundCard {
         let takes = |sample: &Sample| {
             rated.iter().any(|c| c.channels() == channels && c.sample_format() == format(*sample))
         };
-        // What is resampled has more bits than the file.
-        let preferred = Sample::preferred(if rate == want.rate { want.bits } else { 32 }, want.knob);
+        let preferred = want.forms(rate);
         let Some(sample) = preferred.iter().copied().find(takes) else {
             return Err(self.refuses("any form of samples that konpo has"));
         };

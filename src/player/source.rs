@@ -8,8 +8,10 @@ use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::player::aside::Aside;
+use crate::player::gain::nearest;
 use crate::player::readahead;
-use crate::track::{AudioFormat, Container};
+use crate::player::ring::float_of;
+use crate::track::{AudioFormat, Codec, Container};
 use crate::units::{Frames, SampleRate};
 
 /// What a source is.
@@ -23,6 +25,8 @@ pub struct About {
     pub channels: u16,
     /// Bits that carry sound: 16, 24 or 32.
     pub bits: u16,
+    /// The file holds floats without loss: [`Source::read`] gives the bits of each `f32` as they are.
+    pub float: bool,
     /// Length, when known.
     pub duration: Option<Frames>,
     /// Whether it can be sought.
@@ -39,11 +43,23 @@ pub trait Source: Send {
         true
     }
 
-    /// Replaces what is in `into` by the next block, interleaved and left-justified; `false` at the end.
+    /// Replaces what is in `into` by the next block, interleaved and left-justified (or floats, as
+    /// [`About::float`] says); `false` at the end.
     ///
     /// # Errors
     /// `Damaged` when it cannot go on.
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool>;
+
+    /// As [`Source::read`], each sample times `factor`, rounded at the last of 32 bits and limited at full scale.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
+        let more = self.read(into)?;
+        let float = self.about().float;
+        into.iter_mut().for_each(|word| *word = times(*word, float, factor));
+        Ok(more)
+    }
 
     /// Returns, once, the position of the last block when it does not follow from what was read before: a seek had to guess.
     fn corrected(&mut self) -> Option<Frames> {
@@ -91,12 +107,14 @@ impl Decoded {
         format.channels = Some(spec.channels);
         // A live WAV says some huge length that stands for none.
         let guessed = !seekable && format.container == Container::Wav;
+        let float = spec.float && matches!(format.codec, Codec::Pcm | Codec::WavPack);
         let about = About {
             format,
             rate: spec.rate,
             channels: spec.channels,
-            // A lossy codec has no depth; 24 bits are more than it carries.
-            bits: if spec.float { 24 } else { spec.bits },
+            // A lossy codec has no depth; 24 bits are more than it carries. Nor has one-bit sound as PCM.
+            bits: if spec.float && !float { 24 } else { spec.bits },
+            float,
             duration: decoder.duration().filter(|_| !guessed),
             seekable,
         };
@@ -110,12 +128,23 @@ impl Source for Decoded {
     }
 
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        self.read_times(1.0, into)
+    }
+
+    /// What overshoots in a float block is multiplied before it is limited: made quieter, it is whole.
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
         if !self.decoder.next(&mut self.block)? {
             return Ok(false);
         }
         match &self.block.samples {
-            Samples::Int(samples) => into.extend_from_slice(samples),
-            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
+            Samples::Int(samples) if factor == 1.0 => into.extend_from_slice(samples),
+            Samples::Int(samples) => into.extend(samples.iter().map(|word| times(*word, false, factor))),
+            Samples::Float(samples) if self.about.float => {
+                // What is no number is no sound.
+                let word = |s: &f32| if s.is_finite() { s.to_bits().cast_signed() } else { 0 };
+                into.extend(samples.iter().map(|s| times(word(s), true, factor)));
+            }
+            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s, factor))),
         }
         Ok(true)
     }
@@ -129,8 +158,17 @@ impl Source for Decoded {
     }
 }
 
-/// Returns the float sample as a left-justified integer, rounded and limited at full scale.
-fn left_justified(sample: f32) -> i32 {
+/// Returns the float sample times a factor as a left-justified integer, rounded and limited at full scale.
+pub fn left_justified(sample: f32, factor: f64) -> i32 {
     // The cast saturates.
-    (f64::from(sample) * 2_147_483_648.0).round() as i32
+    nearest(f64::from(sample) * factor * 2_147_483_648.0) as i32
+}
+
+/// Returns a word of a block times a factor: a float's bits, or a left-justified integer that is limited at full scale.
+pub fn times(word: i32, float: bool, factor: f64) -> i32 {
+    if float {
+        ((f64::from(float_of(word)) * factor) as f32).to_bits().cast_signed()
+    } else {
+        nearest(f64::from(word) * factor) as i32
+    }
 }

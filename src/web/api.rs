@@ -99,6 +99,7 @@ pub async fn metrics(State(web): State<Web>) -> Result<Response, Failure> {
     let playing = f64::from(u8::from(state.transport == Transport::Playing));
     put("konpo_playing", "gauge", "Whether sound runs.", playing);
     put("konpo_track_starts_total", "counter", "Tracks started since start.", state.starts as f64);
+    put("konpo_underruns_total", "counter", "Gaps in the sound since start.", state.device.underruns as f64);
     put("konpo_queue_entries", "gauge", "Entries of the queue.", state.queue.entries.len() as f64);
     put("konpo_neighbours", "gauge", "Devices in the neighbourhood.", board.neighbours.len() as f64);
     put("konpo_arrivals_pending", "gauge", "Files on their way in.", board.pending as f64);

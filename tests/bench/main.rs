@@ -6,16 +6,16 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::dac::{Dac, Form};
-use support::konpo::Konpo;
 use support::net::{Host, Lan};
 use support::process::Process;
+use support::twin::player;
 use support::{fixtures, wait_for};
 
 fn main() {
@@ -60,15 +60,7 @@ struct Figures {
 }
 
 fn of_konpo(host: &Host, dac: &Dac, song: &Path, plays: usize) -> Figures {
-    let mut konpo = Konpo::new(host, "").with("KONPO_LOG", "warn");
-    for (name, value) in dac.environment() {
-        konpo = konpo.with(&name, &value);
-    }
-    let device = konpo.output("dac");
-    let settings = format!("[output]\ndevice = \"{device}\"\nvolume = \"fixed\"\n");
-    fs::write(konpo.path("konpo.toml"), settings).expect("settings");
-    konpo.spawn();
-    konpo.ready();
+    let mut konpo = player(host, dac, "fixed");
     konpo.drop_in(song);
     let (track, _) = wait_for("the song is on the shelf", Duration::from_secs(30), || konpo.tracks().pop());
     // The way in needed memory once; idle is after a fresh start.
@@ -82,7 +74,7 @@ fn of_konpo(host: &Host, dac: &Dac, song: &Path, plays: usize) -> Figures {
         let ear = dac.record(EVERY);
         let start = Instant::now();
         konpo.tell(&json!({"play": null}));
-        let took = ear.first_sound(start);
+        let took = ear.sounds_after(0, start);
         if number == 0 {
             figures.first = took;
             std::thread::sleep(SETTLED);
@@ -141,7 +133,7 @@ fn of_mpd(dac: &Dac, songs: &Path, plays: usize) -> Figures {
         let ear = dac.record(EVERY);
         let start = Instant::now();
         tell("play 0");
-        let took = ear.first_sound(start);
+        let took = ear.sounds_after(0, start);
         if number == 0 {
             figures.first = took;
             std::thread::sleep(SETTLED);
@@ -158,7 +150,7 @@ fn of_mpd(dac: &Dac, songs: &Path, plays: usize) -> Figures {
 /// Waits until the sink is silent again.
 fn quiet(dac: &Dac) {
     let ear = dac.record(EVERY);
-    wait_for("silence", Duration::from_secs(10), || ear.silent_for(Duration::from_millis(300)).then_some(()));
+    wait_for("silence", Duration::from_secs(10), || ear.quiet_for(Duration::from_millis(300)).then_some(()));
 }
 
 /// Returns VmRSS of a process in MB.
@@ -173,42 +165,6 @@ fn middle(values: &[f64]) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Watches a recording as it grows.
-trait Ear {
-    fn first_sound(&self, start: Instant) -> f64;
-    fn silent_for(&self, time: Duration) -> bool;
-}
-
-impl Ear for support::dac::Recording {
-    /// Returns how many milliseconds after `start` the first sample that is not zero was recorded.
-    fn first_sound(&self, start: Instant) -> f64 {
-        let mut file = fs::File::open(&self.path).expect("a recording");
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            file.read_to_end(&mut bytes).expect("readable");
-            if bytes.iter().any(|byte| *byte != 0) {
-                return start.elapsed().as_secs_f64() * 1000.0;
-            }
-            assert!(start.elapsed() < Duration::from_secs(10), "nothing sounds");
-            std::thread::sleep(Duration::from_micros(500));
-        }
-    }
-
-    fn silent_for(&self, time: Duration) -> bool {
-        let bytes = u64::try_from(time.as_millis()).expect("short") * 44_100 * 4 / 1000;
-        let length = self.length();
-        if length < bytes {
-            return false;
-        }
-        let mut file = fs::File::open(&self.path).expect("a recording");
-        file.seek(SeekFrom::Start((length - bytes) / 4 * 4)).expect("seekable");
-        let mut last = Vec::new();
-        file.read_to_end(&mut last).expect("readable");
-        last.iter().all(|byte| *byte == 0)
-    }
 }
 
 /// How long a program rests before its memory is read.

@@ -41,7 +41,15 @@ fn decoders() -> Decoders {
             bits: Some(32),
             frames: None,
         };
-        Ok(Box::new(Flat(About { format, rate, channels: 2, bits: 32, duration: None, seekable: true })))
+        Ok(Box::new(Flat(About {
+            format,
+            rate,
+            channels: 2,
+            bits: 32,
+            duration: None,
+            seekable: true,
+            float: false,
+        })))
     })
 }
 
@@ -82,7 +90,7 @@ fn played(steps: &[Step]) -> Vec<f64> {
     let mut load = || {
         serial += 1;
         let open = || Ok(Sound::new(std::io::Cursor::new(Vec::new()), None, None));
-        Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO }
+        Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO, level: None }
     };
     player.load(load()).expect("the thread lives");
     let mut gain = Gain::from_db(-30);

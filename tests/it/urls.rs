@@ -15,7 +15,7 @@ use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig};
 use konpo::offer::{Caller, Right};
 use konpo::player::{Knob, Player, PlayerConfig};
-use konpo::signal::Device;
+use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
 use konpo::units::{Gain, Millis, Volume};
 use tempfile::TempDir;
@@ -111,7 +111,7 @@ impl Bench {
         let intake = intake.expect("started");
         let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
         let (player, events) = Player::start(silent).expect("a thread");
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let here = || Allow::Near { peer: Ipv4Addr::LOCALHOST.into(), networks: Vec::new() };
         let streams = Streams::new(Client::new(), here);
         let opens = streams.clone();
@@ -120,7 +120,7 @@ impl Bench {
         let urls = Urls { open: Arc::new(open), ..Urls::none() };
         let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
         let quiet = QuietConfig::default();
-        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
         Bench { hifi, streams, stop, intake, tasks, library, _folder: folder }
     }

@@ -3,14 +3,26 @@
 
 mod support;
 
+#[path = "../support/mint.rs"]
+#[allow(dead_code)]
+mod mint;
+#[path = "../it/formats/sounds.rs"]
+#[allow(dead_code)]
+mod sounds;
+#[path = "../it/formats/wounds.rs"]
+#[allow(dead_code)]
+mod wounds;
+
 mod adopted;
 mod cut;
 mod daemon;
 mod discovery;
 mod disk;
+mod exact;
 mod hostile;
 mod interfaces;
 mod killed;
+mod loud;
 mod moments;
 mod names;
 mod night;
@@ -19,6 +31,7 @@ mod ports;
 mod pull;
 mod purchased;
 mod refused;
+mod rotten;
 mod servers;
 mod sound;
 mod survive;

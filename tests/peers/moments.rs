@@ -1,66 +1,16 @@
 //! Moments that a listener notices: the silence while a device changes its rate, and how long a press of a key takes to
 //! be heard. Recorded from the null sink; the figures are printed.
 
-use std::fs;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::dac::{Dac, Form, Recording};
+use crate::support::dac::{Form, Recording};
 use crate::support::fixtures::{Signal, noise};
-use crate::support::konpo::Konpo;
-use crate::support::net::{Host, Lan};
+use crate::support::twin::Twin;
 use crate::support::wait_for;
-
-/// A box with a null sink for a DAC, and what is on its shelf in the order of the track numbers.
-struct Stereo {
-    konpo: Konpo,
-    dac: Dac,
-    tracks: Vec<Value>,
-    _lan: Lan,
-}
-
-impl Stereo {
-    fn new(form: Form, volume: &str, lay: impl FnOnce(&Path) -> usize) -> Stereo {
-        let dac = Dac::start(form);
-        let lan = Lan::new();
-        let host: Host = lan.host("hifi");
-        let mut konpo = Konpo::new(&host, "").with("KONPO_LOG", "warn");
-        for (name, value) in dac.environment() {
-            konpo = konpo.with(&name, &value);
-        }
-        let device = konpo.output("dac");
-        let settings = format!("[output]\ndevice = \"{device}\"\nvolume = \"{volume}\"\n");
-        fs::write(konpo.path("konpo.toml"), settings).expect("settings");
-        konpo.spawn();
-        konpo.ready();
-        let aside = tempfile::tempdir().expect("a folder");
-        let count = lay(aside.path());
-        for entry in fs::read_dir(aside.path()).expect("a folder").flatten() {
-            konpo.drop_in(&entry.path());
-        }
-        let (mut tracks, _) = wait_for("all tracks are on the shelf", Duration::from_secs(60), || {
-            Some(konpo.tracks()).filter(|tracks| tracks.len() == count)
-        });
-        tracks.sort_by_key(|track| track["track"].as_u64());
-        Stereo { konpo, dac, tracks, _lan: lan }
-    }
-
-    fn add(&self, play: bool) {
-        let entries: Vec<Value> =
-            self.tracks.iter().map(|track| json!({"what": {"shelf": track["id"]}})).collect();
-        self.konpo.tell(&json!({"add": {"entries": entries, "play": play}}));
-    }
-
-    fn reaches(&self, transport: &str) {
-        wait_for(transport, Duration::from_secs(90), || {
-            (self.konpo.get("/api/state")["transport"] == transport).then_some(())
-        });
-    }
-}
 
 fn lay(folder: &Path, number: usize, signal: &Signal) {
     let (title, track) = (format!("Part {number}"), number.to_string());
@@ -81,18 +31,14 @@ fn an_album_of_three_rates_has_the_right_pitch_and_short_clean_silences() {
     let _one_at_a_time = ONE.lock();
     let rates = [44_100, 48_000, 96_000, 44_100];
     let (hz, seconds, at) = (1_000.0, 3.0, 96_000u32);
-    let stereo = Stereo::new(Form { rate: at, format: "s32le" }, "fixed", |folder| {
+    let stereo = Twin::new(Form { rate: at, format: "s32le" }, "fixed", |folder| {
         // Sound that is on the shelf already would not be taken in again: each is a little shorter.
         let length = |n: usize| seconds - n as f64 * 0.01;
         rates.iter().enumerate().for_each(|(n, rate)| lay(folder, n + 1, &tone(*rate, hz, length(n))));
         rates.len()
     });
-    let recording = stereo.dac.record(50);
-    stereo.add(true);
-    stereo.reaches("playing");
-    stereo.reaches("stopped");
-    let left: Vec<f64> =
-        recording.take().chunks(2).map(|frame| f64::from(frame[0]) / 2_147_483_648.0).collect();
+    let (recording, _) = stereo.hear();
+    let left: Vec<f64> = recording.chunks(2).map(|frame| f64::from(frame[0]) / 2_147_483_648.0).collect();
     let runs = sounding(&left, at);
     assert_eq!(runs.len(), rates.len(), "one run of tone for each track");
     for (rate, run) in rates.iter().zip(&runs) {
@@ -170,7 +116,7 @@ fn volume_is_heard_soon() {
 
 /// A box whose keys are pressed again and again. The times include the API and the recorder.
 struct Pressed {
-    stereo: Stereo,
+    stereo: Twin,
     ear: Recording,
     count: u64,
 }
@@ -181,7 +127,7 @@ impl Pressed {
         let mut signal = noise(5, 44_100, 16, 44_100 * 60);
         signal.samples[..44_100 * 30 * 2].fill(0);
         let loud = noise(6, 44_100, 16, 44_100 * 60);
-        let stereo = Stereo::new(Form { rate: 44_100, format: "s16le" }, volume, |folder| {
+        let stereo = Twin::new(Form { rate: 44_100, format: "s16le" }, volume, |folder| {
             lay(folder, 1, &loud);
             lay(folder, 2, &signal);
             2
@@ -203,7 +149,7 @@ impl Pressed {
 
     fn quiet(&self) {
         wait_for("silence", Duration::from_secs(10), || {
-            self.ear.quiet(Duration::from_millis(120)).then_some(())
+            self.ear.quiet_for(Duration::from_millis(120)).then_some(())
         });
     }
 
@@ -213,7 +159,7 @@ impl Pressed {
         let from = self.ear.length();
         let start = Instant::now();
         press();
-        self.ear.until(from, start, |sample| sample != 0)
+        self.ear.sounds_after(from / 4 * 4, start)
     }
 
     fn plays(&self) -> Vec<f64> {
@@ -265,47 +211,6 @@ fn soon(what: &str, mut times: Vec<f64>, goal: f64) {
         times.len(),
     );
     assert!(of(0.25) < goal, "{what}: {times:?}");
-}
-
-/// Watches a recording of 16 bits as it grows.
-trait Ear {
-    /// Returns the milliseconds from `start` until a sample behind byte `from` is `like` this.
-    fn until(&self, from: u64, start: Instant, like: fn(i16) -> bool) -> f64;
-    /// Returns whether the last `time` of it is digital silence.
-    fn quiet(&self, time: Duration) -> bool;
-}
-
-impl Ear for Recording {
-    fn until(&self, from: u64, start: Instant, like: fn(i16) -> bool) -> f64 {
-        let mut file = fs::File::open(&self.path).expect("a recording");
-        file.seek(SeekFrom::Start(from / 4 * 4)).expect("seekable");
-        let mut bytes = Vec::new();
-        let mut done = 0;
-        loop {
-            file.read_to_end(&mut bytes).expect("readable");
-            let whole = bytes.len() / 2 * 2;
-            let found = bytes[done..whole].chunks(2).any(|two| like(i16::from_le_bytes([two[0], two[1]])));
-            if found {
-                return start.elapsed().as_secs_f64() * 1_000.0;
-            }
-            done = whole;
-            assert!(start.elapsed() < Duration::from_secs(10), "nothing is heard");
-            std::thread::sleep(Duration::from_micros(500));
-        }
-    }
-
-    fn quiet(&self, time: Duration) -> bool {
-        let bytes = time.as_millis() as u64 * 44_100 * 4 / 1_000;
-        let length = self.length();
-        if length < bytes {
-            return false;
-        }
-        let mut file = fs::File::open(&self.path).expect("a recording");
-        file.seek(SeekFrom::Start((length - bytes) / 4 * 4)).expect("seekable");
-        let mut last = Vec::new();
-        file.read_to_end(&mut last).expect("readable");
-        last.iter().all(|byte| *byte == 0)
-    }
 }
 
 /// Frames at an edge of the tone that belong to the server's resampler: 1 ms at 96 kHz.

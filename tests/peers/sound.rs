@@ -1,17 +1,11 @@
 //! What comes out at the DAC, sample by sample.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
 
-use serde_json::json;
-
-use crate::support::dac::{Dac, Form, equal, find};
+use crate::support::dac::{Form, equal, find};
 use crate::support::fixtures::{self, Signal};
-use crate::support::konpo::Konpo;
-use crate::support::net::Lan;
-use crate::support::wait_for;
+use crate::support::twin::Twin;
 
 #[test]
 fn two_flac_tracks_sound_in_one_piece_at_16_bits_44100() {
@@ -78,39 +72,9 @@ fn an_mp3_with_a_lame_header_has_its_exact_length() {
 
 /// Lays tracks into the Inbox, plays them in order into a fresh DAC and returns what it heard.
 fn play(form: Form, lay: impl FnOnce(&Path) -> usize) -> Vec<i32> {
-    let dac = Dac::start(form);
-    let lan = Lan::new();
-    let mut konpo = Konpo::new(&lan.host("hifi"), "");
-    for (name, value) in dac.environment() {
-        konpo = konpo.with(&name, &value);
-    }
-    let device = konpo.output("dac");
-    fs::write(konpo.path("konpo.toml"), format!("[output]\ndevice = \"{device}\"\nvolume = \"fixed\"\n"))
-        .expect("settings");
-    konpo.spawn();
-    konpo.ready();
-    let aside = tempfile::tempdir().expect("a folder");
-    let count = lay(aside.path());
-    for entry in fs::read_dir(aside.path()).expect("a folder").flatten() {
-        konpo.drop_in(&entry.path());
-    }
-    let (tracks, _) = wait_for("all tracks are on the shelf", Duration::from_secs(30), || {
-        Some(konpo.tracks()).filter(|tracks| tracks.len() == count)
-    });
-    let mut entries: Vec<_> =
-        tracks.iter().map(|track| (track["track"].as_u64(), track["id"].clone())).collect();
-    entries.sort_by_key(|(number, _)| *number);
-    let entries: Vec<_> = entries.into_iter().map(|(_, id)| json!({"what": {"shelf": id}})).collect();
-    let recording = dac.record(50);
-    konpo.tell(&json!({"add": {"entries": entries, "play": true}}));
-    wait_for("it plays", Duration::from_secs(10), || {
-        let state = konpo.get("/api/state");
-        (state["transport"] == "playing").then(|| println!("signal path: {}", state["signal"]))
-    });
-    wait_for("it is over", Duration::from_secs(60), || {
-        (konpo.get("/api/state")["transport"] == "stopped").then_some(())
-    });
-    recording.take()
+    let (recording, signal) = Twin::new(form, "fixed", lay).hear();
+    println!("signal path: {signal}");
+    recording
 }
 
 fn tagged(signal: &Signal, folder: &Path, number: usize, extension: &str, arguments: &[&str]) {

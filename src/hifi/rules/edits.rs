@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::guest::entry_of;
 use super::{Effect, Given, Rules, shelf_entry};
-use crate::hifi::command::{At, NewEntry, Playable, QueueId, Refused};
+use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::shuffle::Ids;
 use crate::hifi::state::{Entry, Notice};
 use crate::offer::Right;
@@ -95,6 +95,11 @@ impl Rules {
             notices.remove(0);
         }
     }
+}
+
+/// Returns whether somebody asks for sound anew.
+pub fn asks_for_sound(command: &Command) -> bool {
+    matches!(command, Command::Play(_) | Command::PlaySomething | Command::Toggle | Command::Add { .. })
 }
 
 /// How many notices are kept.

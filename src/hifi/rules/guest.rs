@@ -9,7 +9,7 @@ use crate::hifi::command::{NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
-use crate::track::Tags;
+use crate::track::{Measured, Tags};
 use crate::units::{Millis, UnixTime};
 
 /// The deck, and where the queue stood when it came.
@@ -135,10 +135,15 @@ impl Rules {
             .is_some_and(|guest| guest.now.id == id || guest.next.as_ref().is_some_and(|next| next.id == id))
     }
 
+    /// Returns what is on the deck.
+    pub(super) fn deck(&self) -> impl Iterator<Item = &Entry> {
+        let deck = self.guest.iter().flat_map(|guest| [Some(&guest.now), guest.next.as_ref()]);
+        deck.flatten().map(Arc::as_ref)
+    }
+
     /// Returns an entry of the deck or the queue.
     pub(super) fn entry(&self, id: QueueId) -> Option<&Entry> {
-        let deck = self.guest.iter().flat_map(|guest| [Some(&guest.now), guest.next.as_ref()]);
-        deck.flatten().find(|entry| entry.id == id).map(Arc::as_ref).or_else(|| self.queue.get(id))
+        self.deck().find(|entry| entry.id == id).or_else(|| self.queue.get(id))
     }
 
     /// Returns what plays by itself behind an entry of the deck, which repeats nothing; `None` for one of the queue.
@@ -242,7 +247,14 @@ pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
     if shown.title.is_none() {
         shown = Arc::new(Tags { title: Some(name_of(&url)), ..Tags::clone(&shown) });
     }
-    Ok(Entry { id: QueueId(0), what: Playable::Url(url), shown, duration: Millis::ZERO, said: new.said })
+    Ok(Entry {
+        id: QueueId(0),
+        what: Playable::Url(url),
+        shown,
+        duration: Millis::ZERO,
+        said: new.said,
+        measured: Measured::default(),
+    })
 }
 
 /// Returns what a URL is called while nobody says it: the last part of its path, else its host.

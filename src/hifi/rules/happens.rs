@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::modes::HEARD_ENOUGH;
+use super::opened::Opened;
 use super::{Effect, Event, Fault, Rules};
 use crate::hifi::command::{Playable, QueueId, Repeat};
 use crate::hifi::state::{Position, Transport};
@@ -14,10 +15,8 @@ use crate::units::{Millis, UnixTime};
 impl Rules {
     pub(super) fn take(&mut self, event: Event, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
         match event {
-            Event::Opened { serial, duration, seekable, signal } if self.loaded == Some(serial) => {
-                self.duration = duration.unwrap_or(self.duration);
-                self.seekable = seekable;
-                self.signal = Some(signal);
+            Event::Opened { serial, duration, seekable, signal } => {
+                self.opened(Opened { serial, duration, seekable, signal });
             }
             Event::Started { serial, at } => self.started(serial, at, out),
             Event::At { serial, position } if self.loaded == Some(serial) => {
@@ -62,7 +61,7 @@ impl Rules {
             Event::Clock(clock) => self.tell_clock(clock, now, wall),
             Event::Tick => self.tick(now, out),
             // Answers about a start that is no longer wanted.
-            Event::Opened { .. } | Event::At { .. } | Event::Finished(_) => {}
+            Event::At { .. } | Event::Finished(_) => {}
         }
     }
 
@@ -85,6 +84,7 @@ impl Rules {
         if self.loaded != Some(serial) {
             return;
         }
+        self.know(serial);
         self.over = false;
         self.starts += 1;
         if self.transport == Transport::Opening {

@@ -42,7 +42,14 @@ mod tests {
 
     fn entry(shown: Tags) -> Entry {
         let what = Playable::Url("http://10.0.0.2/music/01%20song.mp3".into());
-        Entry { id: QueueId(3), what, shown: Arc::new(shown), duration: Millis::ZERO, said: None }
+        Entry {
+            id: QueueId(3),
+            what,
+            shown: Arc::new(shown),
+            duration: Millis::ZERO,
+            said: None,
+            measured: Default::default(),
+        }
     }
 
     fn titled(title: &str) -> Tags {

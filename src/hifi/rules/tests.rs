@@ -1,5 +1,6 @@
 //! What the box does, told as what is pressed and what is heard.
 
+mod gains;
 mod loudness;
 mod model;
 mod modes;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::hifi::command::NewEntry;
-use crate::track::{AudioFormat, Codec, Container, CopyId, Protection, Tags};
-use crate::units::{ByteCount, Gain, SampleRate};
+use crate::track::{AudioFormat, Codec, Container, CopyId, Measured, Protection, Tags};
+use crate::units::{ByteCount, Gain, SampleRate, Volume};
 use proptest::prelude::*;
 
 mod guest;
@@ -45,6 +46,7 @@ fn track(id: i64) -> Arc<Track> {
         copies: vec![copy],
         added: UnixTime(0),
         purchases: Vec::new(),
+        measured: Measured::default(),
     })
 }
 
@@ -60,7 +62,7 @@ impl Bench {
     fn new() -> Bench {
         let now = Instant::now();
         let knob = Knob::new(false, Volume::MAX, None, now);
-        let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let rules = Rules::new(knob, Restored::default(), device, now);
         Bench { rules, now, motor: (None, None), effects: Vec::new() }
     }
@@ -251,6 +253,19 @@ fn when_nothing_can_be_played_the_box_stops_looking() {
 }
 
 #[test]
+fn what_broke_before_somebody_pressed_play_is_past() {
+    let mut bench = Bench::with(&[1, 2]);
+    let first = bench.rules.state(0).queue.entries[0].id;
+    for _ in 0..3 {
+        bench.send(Command::Play(Some(first))).expect("it is in the queue");
+        let serial = bench.motor.0.expect("loaded");
+        bench.event(Event::Failed { serial, why: "broken".into(), fault: Fault::Entry });
+        bench.sound();
+        assert_eq!(bench.heard(), Some(2));
+    }
+}
+
+#[test]
 fn play_on_an_empty_queue_plays_something_that_can_be_played() {
     let mut bench = Bench::new();
     assert_eq!(bench.send(Command::Play(None)), Err(Refused::EmptyQueue));
@@ -317,7 +332,7 @@ fn after_power_on_it_waits_where_it_was() {
         ..Restored::default()
     };
     let knob = Knob::new(false, Volume::MAX, None, now);
-    let device = Device { name: "test".into(), silent: true, open: false, trouble: None };
+    let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
     let mut bench = Bench { rules: Rules::new(knob, restored, device, now), now, ..Bench::new() };
     assert_eq!(bench.rules.state(0).transport, Transport::Paused);
     bench.send(Command::Play(None)).expect("paused");

@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod finding;
 pub mod journal;
+pub mod loudness;
 pub mod marks;
 pub mod roots;
 pub mod salvage;
@@ -164,6 +165,16 @@ impl Store {
         self.readers.run(work)
     }
 
+    /// Gives back the pages its idle connections keep in memory: 1 MB each. The kernel has them, too.
+    pub fn rest(&self) {
+        for connection in self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            forget_pages(connection);
+        }
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A writer that has work in line does not rest.
+        let _busy = jobs.map(|jobs| jobs.try_send(Box::new(|connection| forget_pages(connection))));
+    }
+
     /// Marks a clean stop and ends the writer's thread. Later writes are refused.
     ///
     /// # Blocks
@@ -228,6 +239,12 @@ pub fn connect(data: &Path) -> Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+fn forget_pages(connection: &Connection) {
+    if let Err(error) = connection.execute_batch("PRAGMA shrink_memory") {
+        tracing::debug!(%error, "a connection keeps its pages");
+    }
 }
 
 /// Returns a single kept value.

@@ -121,6 +121,9 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
                 }
             }
             Frame::UserText(text) => fields.push(plain_name(&text.description), &text.content),
+            Frame::Comment(comment) if comment.description.eq_ignore_ascii_case("iTunNORM") => {
+                fields.push("ITUNNORM", &comment.content);
+            }
             // Programs keep numbers in described comments (iTunNORM, iTunSMPB); the plain one is for people.
             Frame::Comment(comment) if comment.description.trim().is_empty() => {
                 fields.push("COMMENT", &comment.content);

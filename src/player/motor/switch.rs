@@ -45,7 +45,8 @@ impl Motor {
         self.recovery.reset();
         if !self.phase.wants_sound() {
             let (name, silent) = (self.wanted.clone(), self.wanted == crate::player::silent::NAME);
-            self.tell_device(Device { name, silent, open: false, trouble: None });
+            let underruns = self.underruns();
+            self.tell_device(Device { name, silent, open: false, trouble: None, underruns });
         }
     }
 

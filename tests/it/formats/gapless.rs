@@ -1,70 +1,12 @@
 //! Exact counts and places of every codec that is decoded in the process, and albums cut from one signal.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::formats::sounds::*;
 
 /// No multiple of any codec's frame.
 const FRAMES: usize = 100_003;
-
-/// Encodes a WAV and returns the file.
-type Encoder = fn(&Path) -> PathBuf;
-/// Decodes a file by another program, trimmed at the start by the encoder's numbers.
-type Reference = fn(&Path) -> Vec<f32>;
-
-fn lossless(wav: &Path, args: &[&str], extension: &str) -> PathBuf {
-    let to = wav.with_extension(extension);
-    ffmpeg(wav, args, &to);
-    to
-}
-
-fn flac(wav: &Path) -> PathBuf {
-    lossless(wav, &["-c:a", "flac"], "flac")
-}
-
-fn alac(wav: &Path) -> PathBuf {
-    lossless(wav, &["-c:a", "alac"], "alac.m4a")
-}
-
-fn lame(wav: &Path) -> PathBuf {
-    let to = wav.with_extension("mp3");
-    run("lame", "lame", &["--quiet", "-b", "192", text(wav), text(&to)]);
-    to
-}
-
-fn lame_vbr(wav: &Path) -> PathBuf {
-    let to = wav.with_extension("vbr.mp3");
-    run("lame", "lame", &["--quiet", "-V", "2", text(wav), text(&to)]);
-    to
-}
-
-fn ffmpeg_mp3(wav: &Path) -> PathBuf {
-    lossless(wav, &["-c:a", "libmp3lame", "-b:a", "192k"], "ffmpeg.mp3")
-}
-
-fn aac(wav: &Path) -> PathBuf {
-    lossless(wav, &["-c:a", "aac", "-b:a", "192k"], "m4a")
-}
-
-/// No edit list: only iTunes' own numbers.
-fn aac_smpb(wav: &Path) -> PathBuf {
-    let to = lossless(wav, &["-c:a", "aac", "-b:a", "192k", "-use_editlist", "0"], "smpb.m4a");
-    let frames = (fs::metadata(wav).expect("it is there").len() - 44) / 4;
-    let whole = (frames + 1024).next_multiple_of(1024);
-    put_smpb(&to, 1024, whole - 1024 - frames, frames);
-    to
-}
-
-fn opus(wav: &Path) -> PathBuf {
-    let to = wav.with_extension("opus");
-    run("opusenc", "opus-tools", &["--quiet", "--bitrate", "160", text(wav), text(&to)]);
-    to
-}
-
-fn vorbis(wav: &Path) -> PathBuf {
-    lossless(wav, &["-c:a", "libvorbis", "-q:a", "6"], "ogg")
-}
 
 #[test]
 fn every_lossless_format_is_exact_to_the_bit() {

@@ -6,3 +6,4 @@ mod gapless;
 mod hostile;
 mod seek;
 mod sounds;
+mod wounds;

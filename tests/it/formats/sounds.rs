@@ -39,6 +39,73 @@ pub fn write_wav(path: &Path, rate: u32, samples: &[i16]) {
     samples.iter().for_each(|sample| file.write_all(&sample.to_le_bytes()).expect("written"));
 }
 
+/// Encodes a WAV and returns the file.
+pub type Encoder = fn(&Path) -> PathBuf;
+/// Decodes a file by another program, trimmed at the start by the encoder's numbers.
+pub type Reference = fn(&Path) -> Vec<f32>;
+
+/// Encodes a WAV by ffmpeg into a file of this extension beside it.
+pub fn lossless(wav: &Path, args: &[&str], extension: &str) -> PathBuf {
+    let to = wav.with_extension(extension);
+    ffmpeg(wav, args, &to);
+    to
+}
+
+/// FLAC.
+pub fn flac(wav: &Path) -> PathBuf {
+    lossless(wav, &["-c:a", "flac"], "flac")
+}
+
+/// ALAC in MP4.
+pub fn alac(wav: &Path) -> PathBuf {
+    lossless(wav, &["-c:a", "alac"], "alac.m4a")
+}
+
+/// MP3 by LAME.
+pub fn lame(wav: &Path) -> PathBuf {
+    let to = wav.with_extension("mp3");
+    run("lame", "lame", &["--quiet", "-b", "192", text(wav), text(&to)]);
+    to
+}
+
+/// MP3 by LAME, of varying bit rate.
+pub fn lame_vbr(wav: &Path) -> PathBuf {
+    let to = wav.with_extension("vbr.mp3");
+    run("lame", "lame", &["--quiet", "-V", "2", text(wav), text(&to)]);
+    to
+}
+
+/// MP3 by LAME inside ffmpeg.
+pub fn ffmpeg_mp3(wav: &Path) -> PathBuf {
+    lossless(wav, &["-c:a", "libmp3lame", "-b:a", "192k"], "ffmpeg.mp3")
+}
+
+/// AAC with an edit list.
+pub fn aac(wav: &Path) -> PathBuf {
+    lossless(wav, &["-c:a", "aac", "-b:a", "192k"], "m4a")
+}
+
+/// AAC without an edit list: only iTunes' own numbers.
+pub fn aac_smpb(wav: &Path) -> PathBuf {
+    let to = lossless(wav, &["-c:a", "aac", "-b:a", "192k", "-use_editlist", "0"], "smpb.m4a");
+    let frames = (fs::metadata(wav).expect("it is there").len() - 44) / 4;
+    let whole = (frames + 1024).next_multiple_of(1024);
+    put_smpb(&to, 1024, whole - 1024 - frames, frames);
+    to
+}
+
+/// Opus by opusenc.
+pub fn opus(wav: &Path) -> PathBuf {
+    let to = wav.with_extension("opus");
+    run("opusenc", "opus-tools", &["--quiet", "--bitrate", "160", text(wav), text(&to)]);
+    to
+}
+
+/// Vorbis.
+pub fn vorbis(wav: &Path) -> PathBuf {
+    lossless(wav, &["-c:a", "libvorbis", "-q:a", "6"], "ogg")
+}
+
 /// Runs a program of a Debian package and returns what it wrote.
 ///
 /// # Panics

@@ -1,10 +1,11 @@
 //! A DAC without hardware: a PulseAudio null sink, recorded through its monitor.
 
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -20,13 +21,24 @@ pub struct Dac {
     form: Form,
 }
 
-/// What the sink takes: its own rate and samples of 4 or 2 bytes.
+/// What the sink takes: its own rate and form of a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Form {
     /// Frames in a second.
     pub rate: u32,
-    /// `s16le` or `s32le`.
+    /// `s16le`, `s24le` (three bytes), `s32le` or `float32le`.
     pub format: &'static str,
+}
+
+impl Form {
+    /// Returns the bytes of a frame of two channels.
+    fn frame(&self) -> u64 {
+        match self.format {
+            "s16le" => 4,
+            "s24le" => 6,
+            _ => 8,
+        }
+    }
 }
 
 /// A recording that goes on until it is taken.
@@ -116,22 +128,62 @@ impl Recording {
         fs::metadata(&self.path).map_or(0, |facts| facts.len())
     }
 
-    /// Waits for another half second of sound, so that everything played is on it, and returns its samples, interleaved,
-    /// left-justified in 32 bits.
+    /// Waits for another second of sound, so that everything played is on it, and returns its samples, interleaved,
+    /// left-justified in 32 bits; of floats the bits of each.
     pub fn take(mut self) -> Vec<i32> {
-        let width = if self.form.format == "s16le" { 2 } else { 4 };
-        let until = self.length() + u64::from(self.form.rate) * width;
+        let until = self.length() + u64::from(self.form.rate) * self.form.frame();
         wait_for("the rest of the recording", Duration::from_secs(10), || {
             (self.length() >= until).then_some(())
         });
         self.process.signal(Signal::SIGINT);
         self.process.wait(Duration::from_secs(10));
         let bytes = fs::read(&self.path).expect("a recording");
-        if width == 2 {
-            bytes.as_chunks::<2>().0.iter().map(|two| i32::from(i16::from_le_bytes(*two)) << 16).collect()
-        } else {
-            bytes.as_chunks::<4>().0.iter().map(|four| i32::from_le_bytes(*four)).collect()
+        match self.form.frame() {
+            4 => bytes
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|two| i32::from_le_bytes([0, 0, two[0], two[1]]))
+                .collect(),
+            6 => bytes
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .map(|it| i32::from_le_bytes([0, it[0], it[1], it[2]]))
+                .collect(),
+            _ => bytes.as_chunks::<4>().0.iter().map(|four| i32::from_le_bytes(*four)).collect(),
         }
+    }
+
+    /// Returns the milliseconds from `start` until something behind byte `from` is no digital silence.
+    pub fn sounds_after(&self, from: u64, start: Instant) -> f64 {
+        let mut file = fs::File::open(&self.path).expect("a recording");
+        file.seek(SeekFrom::Start(from)).expect("seekable");
+        let mut bytes = Vec::new();
+        loop {
+            bytes.clear();
+            file.read_to_end(&mut bytes).expect("readable");
+            if bytes.iter().any(|byte| *byte != 0) {
+                return start.elapsed().as_secs_f64() * 1_000.0;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "nothing is heard");
+            std::thread::sleep(Duration::from_micros(500));
+        }
+    }
+
+    /// Returns whether the last `time` of it is digital silence.
+    pub fn quiet_for(&self, time: Duration) -> bool {
+        let millis = u64::try_from(time.as_millis()).expect("short");
+        let bytes = millis * u64::from(self.form.rate) / 1_000 * self.form.frame();
+        let length = self.length();
+        if length < bytes {
+            return false;
+        }
+        let mut file = fs::File::open(&self.path).expect("a recording");
+        file.seek(SeekFrom::Start(length - bytes)).expect("seekable");
+        let mut last = Vec::new();
+        file.read_to_end(&mut last).expect("readable");
+        last.iter().all(|byte| *byte == 0)
     }
 }
 

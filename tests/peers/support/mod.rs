@@ -14,6 +14,7 @@ pub mod servers;
 pub mod shelf;
 pub mod slow;
 pub mod stock;
+pub mod twin;
 pub mod web;
 
 use std::time::{Duration, Instant};

@@ -68,7 +68,7 @@ fn decoders() -> Decoders {
             bits: Some(32),
             frames: duration,
         };
-        let about = About { format, rate, channels: 2, bits: 32, duration, seekable: true };
+        let about = About { format, rate, channels: 2, bits: 32, duration, seekable: true, float: false };
         Ok(Box::new(Counting { id, about, at: 0 }))
     })
 }
@@ -125,7 +125,7 @@ impl Walk {
         let (player, events) = Player::with(config, output, decoders()).expect("a thread");
         let now = Instant::now();
         let knob = Knob::new(true, Volume::MAX, None, now);
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None };
+        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let rules = Rules::new(knob, Restored::default(), device, now);
         Walk { rules, player, events, control, last: None, moved: false, stalled: false, failing: false }
     }
@@ -271,7 +271,7 @@ impl Walk {
 fn load(serial: PlaySerial, what: &Playable, from: Millis) -> Load {
     let Playable::Shelf(TrackId(id)) = *what else { panic!("only tracks of the shelf are added") };
     let open = move || Ok(Sound::new(std::io::Cursor::new(id.to_string().into_bytes()), None, None));
-    Load { serial, open: Box::new(open), from }
+    Load { serial, open: Box::new(open), from, level: None }
 }
 
 proptest! {
