@@ -31,6 +31,7 @@ mod purchased;
 mod refused;
 mod rotten;
 mod servers;
+mod soak;
 mod sound;
 mod survive;
 mod urls;
