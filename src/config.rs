@@ -65,12 +65,28 @@ pub struct Output {
     pub volume: Knob,
     /// What 100 on every face means, 1..=100.
     pub max_volume: Volume,
+    /// How tracks are made equally loud; `None`: auto, and off where the amplifier has the knob.
+    pub replaygain: Option<ReplayGain>,
 }
 
 impl Default for Output {
     fn default() -> Output {
-        Output { device: "auto".into(), volume: Knob::Box, max_volume: Volume::MAX }
+        Output { device: "auto".into(), volume: Knob::Box, max_volume: Volume::MAX, replaygain: None }
     }
+}
+
+/// Which gain of a file's tags makes it as loud as others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplayGain {
+    /// The album's between tracks of one album, else the track's.
+    Auto,
+    /// The track's.
+    Track,
+    /// The album's.
+    Album,
+    /// None.
+    Off,
 }
 
 /// Where the volume knob is.
@@ -199,6 +215,11 @@ impl Config {
         if let Some(name) = self.http.names.iter().find(|name| !is_host_name(name)) {
             return Err(format!("http.names {name:?} is not a host name"));
         }
+        let gained = self.output.replaygain.filter(|gain| *gain != ReplayGain::Off);
+        if gained.is_some() && self.output.volume == Knob::Fixed {
+            let words = "output.replaygain must be \"off\" with output.volume \"fixed\"";
+            return Err(format!("{words}: there every sample is sent as it is"));
+        }
         self.check_quiet()
     }
 
@@ -271,6 +292,18 @@ mod tests {
         assert!(refusal(fixed).contains("cannot turn your amplifier down"));
         let night = Config::parse(&format!("{fixed}action = \"stop\"\n"), "konpo.toml").expect("it can stop");
         assert_eq!((night.quiet.days, night.quiet.action), (Days::ALL, QuietAction::Stop));
+    }
+
+    #[test]
+    fn a_gain_where_samples_are_sent_untouched_is_refused() {
+        let fixed = "[output]\nvolume = \"fixed\"\n";
+        for named in ["auto", "track", "album"] {
+            let said = refusal(&format!("{fixed}replaygain = \"{named}\"\n"));
+            assert!(said.contains("every sample is sent as it is"), "{said}");
+        }
+        let off = Config::parse(&format!("{fixed}replaygain = \"off\"\n"), "konpo.toml").expect("it is off");
+        assert_eq!(off.output.replaygain, Some(ReplayGain::Off));
+        assert!(refusal("[output]\nreplaygain = \"loud\"\n").contains("`auto`, `track`, `album`, `off`"));
     }
 
     #[test]

@@ -178,6 +178,11 @@ pub enum Mode {
     },
     /// Empty the queue
     Clear,
+    /// Play on another output until konpo starts again
+    Output {
+        /// auto, or a name as `konpo outputs` prints it
+        name: String,
+    },
     /// Play the queue again and again, or one entry
     Repeat {
         /// off, all or one
@@ -321,6 +326,7 @@ impl Mode {
             }
             Mode::Quiet { mode } => json!({ "set_quiet": mode }),
             Mode::Clear => json!("clear"),
+            Mode::Output { name } => json!({ "set_output": name }),
         }
     }
 }
@@ -455,6 +461,7 @@ mod tests {
                 "Sleep(Some(Sleep { after: Millis(120000), end: FinishTrack }))",
             ),
             (Ask::Mode(Mode::Quiet { mode: "off".into() }), "SetQuiet(Off)"),
+            (Ask::Mode(Mode::Output { name: "silent".into() }), "SetOutput(\"silent\")"),
             (Ask::Yield, "Yield"),
             (Ask::Resume, "Resume"),
         ] {

@@ -330,6 +330,8 @@ pub struct ShelfProgress {
     pub last_pass_ms: u64,
     /// Files without a fingerprint; they are computed behind everything else.
     pub fingerprints_left: u64,
+    /// Files whose loudness is to be measured; that is done behind everything else, while nothing sounds.
+    pub loudness_left: u64,
     /// Folders that could not be read, with the reason; the first few. What is known of them stays.
     pub unreadable: Vec<String>,
 }

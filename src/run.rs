@@ -28,7 +28,7 @@ use crate::lan::{Lan, LanConfig};
 use crate::library::{Library, LibraryConfig};
 use crate::offer::Right;
 use crate::player::{self, Player, PlayerConfig};
-use crate::signal::Device;
+use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
 use crate::track::TrackId;
 use crate::units::Gain;
@@ -59,6 +59,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let knob = HifiConfig {
         fixed_volume: output.knob == player::Knob::Fixed,
         max_volume: config.output.max_volume,
+        gains: gains(&config.output),
         quiet: quiet(config.quiet),
     };
     let (player, events) = Player::start(output)?;
@@ -151,6 +152,16 @@ fn output(config: &Output) -> (PlayerConfig, Device) {
     let device =
         Device { name: name.clone(), silent: name == "silent", open: false, trouble: None, underruns: 0 };
     (PlayerConfig { device: name, knob, gain: Gain::SILENT }, device)
+}
+
+/// Returns which gains are used; none where the amplifier has the knob.
+fn gains(config: &Output) -> GainMode {
+    match (config.volume, config.replaygain) {
+        (Knob::Fixed, _) | (_, Some(config::ReplayGain::Off)) => GainMode::Off,
+        (_, None | Some(config::ReplayGain::Auto)) => GainMode::Auto,
+        (_, Some(config::ReplayGain::Track)) => GainMode::Track,
+        (_, Some(config::ReplayGain::Album)) => GainMode::Album,
+    }
 }
 
 fn quiet(quiet: config::Quiet) -> QuietConfig {

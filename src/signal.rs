@@ -12,6 +12,53 @@ use crate::units::{Gain, SampleRate};
 #[serde(transparent)]
 pub struct PlaySerial(pub u64);
 
+/// How tracks are made equally loud.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GainMode {
+    /// The album's gain between tracks of one album, else the track's.
+    Auto,
+    /// The track's gain.
+    Track,
+    /// The album's gain.
+    Album,
+    /// Samples are left as they are.
+    #[default]
+    Off,
+}
+
+/// By how much a track is made louder or quieter, decided before its first sample and kept to its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ReplayGain {
+    /// How much.
+    pub gain: Gain,
+    /// Whose loudness it corrects.
+    pub of: GainOf,
+    /// konpo measured it; else tags tell it.
+    pub measured: bool,
+}
+
+/// Whose loudness a gain corrects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GainOf {
+    /// The track's.
+    Track,
+    /// The album's: its tracks keep their differences.
+    Album,
+}
+
+impl ReplayGain {
+    /// Returns it for a person, e.g. `ReplayGain -6.2 dB (album)`.
+    pub fn words(&self) -> String {
+        let of = match self.of {
+            GainOf::Track => "track",
+            GainOf::Album => "album",
+        };
+        let measured = if self.measured { ", measured" } else { "" };
+        format!("ReplayGain {:+.1} dB ({of}{measured})", self.gain.db())
+    }
+}
+
 /// From the file to the DAC, readable by everyone: source, processing, device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SignalPath {
@@ -36,6 +83,17 @@ pub struct SignalPath {
 }
 
 impl SignalPath {
+    /// Returns the path of a track whose samples are multiplied first, as it leaves the decoder.
+    pub fn levelled(mut self, by: Option<ReplayGain>) -> SignalPath {
+        let Some(by) = by.filter(|by| by.gain != Gain::UNITY) else { return self };
+        self.processing.insert(0, by.words());
+        if self.because.as_deref().is_none_or(|because| because == KNOB) {
+            self.because = Some("ReplayGain is applied".to_owned());
+        }
+        self.bit_perfect = false;
+        self
+    }
+
     /// Returns the path with the gain of konpo's own knob in it; `None` where the amplifier has the knob.
     pub fn at(&self, gain: Option<Gain>) -> SignalPath {
         let mut path = self.clone();
@@ -52,6 +110,8 @@ impl SignalPath {
     }
 }
 
+/// Why a path is not bit-perfect when nothing else stands in its way.
+pub const KNOB: &str = "konpo has the volume knob";
 /// How the words for the dither begin.
 pub const DITHER: &str = "dither";
 
@@ -113,5 +173,13 @@ mod tests {
         assert_eq!(steps(Some(Gain::SILENT))[1], "muted");
         assert_eq!(path.at(Some(Gain::UNITY)), path);
         assert_eq!(path.at(None), path);
+        let by = ReplayGain { gain: Gain(-1587), of: GainOf::Album, measured: false };
+        let levelled = SignalPath { because: Some(KNOB.into()), ..path.clone() }.levelled(Some(by));
+        assert_eq!(levelled.processing[0], "ReplayGain -6.2 dB (album)");
+        assert_eq!(levelled.because.as_deref(), Some("ReplayGain is applied"));
+        let refused = SignalPath { because: Some("the device does not take 8 Hz".into()), ..path.clone() };
+        assert_eq!(refused.clone().levelled(Some(by)).because, refused.because);
+        let unity = ReplayGain { gain: Gain::UNITY, ..by };
+        assert_eq!(path.clone().levelled(Some(unity)), path);
     }
 }

@@ -34,6 +34,44 @@ pub struct Track {
     pub added: UnixTime,
     /// What proves that it was bought, strongest first; empty for a rip.
     pub purchases: Vec<Purchase>,
+    /// How loud it and its album are, as far as konpo measured it.
+    pub measured: Measured,
+}
+
+/// How loud a recording is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Loudness {
+    /// Integrated loudness in LUFS (ITU-R BS.1770-4 as EBU R 128 uses it), finite.
+    pub lufs: f64,
+    /// True peak (ITU-R BS.1770-4, annex 2), 1.0 = full scale.
+    pub true_peak: f64,
+}
+
+impl Loudness {
+    /// Returns the loudness of recordings that are heard as one work: the mean of their energies, each weighted by its
+    /// length, and the highest peak. Not the gated loudness of all in one piece, which would need every block of every
+    /// recording again; the two differ where quiet tracks stand beside loud ones. `None` of none.
+    pub fn of_album(tracks: impl IntoIterator<Item = (Loudness, Millis)>) -> Option<Loudness> {
+        let (mut energy, mut length, mut true_peak) = (0.0, 0.0, 0.0f64);
+        for (track, lasts) in tracks {
+            // A length that nothing tells counts little, but it counts.
+            let lasts = lasts.0.max(1) as f64;
+            energy += lasts * 10f64.powf(track.lufs / 10.0);
+            length += lasts;
+            true_peak = true_peak.max(track.true_peak);
+        }
+        let lufs = 10.0 * (energy / length).log10();
+        lufs.is_finite().then_some(Loudness { lufs, true_peak })
+    }
+}
+
+/// How loud a track and its album are, as far as konpo measured it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The track.
+    pub track: Option<Loudness>,
+    /// All tracks of its album together; `None` until each was measured.
+    pub album: Option<Loudness>,
 }
 
 impl Track {
@@ -579,6 +617,17 @@ mod tests {
         assert!("é".repeat(32).parse::<Sha256>().is_err());
         let json = serde_json::to_string(&QuickKey([1; 16])).expect("plain data");
         assert_eq!(serde_json::from_str::<QuickKey>(&json).expect("as printed"), QuickKey([1; 16]));
+    }
+
+    #[test]
+    fn an_album_is_as_loud_as_its_energy_in_the_mean() {
+        let track = |lufs, true_peak| Loudness { lufs, true_peak };
+        let alike = Loudness::of_album([(track(-20.0, 0.5), Millis(7)), (track(-20.0, 0.9), Millis(90))]);
+        assert!(alike.is_some_and(|it| (it.lufs + 20.0).abs() < 1e-9 && it.true_peak == 0.9));
+        // Half of the time at a tenth of the energy.
+        let halves = [(track(-10.0, 0.5), Millis(60_000)), (track(-20.0, 0.5), Millis(60_000))];
+        assert!(Loudness::of_album(halves).is_some_and(|it| (it.lufs + 12.596).abs() < 0.001));
+        assert_eq!(Loudness::of_album([]), None);
     }
 
     #[test]

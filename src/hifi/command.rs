@@ -133,10 +133,14 @@ pub enum Command {
     SetConsume(bool),
     /// Stops once, behind the entry that plays, with the next one chosen; a stop by hand ends the wish.
     StopAfter(bool),
-    /// Sets the sleep timer; `None` ends it. What is fading out then comes back. `OutOfRange` above 24 hours.
+    /// Sets the sleep timer; `None` ends it. What is fading out then comes back. It does not outlive a restart: nothing plays
+    /// by itself then. `OutOfRange` above 24 hours.
     Sleep(Option<Sleep>),
     /// Keeps quiet hours or not. Owner. While they hold no command sets the knob above their limit: it stops there.
     SetQuiet(QuietMode),
+    /// Plays on another output, named as `konpo outputs` prints it, or `auto`, until konpo starts again: then the settings
+    /// count. Owner. What sounds goes on there at its place. `NoDevice` for one that is not there.
+    SetOutput(Arc<str>),
     /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
     /// `Unsupported` for what is no http or https URL. A URL of our own media path is that track.
     Add {
@@ -183,9 +187,18 @@ impl Command {
     /// Returns the least right that may send it.
     pub fn right(&self) -> Right {
         match self {
-            Command::SetQuiet(_) => Right::Owner,
+            Command::SetQuiet(_) | Command::SetOutput(_) => Right::Owner,
             Command::Batch(commands) => commands.iter().map(Command::right).max().unwrap_or(Right::Room),
             _ => Right::Room,
+        }
+    }
+
+    /// Returns the outputs that it names, those in batches within, too.
+    pub fn outputs(&self) -> Vec<Arc<str>> {
+        match self {
+            Command::SetOutput(name) => vec![name.clone()],
+            Command::Batch(commands) => commands.iter().flat_map(Command::outputs).collect(),
+            _ => Vec::new(),
         }
     }
 

@@ -23,14 +23,21 @@ pub struct Memory {
     entries: Vec<Kept>,
     last_id: u32,
     shuffled: Option<Vec<QueueId>>,
+    /// What the rest of the round and the rounds after it are drawn from while shuffled.
+    #[serde(default)]
+    seed: u64,
+    #[serde(flatten)]
+    place: Place,
+}
+
+/// What changes while the queue stays as it is: written down alone, as 10,000 entries are a megabyte.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Place {
     current: Option<QueueId>,
     position_ms: Millis,
     repeat: Repeat,
     /// The knob as somebody last set it; `None` in fixed mode or before anybody did.
     volume: Option<Volume>,
-    /// What the rest of the round and the rounds after it are drawn from while shuffled.
-    #[serde(default)]
-    seed: u64,
     #[serde(default)]
     modes: Modes,
     #[serde(default)]
@@ -38,6 +45,37 @@ pub struct Memory {
     /// The last time that could be trusted; a battery clock before it is wrong.
     #[serde(default)]
     known: Option<UnixTime>,
+}
+
+/// A place and the queue that it is in.
+#[derive(Debug, Serialize, Deserialize)]
+struct Placed {
+    /// Of the queue.
+    version: u64,
+    #[serde(flatten)]
+    place: Place,
+}
+
+impl Place {
+    /// Returns what is to be written down; `position` is that of now. The sleep timer is not: after a power cut nothing
+    /// plays by itself.
+    pub fn of(rules: &Rules, position: Millis) -> Place {
+        let state = rules.state(0);
+        Place {
+            current: rules.queue_place(),
+            position_ms: position,
+            repeat: state.repeat,
+            volume: (!state.fixed_volume).then_some(state.volume),
+            modes: state.modes,
+            quiet: rules.quiet().choice(),
+            known: rules.known(),
+        }
+    }
+
+    /// Returns the text to write down beside the queue of this version.
+    pub fn json(self, version: u64) -> String {
+        serde_json::to_string(&Placed { version, place: self }).unwrap_or_default()
+    }
 }
 
 /// One entry as it is written down.
@@ -53,10 +91,9 @@ struct Kept {
 }
 
 impl Memory {
-    /// Returns what is to be written down; `position` is that of now. The sleep timer is not: after a power cut nothing
-    /// plays by itself.
+    /// Returns all that is to be written down; `position` is that of now.
     pub fn of(rules: &Rules, position: Millis) -> Memory {
-        let (queue, state) = (&rules.queue, rules.state(0));
+        let (queue, view) = (&rules.queue, rules.queue.view());
         let keep = |entry: &Entry| Kept {
             id: entry.id,
             what: entry.what.clone(),
@@ -65,18 +102,21 @@ impl Memory {
         };
         Memory {
             v: FORM,
-            version: state.queue.version,
-            entries: state.queue.entries.iter().map(keep).collect(),
+            version: view.version,
+            entries: view.entries.iter().map(keep).collect(),
             last_id: queue.last_id(),
             shuffled: queue.shuffled().map(|(order, _)| order.to_vec()),
-            current: rules.queue_place(),
-            position_ms: position,
-            repeat: state.repeat,
-            volume: (!state.fixed_volume).then_some(state.volume),
             seed: queue.shuffled().map_or(0, |(_, seed)| seed),
-            modes: state.modes,
-            quiet: rules.quiet().choice(),
-            known: rules.known(),
+            place: Place::of(rules, position),
+        }
+    }
+
+    /// Takes the place that was written down later; one of another queue, or one that cannot be read, is none.
+    pub fn at(self, place: Option<&str>) -> Memory {
+        let placed = place.and_then(|json| serde_json::from_str::<Placed>(json).ok());
+        match placed.filter(|placed| placed.version == self.version) {
+            Some(Placed { place, .. }) => Memory { place, ..self },
+            None => self,
         }
     }
 
@@ -110,17 +150,17 @@ impl Memory {
 
     /// Returns the knob as somebody last set it.
     pub fn volume(&self) -> Option<Volume> {
-        self.volume
+        self.place.volume
     }
 
     /// Returns the last time that could be trusted.
     pub fn known(&self) -> Option<UnixTime> {
-        self.known
+        self.place.known
     }
 
     /// Returns quiet hours to start with.
     pub fn quiet(&self, config: QuietConfig, clock: Clock) -> Quiet {
-        Quiet::new(config, self.quiet, clock)
+        Quiet::new(config, self.place.quiet, clock)
     }
 
     /// Returns the box to start with, quiet hours left out. A track that the shelf does not know at the moment stays in the queue.
@@ -133,21 +173,23 @@ impl Memory {
             Entry {
                 id: kept.id,
                 shown: known.as_ref().map(|e| e.shown.clone()).or(kept.shown).unwrap_or_default(),
-                duration: known.map_or(Millis::ZERO, |e| e.duration),
+                duration: known.as_ref().map_or(Millis::ZERO, |e| e.duration),
+                measured: known.map(|e| e.measured).unwrap_or_default(),
                 what: kept.what,
                 said: kept.said,
             }
         };
         let entries = self.entries.into_iter().map(entry).collect();
         let shuffled = self.shuffled.map(|order| (order, self.seed));
+        let Place { current, position_ms, repeat, modes, known, .. } = self.place;
         Restored {
             queue: Queue::restored(self.version, entries, self.last_id, shuffled),
-            current: self.current,
-            position: self.position_ms,
-            repeat: self.repeat,
-            modes: self.modes,
+            current,
+            position: position_ms,
+            repeat,
+            modes,
             quiet: Quiet::default(),
-            known: self.known,
+            known,
         }
     }
 }
@@ -172,6 +214,7 @@ mod tests {
             shown: Arc::default(),
             duration: Millis::ZERO,
             said: Some("<DIDL/>".into()),
+            measured: Default::default(),
         };
         let url = Playable::Url("http://10.0.0.2/a.flac".into());
         let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
@@ -203,6 +246,25 @@ mod tests {
         assert_eq!(back.queue, rules.queue);
         assert_eq!((back.current, back.position, back.repeat), (Some(ids[1]), Millis(777), Repeat::All));
         assert_eq!((back.modes, back.known), (modes, Some(UnixTime(99))));
+    }
+
+    #[test]
+    fn a_place_that_was_written_later_counts_in_its_own_queue_only() {
+        let written = r#"{"v":1,"version":3,"entries":[{"id":4,"what":{"shelf":5}}],"last_id":9,"shuffled":null,
+            "current":4,"position_ms":7,"repeat":"all","volume":30}"#;
+        let place = Place {
+            position_ms: Millis(90_000),
+            repeat: Repeat::One,
+            ..Memory::read(written).expect("known").place
+        };
+        let at = |json: Option<&str>| {
+            let back = Memory::read(written).expect("known").at(json).restore(&HashMap::new());
+            (back.current, back.position, back.repeat)
+        };
+        assert_eq!(at(Some(&place.json(3))), (Some(QueueId(4)), Millis(90_000), Repeat::One));
+        let before = (Some(QueueId(4)), Millis(7), Repeat::All);
+        assert_eq!(at(Some(&place.json(4))), before);
+        assert_eq!((at(Some("{")), at(None)), (before, before));
     }
 
     #[test]

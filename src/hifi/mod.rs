@@ -14,6 +14,7 @@ mod volume;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -35,9 +36,9 @@ use crate::library::art::Size;
 use crate::library::cover::Cover;
 use crate::library::{Library, OpenTrack};
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
-use crate::player::{Player, PlayerEvent};
+use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Item, Page, Query, Section, What, Window};
-use crate::signal::Device;
+use crate::signal::{Device, GainMode};
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
 
@@ -74,6 +75,8 @@ pub struct HifiConfig {
     pub fixed_volume: bool,
     /// What 100 on every face means.
     pub max_volume: Volume,
+    /// How tracks are made equally loud; off where the amplifier has the knob.
+    pub gains: GainMode,
     /// Quiet hours.
     pub quiet: QuietConfig,
 }
@@ -110,19 +113,21 @@ impl Hifi {
             }
             None => Restored { quiet, ..Restored::default() },
         };
-        let rules = Rules::new(knob, restored, device, now);
+        let gains = if config.fixed_volume { GainMode::Off } else { config.gains };
+        let rules = Rules::new(knob, restored, device, now).with_gains(gains);
         let (state_in, state) = watch::channel(Arc::new(rules.state(0)));
         // Faces wait for their turn when 64 commands stand in line.
         let (commands, commands_out) = mpsc::channel(64);
         let (events, events_out) = mpsc::channel(64);
         let (notes, notes_out) = mpsc::channel(64);
         let links = Links::new(urls.clone(), events.clone());
-        let task = Task::new(rules, player, library.clone(), state_in, notes, links);
+        let owed = Arc::new(AtomicBool::new(false));
+        let task = Task::new(rules, player, library.clone(), state_in, notes, links, owed.clone());
         let inlets =
             Inlets { commands: commands_out, player: motor, events: events_out, board, stop: stop.clone() };
         let mut tasks = vec![
             tokio::spawn(task.run(inlets)),
-            tokio::spawn(task::write_notes(library.clone(), notes_out)),
+            tokio::spawn(task::write_notes(library.clone(), notes_out, owed)),
             tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop.clone())),
         ];
         if config.quiet.hours.is_some() {
@@ -213,6 +218,9 @@ impl Session {
     pub async fn send(&self, mut command: Command) -> Result<Result<u64, Refused>> {
         if self.caller.right < command.right() {
             return Ok(Err(Refused::NotAllowed));
+        }
+        if !are_there(command.outputs()).await {
+            return Ok(Err(Refused::NoDevice));
         }
         self.hifi.urls.settle(&mut command);
         let given = self.hifi.given(&command, self.caller.via).await?;
@@ -336,6 +344,19 @@ fn without_personal(track: &Arc<Track>) -> Arc<Track> {
     Arc::new(shown)
 }
 
+/// Returns whether all of these outputs can be chosen; asks the devices only where one is named.
+async fn are_there(wanted: Vec<Arc<str>>) -> bool {
+    let named: Vec<Arc<str>> = wanted.into_iter().filter(|name| !choice::always(name)).collect();
+    if named.is_empty() {
+        return true;
+    }
+    let looked = tokio::task::spawn_blocking(move || {
+        let there = choice::outputs();
+        named.iter().all(|name| there.iter().any(|output| *output.name == **name))
+    });
+    looked.await.unwrap_or(false)
+}
+
 /// Looks at the clock before anything can sound.
 async fn first_look(mut clock: WallClock) -> Result<(WallClock, Clock)> {
     let looked = tokio::task::spawn_blocking(move || {
@@ -349,7 +370,7 @@ async fn first_look(mut clock: WallClock) -> Result<(WallClock, Clock)> {
 async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<String>)> {
     let Some(json) = library.load_memory().await? else { return Ok((None, None)) };
     match Memory::read(&json) {
-        Ok(memory) => Ok((Some(memory), None)),
+        Ok(memory) => Ok((Some(memory.at(library.load_place().await?.as_deref())), None)),
         Err(error) => {
             warn!(%error, "the queue starts empty");
             Ok((None, Some("The queue of last time could not be read; it starts empty.".into())))

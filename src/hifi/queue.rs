@@ -39,6 +39,12 @@ impl Queue {
         Queue { view: Arc::new(QueueView { version, entries }), last_id: last_id.max(highest), shuffle }
     }
 
+    /// Returns whether what is saved of this one is what would be saved of the other. Quick: no entries are compared.
+    pub fn is_as_saved(&self, other: &Queue) -> bool {
+        Arc::ptr_eq(&self.view, &other.view)
+            && (self.last_id, &self.shuffle) == (other.last_id, &other.shuffle)
+    }
+
     /// Returns the queue as faces see it.
     pub fn view(&self) -> &Arc<QueueView> {
         &self.view
@@ -287,6 +293,7 @@ mod tests {
             shown: Arc::default(),
             duration: crate::units::Millis(1000),
             said: None,
+            measured: Default::default(),
         }
     }
 

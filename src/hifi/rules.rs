@@ -4,8 +4,12 @@
 
 mod edits;
 mod guest;
+mod happens;
+mod levels;
 mod modes;
+mod opened;
 mod quiet;
+mod said;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,13 +19,14 @@ use crate::hifi::command::{At, Command, Playable, QueueId, Refused, Repeat};
 use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
-use crate::hifi::rules::modes::HEARD_ENOUGH;
+use crate::hifi::rules::levels::Levels;
+use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
-use crate::track::{Track, TrackId};
-use crate::units::{Millis, UnixTime, Volume};
+use crate::track::{Tags, Track, TrackId};
+use crate::units::{Millis, UnixTime};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
 #[derive(Debug, Clone)]
@@ -93,6 +98,13 @@ pub enum Event {
         /// What.
         on_air: OnAir,
     },
+    /// What the file behind a URL says of itself.
+    Tags {
+        /// Which start.
+        serial: PlaySerial,
+        /// What.
+        tags: Box<Tags>,
+    },
     /// Files on their way in.
     Offers(u64),
     /// Something to say.
@@ -131,6 +143,8 @@ pub enum Effect {
     Played(TrackId),
     /// Look through the music folders.
     Rescan,
+    /// Play on this output.
+    Output(Arc<str>),
 }
 
 /// What the rules keep.
@@ -173,12 +187,17 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    levels: Levels,
+    /// Starts that are open and wait for their turn.
+    ahead: Vec<Opened>,
     /// What is loaded has positions, as far as the motor said.
     seekable: bool,
     /// What stations say, by the start it belongs to.
     on_air: Vec<(PlaySerial, Arc<OnAir>)>,
     signal: Option<Arc<SignalPath>>,
     device: Arc<Device>,
+    /// The output that is wanted.
+    output: Arc<str>,
     notices: Arc<Vec<Notice>>,
     library_rev: u64,
     offers: u64,
@@ -213,7 +232,7 @@ pub struct Restored {
 }
 
 impl Rules {
-    /// Returns the box after power-on: paused where it was, or stopped.
+    /// Returns the box after power-on: paused where it was, or stopped. The device's name is the output that is wanted.
     pub fn new(knob: Knob, restored: Restored, device: Device, now: Instant) -> Rules {
         let current = restored.current.filter(|&id| restored.queue.get(id).is_some());
         let paused = current.is_some() && restored.position > Millis::ZERO;
@@ -244,9 +263,12 @@ impl Rules {
             yielded: None,
             broken: 0,
             guest: None,
+            levels: Levels::default(),
+            ahead: Vec::new(),
             seekable: true,
             on_air: Vec::new(),
             signal: None,
+            output: device.name.as_str().into(),
             device: Arc::new(device),
             notices: Arc::default(),
             library_rev: 0,
@@ -281,6 +303,7 @@ impl Rules {
             library_rev: self.library_rev,
             notices: self.notices.clone(),
             device: self.device.clone(),
+            output: self.output.clone(),
             offers: self.offers,
         }
     }
@@ -358,6 +381,10 @@ impl Rules {
             Command::StopAfter(on) => self.modes.stop_after = on,
             Command::Sleep(sleep) => self.set_sleep(sleep, now)?,
             Command::SetQuiet(mode) => self.set_quiet(mode, now),
+            Command::SetOutput(name) => {
+                self.output = name.clone();
+                out.push(Effect::Output(name));
+            }
             Command::Add { entries, at, play } => self.add(entries, at, play, given, now, out)?,
             Command::Move { ids, to } => self.queue.shift(&ids, to)?,
             Command::Remove(ids) => self.remove(&ids, now, out)?,
@@ -462,14 +489,6 @@ impl Rules {
         Ok(())
     }
 
-    fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
-        if self.knob.is_fixed() {
-            return Err(Refused::FixedVolume);
-        }
-        self.knob.turn(volume, self.sounding(), now);
-        Ok(())
-    }
-
     fn start(&mut self, id: QueueId, from: Millis, now: Instant, out: &mut Vec<Effect>) {
         self.knob.forward(self.sounding(), now);
         self.choose(id, from, now);
@@ -478,6 +497,7 @@ impl Rules {
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
         (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
     }
@@ -505,6 +525,7 @@ impl Rules {
             Some((id, what)) => {
                 self.serial = PlaySerial(self.serial.0 + 1);
                 self.primed = Some((self.serial, id));
+                self.level(self.serial, id, now);
                 out.push(Effect::Prime(Some((self.serial, what))));
             }
             // Nothing is left that the motor could go on with.
@@ -513,166 +534,6 @@ impl Rules {
                 self.primed = None;
                 out.push(Effect::Prime(None));
             }
-        }
-    }
-
-    fn take(&mut self, event: Event, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
-        match event {
-            Event::Opened { serial, duration, seekable, signal } if self.loaded == Some(serial) => {
-                self.duration = duration.unwrap_or(self.duration);
-                self.seekable = seekable;
-                self.signal = Some(signal);
-            }
-            Event::Started { serial, at } => self.started(serial, at, out),
-            Event::At { serial, position } if self.loaded == Some(serial) => {
-                // A late report of a running clock must not undo a pause that was answered already. A clock that
-                // stands still while it should run waits for the device.
-                if !position.running || self.transport == Transport::Playing {
-                    self.position = position;
-                }
-                if position.running && position.anchor > HEARD_ENOUGH {
-                    self.broken = 0;
-                }
-            }
-            // What is primed starts by itself, and says so.
-            Event::Finished(serial) if self.loaded == Some(serial) => {
-                self.broken = 0;
-                if self.primed.is_none() || self.primed_broken {
-                    self.finished(now, out);
-                } else {
-                    self.over = true;
-                }
-            }
-            Event::Failed { serial, why, fault: Fault::Entry } => self.failed(serial, &why, now, wall, out),
-            Event::Failed { serial, why, fault: Fault::Shelf } => self.away(serial, &why, now, wall, out),
-            Event::Device(device) => {
-                if let Some(trouble) =
-                    device.trouble.clone().filter(|t| self.device.trouble.as_ref() != Some(t))
-                {
-                    self.notice(trouble, Right::Room, wall);
-                }
-                self.device = Arc::new(device);
-            }
-            Event::Released => {
-                self.signal = None;
-                let device = Device { open: false, ..Device::clone(&self.device) };
-                self.device = Arc::new(device);
-            }
-            Event::Shelf { rev, tracks } => self.shelf(rev, &tracks),
-            Event::OnAir { serial, on_air } => self.hear(serial, on_air),
-            Event::Offers(count) => self.offers = count,
-            Event::Notice(words, right) => self.notice(words, right, wall),
-            Event::Clock(clock) => self.tell_clock(clock, now, wall),
-            Event::Tick => self.tick(now, out),
-            // Answers about a start that is no longer wanted.
-            Event::Opened { .. } | Event::At { .. } | Event::Finished(_) => {}
-        }
-    }
-
-    fn started(&mut self, serial: PlaySerial, at: Instant, out: &mut Vec<Effect>) {
-        if let Some((primed, id)) = self.primed.filter(|(primed, _)| *primed == serial) {
-            let left = self.current;
-            self.loaded = Some(primed);
-            self.primed = None;
-            self.arrive(left, id);
-            self.choose(id, Millis::ZERO, at);
-            self.left(left);
-            // The motor went on by itself; only a pause that overtook it holds.
-            if self.transport != Transport::Paused {
-                self.transport = Transport::Opening;
-            }
-        }
-        if let Some((_, id)) = self.retired.take_if(|(retired, _)| *retired == serial) {
-            self.overtaken(serial, id, at, out);
-        }
-        if self.loaded != Some(serial) {
-            return;
-        }
-        self.over = false;
-        self.starts += 1;
-        if self.transport == Transport::Opening {
-            self.transport = Transport::Playing;
-        }
-        let running = self.transport == Transport::Playing;
-        self.position = Position { at, running, ..self.position };
-        if let Some(Playable::Shelf(track)) =
-            self.current.and_then(|id| self.entry(id)).map(|e| e.what.clone())
-        {
-            out.push(Effect::Played(track));
-        }
-    }
-
-    /// The motor went on with what the queue no longer has next: it stays when it is in the queue, else the queue wins.
-    fn overtaken(&mut self, serial: PlaySerial, id: QueueId, at: Instant, out: &mut Vec<Effect>) {
-        let left = self.current;
-        if self.entry(id).is_some() {
-            // What the motor holds behind it stays primed, or is taken back.
-            self.loaded = Some(serial);
-            self.arrive(left, id);
-            self.choose(id, Millis::ZERO, at);
-            self.left(left);
-            if self.transport != Transport::Paused {
-                self.transport = Transport::Opening;
-            }
-            return;
-        }
-        match left.and_then(|id| self.follows(id)) {
-            Some(next) => {
-                self.arrive(left, next);
-                self.start(next, Millis::ZERO, at, out);
-            }
-            None => self.stop(at, out),
-        }
-    }
-
-    fn failed(&mut self, serial: PlaySerial, why: &str, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
-        let primed = self.primed.filter(|(primed, _)| *primed == serial);
-        let Some(id) = primed.map(|(_, id)| id).or(self.current.filter(|_| self.loaded == Some(serial)))
-        else {
-            return;
-        };
-        self.complain(id, why, wall);
-        if primed.is_some() && !self.over {
-            // It is skipped when its turn comes; the one that sounds goes on.
-            self.primed_broken = true;
-            return;
-        }
-        if self.ends_here() {
-            return self.finished(now, out);
-        }
-        self.broken += 1;
-        let others = if self.is_guest(id) { 2 } else { self.queue.view().entries.len() };
-        let enough = self.broken >= others.min(MOST_BROKEN);
-        if primed.is_none() && self.primed.is_some() && !self.primed_broken && !enough {
-            // The motor goes on with it by itself.
-            self.over = true;
-            return;
-        }
-        let past = if self.repeat == Repeat::One { Repeat::All } else { self.repeat };
-        let next = self.behind_guest(id).unwrap_or_else(|| self.queue.after(id, past));
-        match next.filter(|_| !enough) {
-            Some(next) => {
-                self.arrive(Some(id), next);
-                self.start(next, Millis::ZERO, now, out);
-            }
-            None => {
-                self.broken = 0;
-                self.stop(now, out);
-            }
-        }
-    }
-
-    /// The whole shelf is away: no entry is better than this one, so the box waits where it is.
-    fn away(&mut self, serial: PlaySerial, why: &str, now: Instant, wall: UnixTime, out: &mut Vec<Effect>) {
-        let primed = self.primed.is_some_and(|(primed, _)| primed == serial);
-        if primed && !self.over {
-            self.primed_broken = true;
-        } else if primed || self.loaded == Some(serial) {
-            self.notice(why.to_owned(), Right::Room, wall);
-            let anchor = self.position.now(now);
-            self.stop(now, out);
-            self.transport = Transport::Paused;
-            self.position = Position { anchor, at: now, running: false };
         }
     }
 }
@@ -685,11 +546,10 @@ pub fn shelf_entry(track: &Track) -> Entry {
         shown: track.tags.clone(),
         duration: track.duration,
         said: None,
+        measured: track.measured,
     }
 }
 
-/// How many entries in a row may break before the box stops looking for one that plays.
-const MOST_BROKEN: usize = 50;
 /// How many commands a batch holds: more would keep the loop from everything else.
 const MOST_COMMANDS: usize = 1000;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::hifi::command::{Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
 use crate::signal::{Device, OnAir, SignalPath};
-use crate::track::Tags;
+use crate::track::{Measured, Tags};
 use crate::units::calendar::TimeOfDay;
 use crate::units::{Gain, Millis, UnixTime, Volume};
 
@@ -40,6 +40,8 @@ pub struct Entry {
     pub duration: Millis,
     /// The app's own metadata, verbatim.
     pub said: Option<Arc<str>>,
+    /// How loud it is, as far as konpo measured it.
+    pub measured: Measured,
 }
 
 /// The queue as faces see it.
@@ -172,7 +174,7 @@ pub struct State {
     pub volume: Volume,
     /// Whether the amplifier has the knob.
     pub fixed_volume: bool,
-    /// What is applied.
+    /// What is applied for the knob. ReplayGain stands in the signal path.
     pub gain: Gain,
     /// Muted.
     pub mute: bool,
@@ -194,6 +196,8 @@ pub struct State {
     pub notices: Arc<Vec<Notice>>,
     /// The sound device.
     pub device: Arc<Device>,
+    /// The output that is wanted: `auto`, or a name as `konpo outputs` prints it.
+    pub output: Arc<str>,
     /// Files on their way in and offers that wait.
     pub offers: u64,
 }
@@ -260,7 +264,8 @@ impl Changes {
         let options = |s: &State| (s.repeat, s.shuffle, s.modes);
         mark(options(old) != options(new), Changes::OPTIONS);
         mark(old.library_rev != new.library_rev, Changes::LIBRARY);
-        mark(old.device != new.device || old.signal != new.signal, Changes::DEVICE);
+        let device = |s: &State| (s.device.clone(), s.output.clone(), s.signal.clone());
+        mark(device(old) != device(new), Changes::DEVICE);
         mark(old.notices != new.notices, Changes::NOTICES);
         mark(old.offers != new.offers, Changes::OFFERS);
         mark(old.quiet != new.quiet, Changes::QUIET);

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -12,7 +13,8 @@ use tracing::{info, warn};
 
 use crate::hifi::clock::WallClock;
 use crate::hifi::command::{Command, Playable, Refused};
-use crate::hifi::memory::Memory;
+use crate::hifi::memory::{Memory, Place};
+use crate::hifi::queue::Queue;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
 use crate::hifi::state::{Changes, Position, State, Transport};
 use crate::hifi::urls::Links;
@@ -37,6 +39,8 @@ pub struct Message {
 pub enum Note {
     /// The memory.
     Memory(Box<Memory>),
+    /// What of it changes often, and the version of the queue that was written down.
+    Place(Place, u64),
     /// A track was started.
     Play(TrackId, UnixTime),
 }
@@ -54,6 +58,10 @@ pub struct Task {
     alarm_at: Option<Instant>,
     /// When something unsaved must be written down.
     save_at: Option<Instant>,
+    /// The queue as it was written down last.
+    kept: Option<Queue>,
+    /// The writer could not write the memory.
+    owed: Arc<AtomicBool>,
 }
 
 /// Everything that comes in.
@@ -71,7 +79,8 @@ pub struct Inlets {
 }
 
 impl Task {
-    /// Returns the loop; `notes` is bounded, and a full one loses the oldest-but-one memory only.
+    /// Returns the loop; `notes` is bounded, and a full one loses the oldest-but-one memory only. `owed` is the writer's
+    /// way to tell that it could not write one.
     pub fn new(
         rules: Rules,
         player: Player,
@@ -79,10 +88,12 @@ impl Task {
         state: watch::Sender<Arc<State>>,
         notes: mpsc::Sender<Note>,
         links: Links,
+        owed: Arc<AtomicBool>,
     ) -> Task {
         let gain = rules.knob.gain();
         tell(player.set_gain(gain));
-        Task { rules, player, library, state, notes, links, gain, alarm_at: None, save_at: None }
+        let (alarm_at, save_at, kept) = (None, None, None);
+        Task { rules, player, library, state, notes, links, gain, alarm_at, save_at, kept, owed }
     }
 
     /// Runs until the stop token falls; then writes the memory down and returns.
@@ -180,13 +191,15 @@ impl Task {
                 Effect::Stop => self.player.stop(),
                 Effect::Seek(serial, to) => self.player.seek(serial, to),
                 Effect::Release => self.player.release(),
+                Effect::Output(name) => self.player.set_output(&name),
                 Effect::Rescan => {
                     self.library.rescan();
                     continue;
                 }
                 Effect::Played(track) => {
                     info!(track = track.0, "plays");
-                    self.note(Note::Play(track, UnixTime::now()));
+                    // One that is lost is a play that does not count.
+                    let _taken = self.note(Note::Play(track, UnixTime::now()));
                     Ok(())
                 }
             };
@@ -207,11 +220,12 @@ impl Task {
             Playable::Shelf(id) => Box::new(move || library.open_sound(id)),
             Playable::Url(url) => self.links.opener(serial, url),
         };
-        Load { serial, open, from }
+        Load { serial, open, from, level: self.rules.level_of(serial) }
     }
 
     /// Publishes the snapshot when it differs from the last one, and returns its revision.
     fn publish(&mut self) -> u64 {
+        self.library.set_sounding(self.rules.sounding());
         let old = self.state.borrow().clone();
         let fresh = self.rules.state(old.rev + 1);
         let changes = Changes::between(&old, &fresh);
@@ -235,21 +249,36 @@ impl Task {
     fn save(&mut self) {
         let playing = self.rules.state(0).transport == Transport::Playing;
         self.save_at = playing.then(|| Instant::now() + POSITION_SAVED_EVERY);
-        self.note(Note::Memory(Box::new(self.memory())));
+        let owed = self.owed.swap(false, Ordering::AcqRel);
+        let queue = &self.rules.queue;
+        if let Some(kept) = self.kept.as_ref().filter(|kept| !owed && kept.is_as_saved(queue)) {
+            self.note(Note::Place(Place::of(&self.rules, self.position()), kept.view().version));
+            return;
+        }
+        let queue = queue.clone();
+        let noted = self.note(Note::Memory(Box::new(self.memory())));
+        self.kept = noted.then_some(queue);
     }
 
     fn memory(&self) -> Memory {
-        // A guest is not written down: the queue waits where it was.
-        let guest = self.rules.has_guest();
-        let position = self.rules.state(0).position.now(Instant::now());
-        Memory::of(&self.rules, if guest { Millis::ZERO } else { position })
+        Memory::of(&self.rules, self.position())
     }
 
-    /// Hands a note to the writer. A full channel means a disk that hangs: the next save carries the memory.
-    fn note(&self, note: Note) {
-        if self.notes.try_send(note).is_err() {
+    /// Returns where the queue is now. A guest is not written down: the queue waits where it was.
+    fn position(&self) -> Millis {
+        let guest = self.rules.has_guest();
+        let position = self.rules.state(0).position.now(Instant::now());
+        if guest { Millis::ZERO } else { position }
+    }
+
+    /// Hands a note to the writer; returns whether it was taken. A full channel means a disk that hangs: the next save
+    /// carries the memory.
+    fn note(&self, note: Note) -> bool {
+        let taken = self.notes.try_send(note).is_ok();
+        if !taken {
             warn!("the disk is slow: a note of the box is written later");
         }
+        taken
     }
 }
 
@@ -257,12 +286,18 @@ fn at_event(serial: PlaySerial, anchor: Millis, at: Instant, running: bool) -> E
     Event::At { serial, position: Position { anchor, at, running } }
 }
 
-/// Writes notes to the shelf until the loop lets go of the channel. Runs as one tokio task.
-pub async fn write_notes(library: Library, mut notes: mpsc::Receiver<Note>) {
+/// Writes notes to the shelf until the loop lets go of the channel; `owed` tells that a memory could not be written. Runs
+/// as one tokio task.
+pub async fn write_notes(library: Library, mut notes: mpsc::Receiver<Note>, owed: Arc<AtomicBool>) {
     while let Some(note) = notes.recv().await {
         let written = match note {
             // Of 10,000 entries this is milliseconds of work: here, not in the loop.
-            Note::Memory(memory) => library.save_memory(memory.json()).await,
+            Note::Memory(memory) => {
+                let written = library.save_memory(memory.json()).await;
+                owed.fetch_or(written.is_err(), Ordering::AcqRel);
+                written
+            }
+            Note::Place(place, version) => library.save_place(place.json(version)).await,
             Note::Play(track, at) => library.note_play(track, at).await,
         };
         if let Err(error) = written {

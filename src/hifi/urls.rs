@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hifi::command::{Command, NewEntry, Playable};
 use crate::hifi::rules::Event;
 use crate::media::sound::Sound;
+use crate::media::tags::front::read_front;
 use crate::player::Opener;
 use crate::signal::{OnAir, PlaySerial};
 use crate::track::TrackId;
@@ -84,11 +85,16 @@ impl Links {
         self.open.push((serial, stop.clone()));
         let (urls, events) = (self.urls.clone(), self.events.clone());
         Box::new(move || {
+            // A loop that does not keep up loses a title, never the sound.
+            let hear = events.clone();
             let told = Box::new(move |on_air| {
-                // A loop that does not keep up loses a title, never the sound.
-                let _full = events.try_send(Event::OnAir { serial, on_air });
+                let _full = hear.try_send(Event::OnAir { serial, on_air });
             });
-            (urls.open)(UrlAsk { url, stop, told })
+            let (sound, tags) = read_front((urls.open)(UrlAsk { url, stop, told })?);
+            if let Some(tags) = tags {
+                let _full = events.try_send(Event::Tags { serial, tags: Box::new(tags) });
+            }
+            Ok(sound)
         })
     }
 

@@ -15,6 +15,10 @@ pub struct Knob {
     ceiling: Option<Ceiling>,
     /// From when to when the sound fades out.
     fade_out: Option<(Instant, Instant)>,
+    /// The most that ReplayGain adds behind the knob to what sounds or may sound next, 0 or more.
+    lift: Gain,
+    /// What stays held back of it until it is less: the end of a limit makes nothing louder.
+    kept_back: Gain,
     mute: bool,
     /// The gain allowed if it were not muted; it follows the knob down at once and up slowly while sound runs.
     allowed: Gain,
@@ -29,6 +33,8 @@ pub struct Knob {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Ceiling {
     from: f64,
+    /// Where the knob would stand for what was heard when it began, ReplayGain included.
+    heard: f64,
     to: f64,
     since: Instant,
     over: Duration,
@@ -36,11 +42,16 @@ struct Ceiling {
 
 impl Ceiling {
     fn at(&self, now: Instant) -> f64 {
+        self.between(self.from, now)
+    }
+
+    /// Returns how far it has come down from there.
+    fn between(&self, from: f64, now: Instant) -> f64 {
         let gone = now.saturating_duration_since(self.since);
         if gone >= self.over {
             return self.to;
         }
-        self.from + (self.to - self.from) * (gone.as_secs_f64() / self.over.as_secs_f64())
+        from + (self.to - from) * (gone.as_secs_f64() / self.over.as_secs_f64())
     }
 }
 
@@ -60,6 +71,8 @@ impl Knob {
             level,
             ceiling: None,
             fade_out: None,
+            lift: Gain::UNITY,
+            kept_back: Gain::UNITY,
             mute: false,
             allowed: Gain::SILENT,
             at: now,
@@ -90,6 +103,26 @@ impl Knob {
         if self.mute { Gain::SILENT } else { self.allowed }
     }
 
+    /// Returns how much may be added behind the knob without passing the highest it may go to.
+    pub fn headroom(&self) -> Gain {
+        let most = curve(self.ceiling.map_or(HIGHEST, |ceiling| ceiling.to), self.max);
+        Gain(most.0.saturating_sub(curve(self.level, self.max).0).max(0))
+    }
+
+    /// Takes the most that is added behind the knob, 0 or more. What passes the highest the knob may go to is held back here,
+    /// so that quiet hours and `max_volume` limit the sum of both.
+    pub fn carry(&mut self, lift: Gain, sounding: bool, now: Instant) {
+        if lift == self.lift || self.fixed {
+            return;
+        }
+        self.forward(sounding, now);
+        if lift < self.lift {
+            self.kept_back = Gain::UNITY;
+        }
+        self.lift = lift;
+        self.forward(sounding, now);
+    }
+
     /// Turns the knob, as far up as it goes. A fixed one stays.
     pub fn turn(&mut self, volume: Volume, sounding: bool, now: Instant) {
         self.forward(sounding, now);
@@ -109,9 +142,12 @@ impl Knob {
     /// limit, and the knob stays where it is. A fixed one knows no limit.
     pub fn limit(&mut self, to: Option<Volume>, over: Duration, sounding: bool, now: Instant) {
         self.forward(sounding, now);
+        let heard =
+            place(curve(self.level, self.max).and(self.lift).and(Gain(-self.held_back().0)), self.max);
+        self.kept_back = self.held_back();
         let ceiling = |to: Volume| {
             let to = f64::from(to.value());
-            Ceiling { from: self.level.max(to), to, since: now, over }
+            Ceiling { from: self.level.max(to), heard: heard.max(to), to, since: now, over }
         };
         self.ceiling = to.filter(|_| !self.fixed).map(ceiling);
         self.forward(sounding, now);
@@ -151,7 +187,10 @@ impl Knob {
 
     fn look_again(&self, target: Gain) -> Option<Instant> {
         let rising = (!self.mute && self.allowed < target).then_some(self.at + STEP);
-        let pressed = self.ceiling.is_some_and(|ceiling| self.level > ceiling.to);
+        let pressed = self.ceiling.is_some_and(|ceiling| {
+            let comes_down = self.lift > Gain::UNITY && self.at < ceiling.since + ceiling.over;
+            self.level > ceiling.to || comes_down
+        });
         let fading = self.fade_out.and_then(|(from, to)| {
             let step = self.at.max(from) + FADE_STEP;
             (self.at < to).then_some(step.min(to))
@@ -168,8 +207,24 @@ impl Knob {
             let whole = to.saturating_duration_since(from).as_secs_f64().max(f64::MIN_POSITIVE);
             Gain((f64::from(FLOOR.0) * (gone / whole).min(1.0)) as i32)
         });
-        curve(self.level, self.max).and(faded)
+        curve(self.level, self.max).and(faded).and(Gain(-self.held_back().0))
     }
+
+    /// Returns what the knob gives less because ReplayGain adds to it: what the sum of both would pass the limit by.
+    fn held_back(&self) -> Gain {
+        if self.lift == Gain::UNITY {
+            return Gain::UNITY;
+        }
+        let most = self.ceiling.map_or(HIGHEST, |ceiling| ceiling.between(ceiling.heard, self.at));
+        let sum = curve(self.level, self.max).and(self.lift);
+        let over = sum.0.saturating_sub(curve(most, self.max).0);
+        Gain(over.clamp(0, self.lift.0)).max(self.kept_back)
+    }
+}
+
+/// Returns where a knob stands for a gain: the inverse of [`curve`].
+fn place(gain: Gain, max: Volume) -> f64 {
+    10f64.powf(gain.db() / 60.0) * 10_000.0 / f64::from(max.value().max(1))
 }
 
 /// Returns the gain of a knob at `level`, 0.0..=100.0: the cube of the share of `max`, so that equal steps sound alike;
@@ -190,6 +245,8 @@ const UNTOUCHED: Volume = volume(25);
 const RISE_PER_SECOND: Gain = Gain(10 * 256);
 /// Where a rise from silence starts; below it nothing is heard in a living room.
 const FLOOR: Gain = Gain(-60 * 256);
+/// Where a knob without a limit stops, on the scale of faces.
+const HIGHEST: f64 = 100.0;
 /// How often a rising gain is brought forward: half a decibel a step, smoothed over 20 ms by the motor.
 const STEP: Duration = Duration::from_millis(50);
 /// How often a fade of a minute is brought forward: a quarter of a decibel a step.

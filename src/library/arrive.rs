@@ -54,6 +54,7 @@ pub fn add(
         None => decide(disk, connection, &new, cut)?,
     };
     inner.safety().arrived();
+    inner.scanner.note_arrival();
     inner.changed(connection)?;
     Ok(added)
 }
@@ -124,6 +125,11 @@ fn put(
     let same = |copy: &&CopyRow| copy.root == disk.id && copy.playable != reserved.new.protection.is_locked();
     let replaced: Vec<CopyRow> = older.iter().filter(same).cloned().collect();
     for copy in &replaced {
+        if is_another(disk, connection, copy)? {
+            // Somebody wrote it anew where it stands: the next scan tells what it is.
+            info!(path = %copy.path.display(), "changed meanwhile, and left where it is");
+            continue;
+        }
         retire(disk, connection, copy)?;
     }
     info!(track = reserved.track.0, path = %reserved.path.display(), "on the shelf");
@@ -208,6 +214,20 @@ fn retire(disk: &Disk, connection: &mut Connection, copy: &CopyRow) -> Result<()
     trash::put(disk, &disk.root.path.join(&copy.path), &trashed)
 }
 
+/// Whether what lies at the place of an adopted file is not the file that was read there. One that is gone is no other.
+fn is_another(disk: &Disk, connection: &Connection, copy: &CopyRow) -> Result<bool> {
+    let Ok(found) = fs::symlink_metadata(disk.root.path.join(&copy.path)) else { return Ok(false) };
+    if copy.event.is_some() {
+        return Ok(false);
+    }
+    let now = scan::stamp_of(&disk.root.path.join(&copy.path));
+    let same = match tracks::stamp_of(connection, copy.id)? {
+        Some(read) => now == Some(read),
+        None => found.len() == copy.size.0,
+    };
+    Ok(!same)
+}
+
 /// Moves every copy of a track to the trash of its disk.
 pub fn trash_track(inner: &Inner, connection: &mut Connection, id: TrackId) -> Result<()> {
     let copies = tracks::copies_of(connection, id)?;
@@ -221,7 +241,12 @@ pub fn trash_track(inner: &Inner, connection: &mut Connection, id: TrackId) -> R
             let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());
             return Err(Error::new(Kind::Offline, what));
         };
-        disks.push(disk.writable()?);
+        let disk = disk.writable()?;
+        if is_another(&disk, connection, copy)? {
+            let what = format!("{} was changed just now: it is looked at again first", copy.path.display());
+            return Err(Error::new(Kind::Busy, what));
+        }
+        disks.push(disk);
     }
     for (copy, disk) in copies.iter().zip(disks) {
         retire(&disk, connection, copy)?;

@@ -1,7 +1,7 @@
 //! What the shelf keeps for others: the journal of files on their way in, what neighbours have, decisions, devices, memory.
 
 use crate::error::{Error, Kind, Result};
-use crate::library::store::{devices, journal, keep, kept};
+use crate::library::store::{devices, forget, journal, keep, kept};
 use crate::library::{JournalRow, Library, SeenRemote};
 use crate::offer::{Consent, DeviceId, Key, NeighbourId, OfferId, Right};
 use crate::units::UnixTime;
@@ -132,11 +132,33 @@ impl Library {
         self.inner.store.read(|c| kept(c, "memory")).await
     }
 
-    /// Writes down what the box keeps about itself.
+    /// Returns what the box wrote down since, of what changes often.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn load_place(&self) -> Result<Option<String>> {
+        self.inner.store.read(|c| kept(c, "place")).await
+    }
+
+    /// Writes down what the box keeps about itself; the place of before is forgotten.
     ///
     /// # Errors
     /// Those of the database.
     pub async fn save_memory(&self, json: String) -> Result<()> {
-        self.inner.store.write(move |c| keep(c, "memory", &json)).await
+        let write = move |c: &mut rusqlite::Connection| {
+            let transaction = c.transaction()?;
+            keep(&transaction, "memory", &json)?;
+            forget(&transaction, "place")?;
+            Ok(transaction.commit()?)
+        };
+        self.inner.store.write(write).await
+    }
+
+    /// Writes down what changes often, beside the rest.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn save_place(&self, json: String) -> Result<()> {
+        self.inner.store.write(move |c| keep(c, "place", &json)).await
     }
 }

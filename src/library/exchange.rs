@@ -25,7 +25,32 @@ pub fn exchange(beside: &Path, data: &Path, now: UnixTime) -> Result<Option<Path
     promise(beside, stamp)?;
     carry_out(beside, data, stamp, &mut |_| Ok(()))?;
     clear(beside)?;
+    prune(data);
     Ok(aside)
+}
+
+/// Removes what was put aside before the last [`KEPT_ASIDE`] times: each may be as large as the present database.
+fn prune(data: &Path) {
+    let names: Vec<String> = fs::read_dir(data)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let stamp = |name: &String| -> Option<i64> {
+        let rest = [OWNER, INDEX].iter().find_map(|database| name.strip_prefix(database))?;
+        let digits = rest.strip_prefix(".before-")?;
+        digits.trim_end_matches("-wal").trim_end_matches("-shm").parse().ok()
+    };
+    let mut stamps: Vec<i64> = names.iter().filter_map(stamp).collect();
+    stamps.sort_unstable_by(|a, b| b.cmp(a));
+    stamps.dedup();
+    let old = stamps.split_off(stamps.len().min(KEPT_ASIDE));
+    for name in names.iter().filter(|name| stamp(name).is_some_and(|stamp| old.contains(&stamp))) {
+        if let Err(error) = fs::remove_file(data.join(name)) {
+            tracing::warn!(name, %error, "an old database stays beside the present one");
+        }
+    }
 }
 
 /// Finishes the exchange that a power cut interrupted, if any.
@@ -145,6 +170,8 @@ fn free_stamp(data: &Path, now: UnixTime) -> UnixTime {
 pub const REBUILD: &str = "rebuild";
 /// The folder in which a roll-back makes its database.
 pub const ROLL_BACK: &str = "roll-back";
+/// How many databases that were put aside stay.
+const KEPT_ASIDE: usize = 2;
 /// Its presence says that what lies beside it is whole.
 const READY: &str = "ready";
 
@@ -221,5 +248,28 @@ mod tests {
         databases(&folder.path().join(REBUILD), &[OWNER], "half");
         finish(folder.path()).expect("nothing to finish");
         assert_eq!(told(&folder.path().join(OWNER)).as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn the_two_that_were_put_aside_last_stay() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = folder.path();
+        databases(data, &[OWNER, INDEX], "0");
+        fs::write(data.join("owner.db.before-notes"), "of the owner's own").expect("written");
+        for (now, told) in [(10, "1"), (20, "2"), (20, "3"), (30, "4")] {
+            databases(&data.join(REBUILD), &[OWNER, INDEX], told);
+            exchange(&data.join(REBUILD), data, UnixTime(now)).expect("exchanged");
+        }
+        let mut aside: Vec<String> = fs::read_dir(data)
+            .expect("a folder")
+            .flatten()
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .filter(|name| name.contains(".before-"))
+            .collect();
+        aside.sort();
+        let expected = ["index.db.before-21", "index.db.before-30", "owner.db.before-21"];
+        assert_eq!(aside[..3], expected);
+        assert_eq!(aside[3..], ["owner.db.before-30", "owner.db.before-notes"]);
+        assert_eq!(told(&data.join("owner.db.before-30")).as_deref(), Some("3"));
     }
 }

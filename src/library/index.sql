@@ -21,6 +21,20 @@ CREATE TABLE file (
     playable   INTEGER NOT NULL     -- 1: a decoder may and can open it
 );
 
+-- How loud payloads are, EBU R 128. Stays when the rest is made anew; see `store::loudness`.
+CREATE TABLE loudness (
+    fingerprint BLOB PRIMARY KEY,   -- version and digest, as in owner.db
+    lufs        REAL,               -- integrated loudness; NULL silence, or not measured
+    true_peak   REAL                -- 1.0 full scale; NULL it could not be measured, the next start tries again
+) WITHOUT ROWID;
+
+-- How loud albums are whose tracks were all measured.
+CREATE TABLE loud_album (
+    album     INTEGER PRIMARY KEY,  -- hash of the first three parts of the sort key
+    lufs      REAL NOT NULL,
+    true_peak REAL NOT NULL
+);
+
 -- Files that came after the first look at their root, by payload: one may take the place of a file that went.
 CREATE TABLE newcomer (
     quick BLOB NOT NULL,

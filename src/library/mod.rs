@@ -286,6 +286,11 @@ impl Library {
         scan::start(&self.inner)
     }
 
+    /// Says whether sound runs. Meanwhile, and for a moment after, nothing is decoded to measure how loud it is.
+    pub fn set_sounding(&self, sounding: bool) {
+        self.inner.scanner.set_sounding(sounding);
+    }
+
     /// Asks for a new look at every music folder. One that is under way is followed by another.
     pub fn rescan(&self) {
         self.inner.scanner.ask_for_all();

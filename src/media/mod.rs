@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod fingerprint;
+pub mod loudness;
 pub mod picture;
 pub mod playlist;
 pub mod purchase;

@@ -105,6 +105,11 @@ fn pick<'a>(
     Ok(best)
 }
 
+/// Returns whether an output can be chosen whatever devices are there.
+pub fn always(name: &str) -> bool {
+    name == AUTO || name == silent::NAME
+}
+
 /// Returns every output, in the order in which `auto` prefers them.
 pub fn outputs() -> Vec<OutputInfo> {
     sound_card::hush();

@@ -121,8 +121,12 @@ mod tests {
 
     fn load(serial: u64) -> Message {
         let open = || Err(Error::new(Kind::NotFound, "nothing"));
-        let load =
-            crate::player::Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO };
+        let load = crate::player::Load {
+            serial: PlaySerial(serial),
+            open: Box::new(open),
+            from: Millis::ZERO,
+            level: None,
+        };
         Message::Load(load)
     }
 

@@ -9,7 +9,7 @@ use crate::player::resample::{Resampler, scale};
 use crate::player::ring::{Feed, Words, float_of, float_word};
 use crate::player::source::{Source, left_justified};
 use crate::player::{Knob, PlayerEvent};
-use crate::signal::PlaySerial;
+use crate::signal::{PlaySerial, ReplayGain};
 use crate::units::{Frames, Millis, SampleRate};
 
 /// A track on its way from the decoder to the ring.
@@ -20,6 +20,15 @@ pub struct Active {
     pub source: Box<dyn Source>,
     /// Whether `Opened` was told.
     pub announced: bool,
+    /// Its decoder waits for the network.
+    pub starved: bool,
+    /// By how much it is made louder or quieter. It is applied to what the decoder gives, in front of the resampler: so it
+    /// changes exactly at the first frame of a track, also where one track follows another without a gap.
+    ///
+    /// The knob is applied by the callback, later and to both tracks of a joint alike. Two multiplications are two roundings:
+    /// this one at the last of 32 bits, 48 dB below the last of 24, so that only the callback's, at the depth of the device
+    /// and dithered there, is one that matters.
+    pub level: Option<ReplayGain>,
     from: Frames,
     /// The source's frame that is read next.
     at: u64,
@@ -41,7 +50,12 @@ impl Active {
     ///
     /// # Errors
     /// When it cannot start there.
-    pub fn new(serial: PlaySerial, mut source: Box<dyn Source>, from: Millis) -> Result<Active> {
+    pub fn new(
+        serial: PlaySerial,
+        mut source: Box<dyn Source>,
+        from: Millis,
+        level: Option<ReplayGain>,
+    ) -> Result<Active> {
         let mut at = Frames(0);
         if from > Millis::ZERO {
             let frame = source.about().rate.frames_in(from);
@@ -51,6 +65,8 @@ impl Active {
             serial,
             source,
             announced: false,
+            starved: false,
+            level,
             from: at,
             at: at.0,
             pending: Vec::new(),
@@ -102,11 +118,17 @@ impl Active {
         self.resampler.as_ref().map_or(0, Resampler::owed)
     }
 
-    /// Decodes into the ring until it is full (`false`) or the track has ended, well or with an error (`true`).
+    /// Decodes into the ring until it is full or nothing is at hand (`false`), or the track has ended, well or with an
+    /// error (`true`).
     pub fn write(&mut self, feed: &mut Feed) -> bool {
+        self.starved = false;
         while self.give(feed) {
             if self.over {
                 return true;
+            }
+            self.starved = !self.source.ready();
+            if self.starved {
+                return false;
             }
             match self.read() {
                 Ok(more) => self.over = !more,
@@ -148,13 +170,18 @@ impl Active {
         let straight = self.resampler.is_none() && self.copies == 1;
         let into = if straight { &mut self.pending } else { &mut self.block };
         into.clear();
-        if !self.source.read(into)? {
+        let factor = self.level.map_or(1.0, |level| level.gain.factor());
+        let more =
+            if factor == 1.0 { self.source.read(into)? } else { self.source.read_times(factor, into)? };
+        if !more {
             into.clear();
             return Ok(false);
         }
         self.at += (into.len() / width) as u64;
         match (self.source.about().float, self.words) {
-            (true, Words::Whole) => into.iter_mut().for_each(|word| *word = left_justified(float_of(*word))),
+            (true, Words::Whole) => {
+                into.iter_mut().for_each(|word| *word = left_justified(float_of(*word), 1.0))
+            }
             (false, Words::Floats) => into.iter_mut().for_each(|word| *word = float_word(*word)),
             (true, Words::Floats) | (false, Words::Whole) => {}
         }

@@ -3,6 +3,7 @@
 //! [`Player`] is the bounded handle; everything happens on the thread of `thread`, which decodes into the ring of
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
+mod aside;
 pub mod cards;
 pub mod choice;
 pub mod gain;
@@ -30,7 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::error::{Error, Kind, Result};
 use crate::media::sound::Sound;
-use crate::signal::{Device, PlaySerial, SignalPath};
+use crate::signal::{Device, PlaySerial, ReplayGain, SignalPath};
 use crate::track::AudioFormat;
 use crate::units::{Frames, Gain, Millis};
 
@@ -45,6 +46,8 @@ pub struct Load {
     pub open: Opener,
     /// Where to start.
     pub from: Millis,
+    /// By how much it is made louder or quieter, from its first sample to its last.
+    pub level: Option<ReplayGain>,
 }
 
 impl fmt::Debug for Load {

@@ -1,6 +1,8 @@
 //! The motor itself, without its thread: messages and turns in, sound and events out. Runs on the player's thread;
 //! tests call it with a hand clock. A turn reads and decodes, so it may block as long as the disk does.
 
+mod switch;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,12 +10,13 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::player::gain::{Swing, lifted};
 use crate::player::line::Line;
+use crate::player::motor::switch::Switch;
 use crate::player::opening::{Opening, open};
 use crate::player::output::{Output, Plan, Recovery, Sample, Stream, Want};
 use crate::player::phase::Phase;
 use crate::player::ring::{Expect, Feed, Render, Shared, Words, ring};
 use crate::player::source::Decoders;
-use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent, Replaced};
+use crate::player::{Knob, Load, Message, PlayerConfig, PlayerEvent};
 use crate::signal::{Device, PlaySerial};
 use crate::units::{Gain, Millis};
 
@@ -29,6 +32,7 @@ pub struct Motor {
     left: Option<(f64, Instant)>,
     /// When an open device is given back although its time has not come.
     leave_at: Option<Instant>,
+    switch: Option<Switch>,
     /// Underruns of the streams that were closed.
     underruns: u64,
     line: Line,
@@ -90,6 +94,7 @@ impl Motor {
             device: None,
             left: None,
             leave_at: None,
+            switch: None,
             underruns: 0,
             line: Line::default(),
             opening: Opening::default(),
@@ -134,14 +139,7 @@ impl Motor {
                 // The fade of the pause or stop is heard before.
                 self.leave_at = Some(now + FADE_HEARD);
             }
-            Message::Output(Replaced { device, output }) => {
-                self.put_by(now);
-                self.close(now);
-                (self.wanted, self.output) = (device, output);
-                if self.phase.wants_sound() {
-                    self.begin(now);
-                }
-            }
+            Message::Output(to) => self.switch_to(to, now),
             Message::Close => {
                 self.cut();
                 self.device = None;
@@ -155,6 +153,7 @@ impl Motor {
         if let Some(error) = trouble {
             self.lose(error, now);
         }
+        self.switch_due(now);
         if let Phase::Waiting { until } = self.phase
             && now >= until
         {
@@ -247,6 +246,7 @@ impl Motor {
         let position = self.position();
         self.phase = Phase::Playing;
         self.leave_at = None;
+        self.switch_now(now);
         if self.renews() {
             self.put_by(now);
         }
@@ -316,6 +316,7 @@ impl Motor {
 
     /// Opens the device for the current source where it is not open already, and starts its sound.
     fn begin(&mut self, now: Instant) {
+        self.switch_now(now);
         if self.line.current.is_none() {
             self.line.current = self.line.waiting.pop_front();
         }
@@ -445,7 +446,10 @@ impl Motor {
             format: about.format.clone(),
             duration: about.duration,
             seekable: about.seekable,
-            signal: device.plan.path(&active.want(self.knob), about.format.clone(), hardware),
+            signal: device
+                .plan
+                .path(&active.want(self.knob), about.format.clone(), hardware)
+                .levelled(active.level),
         });
     }
 
@@ -607,12 +611,12 @@ impl Motor {
         if !self.events.is_empty() {
             return Some(OUTBOX_RETRY);
         }
-        let rest = self.rest(now);
-        if self.opening.is_busy() {
-            Some(rest.map_or(OPENING_TURN, |rest| rest.min(OPENING_TURN)))
-        } else {
-            rest
-        }
+        let opening = self.opening.is_busy().then_some(OPENING_TURN);
+        // Asking it waits already.
+        let starved =
+            self.line.current.as_ref().is_some_and(|active| active.starved) && self.phase.wants_sound();
+        let starved = starved.then_some(SHORTEST_TURN);
+        [self.rest(now), opening, starved, self.switch_in(now)].into_iter().flatten().min()
     }
 
     fn rest(&self, now: Instant) -> Option<Duration> {

@@ -43,7 +43,7 @@ impl Source for Counting {
 fn load(serial: u64, base: i32, len: u64, rate: u32, fails_at: u64, from: u64) -> Load {
     let text = format!("{base} {len} {rate} {fails_at}");
     let open = move || Ok(Sound::new(std::io::Cursor::new(text.into_bytes()), None, None));
-    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis(from) }
+    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis(from), level: None }
 }
 
 fn counting() -> Decoders {

@@ -25,7 +25,7 @@ pub struct Opening {
 pub fn open(load: Load, decoders: &Decoders) -> Result<Active> {
     (load.open)()
         .and_then(|sound| decoders(sound))
-        .and_then(|source| Active::new(load.serial, source, load.from))
+        .and_then(|source| Active::new(load.serial, source, load.from, load.level))
 }
 
 impl Opening {

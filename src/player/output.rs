@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::player::Knob;
 use crate::player::resample::converts;
 use crate::player::ring::Render;
-use crate::signal::{DITHER, SignalPath};
+use crate::signal::{DITHER, KNOB, SignalPath};
 use crate::track::AudioFormat;
 use crate::units::SampleRate;
 
@@ -133,7 +133,7 @@ impl Plan {
         } else if self.because.is_some() {
             self.because.clone()
         } else {
-            (want.knob == Knob::Box).then(|| "konpo has the volume knob".to_owned())
+            (want.knob == Knob::Box).then(|| KNOB.to_owned())
         };
         SignalPath {
             source,

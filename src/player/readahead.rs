@@ -214,13 +214,19 @@ fn fail(shared: &Shared, jump: u64, error: io::Error) {
     shared.changed.notify_all();
 }
 
-/// Reads until the block is full or the file ends.
+/// Reads until the block is full, the file ends, or no more is at hand: what came of a slow server is given on at once.
 fn fill(sound: &mut Sound, block: &mut [u8]) -> io::Result<usize> {
     let mut count = 0;
     while count < block.len() {
         match sound.read(&mut block[count..]) {
             Ok(0) => break,
-            Ok(more) => count += more,
+            Ok(more) => {
+                let whole = count + more == block.len();
+                count += more;
+                if !whole && count >= LEAST {
+                    break;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -231,6 +237,8 @@ fn fill(sound: &mut Sound, block: &mut [u8]) -> io::Result<usize> {
 /// After a jump little is read first, so that the decoder does not wait for much.
 const FIRST: usize = 32 << 10;
 const BLOCK: usize = 256 << 10;
+/// What is given on at once: a quarter of a second at 128 kbit/s.
+const LEAST: usize = 4 << 10;
 /// 45 s of CD quality in FLAC; the whole box stays under 35 MB while playing.
 const MOST: usize = 4 << 20;
 

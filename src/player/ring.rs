@@ -334,6 +334,11 @@ impl Render {
         self.rate
     }
 
+    /// Returns who has the volume knob.
+    pub fn knob(&self) -> Knob {
+        self.knob
+    }
+
     /// Returns what both ends see.
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared

@@ -97,7 +97,7 @@ fn load(path: &Path, serial: u64) -> Load {
             .and_then(|file| Sound::file(file, extension.as_deref()))
             .map_err(|e| Error::io(format!("open {}", path.display()), e))
     };
-    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO }
+    Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO, level: None }
 }
 
 /// Returns an event as text and as JSON.

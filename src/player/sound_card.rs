@@ -2,6 +2,7 @@
 //! the device takes it, else at the best one that it takes: what arrives here was resampled to it. The callback is
 //! [`Render::fill`].
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedStreamConfigRange};
 
 use crate::error::{Error, Kind, Result};
+use crate::player::Knob;
 use crate::player::cards::{self, Card};
 use crate::player::output::{Plan, Sample, Stream, Want, best_rate};
 use crate::player::priority;
@@ -127,7 +129,12 @@ impl SoundCard {
     /// # Errors
     /// As [`SoundCard::plan`].
     pub fn start(&mut self, plan: &Plan, render: Render) -> Result<Box<dyn Stream>> {
-        let period = plan.rate.hz() / if plan.restarts { SERVER_PERIODS } else { CARD_PERIODS };
+        let periods = match (plan.restarts, render.knob()) {
+            (false, _) => CARD_PERIODS,
+            (true, Knob::Box) if LATE.load(Ordering::Relaxed) < OFTEN_LATE => PROMPT_PERIODS,
+            (true, _) => SERVER_PERIODS,
+        };
+        let period = plan.rate.hz() / periods;
         let fault = Fault::default();
         let config =
             |buffer_size| StreamConfig { channels: plan.channels, sample_rate: plan.rate.hz(), buffer_size };
@@ -363,15 +370,23 @@ fn build<T: DeviceSample + cpal::SizedSample>(
 ) -> Result<cpal::Stream, cpal::Error> {
     let fault = Arc::clone(fault);
     let rate = u64::from(config.sample_rate);
+    let (mut last, mut calls) = (None, 0u32);
     device.build_output_stream::<T, _, _>(
         config,
         move |out: &mut [T], info: &cpal::OutputCallbackInfo| {
             let stamp = info.timestamp();
+            let frames = (out.len() / render.channels().max(1)) as u64;
+            let since = last.replace(stamp.callback).and_then(|at| stamp.callback.checked_duration_since(at));
+            // The first ones fill the buffer before it runs; a hole in silence is none.
+            calls = calls.saturating_add(1);
+            let sounds = calls > FILLING && render.shared().silence() == 0;
+            if sounds && since.is_some_and(|since| was_late(since, frames, rate)) {
+                LATE.fetch_add(1, Ordering::Relaxed);
+            }
             if let Some(ahead) = stamp.playback.checked_duration_since(stamp.callback) {
                 let micros = ahead.min(LONGEST_LATENCY).as_micros() as u64;
                 // What this call gives is heard behind what waits in the device.
-                let own = (out.len() / render.channels()) as u64;
-                render.shared().note_latency(micros * rate / 1_000_000 + own);
+                render.shared().note_latency(micros * rate / 1_000_000 + frames);
             }
             render.fill(out);
         },
@@ -386,6 +401,20 @@ fn build<T: DeviceSample + cpal::SizedSample>(
     )
 }
 
+/// Returns whether a callback came so long after the one before that both periods of the buffer were played out: there
+/// was a hole in the sound.
+fn was_late(since: Duration, frames: u64, rate: u64) -> bool {
+    since.as_micros() * u128::from(rate) > u128::from(2 * frames) * 1_000_000
+}
+
+/// How often a sound server was served too late: where it is often, the machine is busy, and later streams get the longer
+/// buffer.
+static LATE: AtomicU32 = AtomicU32::new(0);
+/// Holes in the sound after which it is no chance.
+const OFTEN_LATE: u32 = 4;
+/// Callbacks that may come before a stream runs.
+const FILLING: u32 = 4;
+
 /// The prefix of ALSA's names.
 pub const ALSA: &str = "alsa:";
 /// The prefix of a sound server's names.
@@ -395,6 +424,22 @@ pub const PULSE: &str = "pulseaudio:";
 const CARD_PERIODS: u32 = 50;
 /// Two make 66 ms: a server and its client both have to be woken in time. A fresh stream does not wait for it.
 const SERVER_PERIODS: u32 = 30;
+/// Two make 36 ms. With the knob on konpo a seek is heard behind the fade of what the server has already, so that it may
+/// hold no more, as long as the machine keeps up with it.
+const PROMPT_PERIODS: u32 = 55;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a device says beyond this is not believed.
 const LONGEST_LATENCY: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_is_late_once_both_periods_were_played() {
+        let period = 48_000 / u64::from(PROMPT_PERIODS);
+        assert!(!was_late(Duration::from_millis(36), period, 48_000));
+        assert!(was_late(Duration::from_millis(37), period, 48_000));
+        assert!(!was_late(Duration::ZERO, period, 48_000));
+    }
+}

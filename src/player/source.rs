@@ -7,8 +7,10 @@ use crate::error::{Error, Result};
 use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
+use crate::player::aside::Aside;
 use crate::player::gain::nearest;
 use crate::player::readahead;
+use crate::player::ring::float_of;
 use crate::track::{AudioFormat, Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -36,12 +38,28 @@ pub trait Source: Send {
     /// Returns what it is.
     fn about(&self) -> &About;
 
+    /// Returns whether [`Source::read`] gives something at once; one that waits for the network may take a moment to tell.
+    fn ready(&mut self) -> bool {
+        true
+    }
+
     /// Replaces what is in `into` by the next block, interleaved and left-justified (or floats, as
     /// [`About::float`] says); `false` at the end.
     ///
     /// # Errors
     /// `Damaged` when it cannot go on.
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool>;
+
+    /// As [`Source::read`], each sample times `factor`, rounded at the last of 32 bits and limited at full scale.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
+        let more = self.read(into)?;
+        let float = self.about().float;
+        into.iter_mut().for_each(|word| *word = times(*word, float, factor));
+        Ok(more)
+    }
 
     /// Goes to a frame and returns the one that was reached.
     ///
@@ -53,9 +71,13 @@ pub trait Source: Send {
 /// Makes a source of a sound.
 pub type Decoders = Arc<dyn Fn(Sound) -> Result<Box<dyn Source>> + Send + Sync>;
 
-/// Returns what plays every file that konpo can decode.
+/// Returns what plays every file that konpo can decode; what is no file is decoded on a thread of its own.
 pub fn decoders() -> Decoders {
-    Arc::new(|sound| Ok(Box::new(Decoded::open(sound)?)))
+    Arc::new(|sound| {
+        let local = sound.opened().is_some();
+        let decoded = Box::new(Decoded::open(sound)?);
+        Ok(if local { decoded } else { Box::new(Aside::new(decoded)?) })
+    })
 }
 
 /// A file through the gate and the decoder, read ahead.
@@ -101,17 +123,23 @@ impl Source for Decoded {
     }
 
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        self.read_times(1.0, into)
+    }
+
+    /// What overshoots in a float block is multiplied before it is limited: made quieter, it is whole.
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
         if !self.decoder.next(&mut self.block)? {
             return Ok(false);
         }
         match &self.block.samples {
-            Samples::Int(samples) => into.extend_from_slice(samples),
+            Samples::Int(samples) if factor == 1.0 => into.extend_from_slice(samples),
+            Samples::Int(samples) => into.extend(samples.iter().map(|word| times(*word, false, factor))),
             Samples::Float(samples) if self.about.float => {
                 // What is no number is no sound.
                 let word = |s: &f32| if s.is_finite() { s.to_bits().cast_signed() } else { 0 };
-                into.extend(samples.iter().map(word));
+                into.extend(samples.iter().map(|s| times(word(s), true, factor)));
             }
-            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s))),
+            Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s, factor))),
         }
         Ok(true)
     }
@@ -121,8 +149,17 @@ impl Source for Decoded {
     }
 }
 
-/// Returns the float sample as a left-justified integer, rounded and limited at full scale.
-pub fn left_justified(sample: f32) -> i32 {
+/// Returns the float sample times a factor as a left-justified integer, rounded and limited at full scale.
+pub fn left_justified(sample: f32, factor: f64) -> i32 {
     // The cast saturates.
-    nearest(f64::from(sample) * 2_147_483_648.0) as i32
+    nearest(f64::from(sample) * factor * 2_147_483_648.0) as i32
+}
+
+/// Returns a word of a block times a factor: a float's bits, or a left-justified integer that is limited at full scale.
+fn times(word: i32, float: bool, factor: f64) -> i32 {
+    if float {
+        ((f64::from(float_of(word)) * factor) as f32).to_bits().cast_signed()
+    } else {
+        nearest(f64::from(word) * factor) as i32
+    }
 }

@@ -33,6 +33,10 @@ pub struct TrackJson {
     format: Option<AudioFormat>,
     size: u64,
     sha256: Option<String>,
+    /// Integrated loudness as konpo measured it (EBU R 128); `null` when it did not.
+    loudness_lufs: Option<f64>,
+    /// True peak as konpo measured it, 1.0 = full scale.
+    true_peak: Option<f64>,
     copies: usize,
     added: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -80,6 +84,8 @@ impl TrackJson {
             format: shown.map(|copy| copy.format.clone()),
             size: shown.map_or(0, |copy| copy.size.0),
             sha256: shown.and_then(|copy| copy.sha256).map(|hash| hash.to_string()),
+            loudness_lufs: track.measured.track.map(|loudness| loudness.lufs),
+            true_peak: track.measured.track.map(|loudness| loudness.true_peak),
             copies: track.copies.len(),
             added: track.added.rfc3339(),
             purchases: track.purchases.clone(),
@@ -169,7 +175,7 @@ pub struct StateJson {
     volume: u8,
     fixed_volume: bool,
     mute: bool,
-    /// Decibels applied; `null` while silent.
+    /// Decibels of the knob; `null` while silent. What ReplayGain adds stands in `signal`.
     gain_db: Option<f64>,
     repeat: Repeat,
     shuffle: bool,
@@ -187,6 +193,8 @@ pub struct StateJson {
     on_air: Option<Arc<OnAir>>,
     signal: Option<SignalPath>,
     device: Arc<Device>,
+    /// The output that is wanted.
+    output: Arc<str>,
     notices: Vec<NoticeJson>,
     library_rev: u64,
     offers: u64,
@@ -278,6 +286,7 @@ impl StateJson {
             on_air: state.on_air.clone(),
             signal: state.signal.as_ref().map(|path| path.at((!state.fixed_volume).then_some(state.gain))),
             device: state.device.clone(),
+            output: state.output.clone(),
             notices: state.notices.iter().map(notice).collect(),
             library_rev: state.library_rev,
             offers: state.offers,

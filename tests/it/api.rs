@@ -14,7 +14,7 @@ use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig, NewCopy};
 use konpo::offer::{OfferId, Provenance, Right};
 use konpo::player::{Knob, Player, PlayerConfig};
-use konpo::signal::Device;
+use konpo::signal::{Device, GainMode};
 use konpo::track::Sha256;
 use konpo::units::{ByteCount, Gain, UnixTime, Volume};
 use konpo::web::Web;
@@ -47,7 +47,8 @@ pub(crate) enum Who {
 impl Bench {
     pub(crate) async fn new() -> Result<Bench> {
         let quiet = QuietConfig::default();
-        Bench::with(HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet }).await
+        Bench::with(HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet })
+            .await
     }
 
     pub(crate) async fn with(knob: HifiConfig) -> Result<Bench> {

@@ -90,7 +90,7 @@ fn played(steps: &[Step]) -> Vec<f64> {
     let mut load = || {
         serial += 1;
         let open = || Ok(Sound::new(std::io::Cursor::new(Vec::new()), None, None));
-        Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO }
+        Load { serial: PlaySerial(serial), open: Box::new(open), from: Millis::ZERO, level: None }
     };
     player.load(load()).expect("the thread lives");
     let mut gain = Gain::from_db(-30);

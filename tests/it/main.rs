@@ -10,5 +10,7 @@ mod loudness;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod saved;
 mod settings;
+mod url_files;
 mod urls;

@@ -7,6 +7,7 @@ use konpo::ctl::{self, Ask, Daemon, Mode};
 use konpo::hifi::HifiConfig;
 use konpo::hifi::quiet::QuietConfig;
 use konpo::http::server;
+use konpo::signal::GainMode;
 use konpo::units::Volume;
 use konpo::units::calendar::{Days, Hours, TimeOfDay};
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ async fn state(bench: &mut Bench) -> Value {
 async fn quiet_from_22_00_with_five_ways_to_turn_it_up() {
     // The highest that can be set: it must not be a sixth way.
     let quiet = QuietConfig::default();
-    let config = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+    let config = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
     let mut bench = Bench::with(config).await.expect("started");
     let (status, _) = tell(&mut bench, Who::Room, json!({ "set_quiet": "on" })).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "quiet hours are the owner's");
@@ -87,7 +88,7 @@ async fn a_box_that_starts_in_quiet_hours_is_quiet_and_says_when_it_does_not_kno
     let noon = TimeOfDay::new(12, 0).expect("a time");
     let hours = Some(Hours { from: noon, to: noon, days: Days::ALL });
     let quiet = QuietConfig { hours, ..QuietConfig::default() };
-    let config = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+    let config = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
     let mut bench = Bench::with(config).await.expect("started");
     let mut first = state(&mut bench).await;
     assert_eq!(first["volume"], json!(20), "and not 25");

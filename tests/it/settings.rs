@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use konpo::config::Config;
+use konpo::config::{Config, ReplayGain};
 use konpo::units::calendar::TimeOfDay;
 
 #[test]
@@ -12,6 +12,7 @@ fn every_documented_key_has_its_default() {
     let mut all = Config::parse(&spoken(&shipped), "konpo.toml").expect("each key alone is right");
     // Not set, these have no fixed default; what stands there is what is usual.
     assert_eq!((all.name.take().as_deref(), all.http.port.take()), (Some("Stereo"), Some(8200)));
+    assert_eq!(all.output.replaygain.take(), Some(ReplayGain::Auto));
     let night = (all.quiet.from.take(), all.quiet.to.take());
     assert_eq!(night, (TimeOfDay::new(22, 0), TimeOfDay::new(7, 0)));
     assert_eq!(all, Config::default());

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use konpo::hifi::command::{At, Command, NewEntry, Playable};
+use konpo::hifi::command::{At, Command, NewEntry, Playable, Refused};
 use konpo::hifi::quiet::QuietConfig;
 use konpo::hifi::state::{Source, State, Transport};
 use konpo::hifi::urls::{UrlAsk, Urls};
@@ -13,15 +13,16 @@ use konpo::hifi::{Hifi, HifiConfig, Parts, Running};
 use konpo::http::client::{Allow, Client};
 use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig};
-use konpo::offer::Caller;
+use konpo::offer::{Caller, Right};
 use konpo::player::{Knob, Player, PlayerConfig};
-use konpo::signal::Device;
+use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
-use konpo::units::{Gain, Volume};
+use konpo::units::{Gain, Millis, Volume};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A server on a free port: `/tone…` is a quarter of a second of sound, `/silent` never answers, anything else is not there.
+/// A server on a free port: `/tone…` is a quarter of a second of sound, `/long…` two minutes, `/stalls` sends half a second
+/// of two minutes and then nothing more, `/silent` never answers, anything else is not there.
 struct Server {
     at: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -46,6 +47,19 @@ impl Server {
                             let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", TONE.len());
                             stream.write_all(head.as_bytes()).ok()?;
                             stream.write_all(TONE).ok()?;
+                        }
+                        "/stalls" => {
+                            let wav = wav(120);
+                            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", wav.len());
+                            stream.write_all(head.as_bytes()).ok()?;
+                            stream.write_all(&wav[..88_200]).ok()?;
+                            drop(lines.next());
+                        }
+                        path if path.starts_with("/long") => {
+                            let wav = wav(120);
+                            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", wav.len());
+                            stream.write_all(head.as_bytes()).ok()?;
+                            stream.write_all(&wav).ok()?;
                         }
                         // Until the other side hangs up.
                         "/silent" => drop(lines.next()),
@@ -72,18 +86,21 @@ impl Server {
     }
 }
 
-struct Bench {
-    hifi: Hifi,
+/// The box with the silent output, on a shelf of its own.
+pub struct Bench {
+    /// The box.
+    pub hifi: Hifi,
+    /// Its shelf.
+    pub library: Library,
     streams: Streams,
     stop: CancellationToken,
     intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
-    library: Library,
     _folder: TempDir,
 }
 
 impl Bench {
-    async fn new() -> Bench {
+    pub async fn new() -> Bench {
         let folder = tempfile::tempdir().expect("a folder");
         let config =
             LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
@@ -103,17 +120,17 @@ impl Bench {
         let urls = Urls { open: Arc::new(open), ..Urls::none() };
         let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
         let quiet = QuietConfig::default();
-        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, quiet };
+        let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
         Bench { hifi, streams, stop, intake, tasks, library, _folder: folder }
     }
 
-    async fn send(&self, command: Command) {
+    pub async fn send(&self, command: Command) {
         self.hifi.of(Caller::itself()).send(command).await.expect("not stopping").expect("not refused");
     }
 
     /// Waits for a snapshot.
-    async fn until(&self, what: &str, is: impl Fn(&State) -> bool) -> Arc<State> {
+    pub async fn until(&self, what: &str, is: impl Fn(&State) -> bool) -> Arc<State> {
         let mut states = self.hifi.of(Caller::itself()).watch();
         let found = tokio::time::timeout(Duration::from_secs(20), states.wait_for(|state| is(state))).await;
         match found {
@@ -122,7 +139,7 @@ impl Bench {
         }
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.stop.cancel();
         self.intake.stopped().await;
         for task in self.tasks {
@@ -204,13 +221,70 @@ async fn a_guest_and_its_next_play_and_then_all_is_silent() {
     let deck = vec![Command::SetGuest(Some(one)), Command::SetGuestNext(Some(two)), Command::Play(None)];
     bench.send(Command::Batch(deck)).await;
     let state = bench.until("the end", |s| s.starts == 2 && s.transport == Transport::Stopped).await;
-    assert!(
-        matches!(&state.source, Source::Guest { now, next: None, .. } if now.shown.title.as_deref() == Some("tone2"))
-    );
+    let Source::Guest { now, next: None, .. } = &state.source else { panic!("{:?}", state.source) };
+    assert!(matches!(&now.what, Playable::Url(url) if url.ends_with("/tone2")), "{now:?}");
     assert_eq!(
         (state.queue.entries.len(), server.asked()),
         (1, vec!["/tone1".to_owned(), "/tone2".to_owned()])
     );
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stalls_in_the_middle_keeps_the_box_from_nothing() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let entries = server.entries(&["stalls", "long"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    bench.until("its start", |s| s.starts == 1).await;
+    // The motor tells every 5 s where it is: at the end of all that came.
+    let dry = |s: &State| s.position.anchor > Millis(900) && s.position.anchor < Millis(1_001);
+    bench.until("it tells where it stands", dry).await;
+    let begun = std::time::Instant::now();
+    bench.send(Command::Next).await;
+    bench.until("the next one", |s| s.starts == 2).await;
+    println!("the next one sounded {:?} after the key", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(1_500));
+    let begun = std::time::Instant::now();
+    bench.send(Command::Previous).await;
+    bench.until("the one that stalls", |s| s.starts == 3).await;
+    bench.send(Command::Stop).await;
+    bench.end().await;
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+/// Returns a mono WAV of so many seconds: 16 bits at 44.1 kHz, no sample of which is silent.
+fn wav(seconds: u32) -> Vec<u8> {
+    let bytes = seconds * 88_200;
+    let mut wav = Vec::with_capacity(bytes as usize + 44);
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(bytes + 36).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    wav.extend_from_slice(&44_100u32.to_le_bytes());
+    wav.extend_from_slice(&88_200u32.to_le_bytes());
+    wav.extend_from_slice(b"\x02\0\x10\0data");
+    wav.extend_from_slice(&bytes.to_le_bytes());
+    wav.extend((0..bytes / 2).flat_map(|n| (n as i16 | 1).to_le_bytes()));
+    wav
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_output_takes_the_sound_over_where_it_is_and_only_the_owner_may_choose() {
+    let (bench, server) = (Bench::new().await, Server::start());
+    let entries = server.entries(&["long"]);
+    bench.send(Command::Add { entries, at: At::End, play: true }).await;
+    bench.until("its start", |s| s.starts == 1).await;
+    let box_ = bench.hifi.of(Caller::itself());
+    let refused = async |name: &str| box_.send(Command::SetOutput(name.into())).await.expect("not stopping");
+    assert_eq!(refused("alsa:hw:CARD=Nobody,DEV=7").await, Err(Refused::NoDevice));
+    let within = Command::Batch(vec![Command::Pause, Command::SetOutput("nothing".into())]);
+    assert_eq!(box_.send(within).await.expect("not stopping"), Err(Refused::NoDevice));
+    let room = Caller { right: Right::Room, ..Caller::itself() };
+    let asked = bench.hifi.of(room).send(Command::SetOutput("silent".into())).await.expect("not stopping");
+    assert_eq!(asked, Err(Refused::NotAllowed));
+    bench.send(Command::SetOutput("silent".into())).await;
+    let state = bench.until("it goes on", |s| s.device.open && s.position.anchor > Millis(300)).await;
+    assert_eq!((&*state.output, state.starts, state.transport), ("silent", 1, Transport::Playing));
+    bench.send(Command::Stop).await;
     bench.end().await;
 }
 

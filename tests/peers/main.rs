@@ -22,6 +22,7 @@ mod exact;
 mod hostile;
 mod interfaces;
 mod killed;
+mod loud;
 mod moments;
 mod names;
 mod night;

@@ -9,7 +9,7 @@ use crate::hifi::command::{NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
-use crate::track::Tags;
+use crate::track::{Measured, Tags};
 use crate::units::{Millis, UnixTime};
 
 /// The deck, and where the queue stood when it came.
@@ -118,6 +118,16 @@ impl Rules {
         }
     }
 
+    /// Shows an entry of the deck anew; `renew` returns what differs.
+    pub(super) fn renew_guest(&mut self, renew: impl Fn(&Entry) -> Option<Entry>) {
+        let Some(guest) = &mut self.guest else { return };
+        for entry in [Some(&mut guest.now), guest.next.as_mut()].into_iter().flatten() {
+            if let Some(fresh) = renew(entry) {
+                *entry = Arc::new(fresh);
+            }
+        }
+    }
+
     /// Returns whether this is an entry of the deck.
     pub(super) fn is_guest(&self, id: QueueId) -> bool {
         self.guest
@@ -125,10 +135,15 @@ impl Rules {
             .is_some_and(|guest| guest.now.id == id || guest.next.as_ref().is_some_and(|next| next.id == id))
     }
 
+    /// Returns what is on the deck.
+    pub(super) fn deck(&self) -> impl Iterator<Item = &Entry> {
+        let deck = self.guest.iter().flat_map(|guest| [Some(&guest.now), guest.next.as_ref()]);
+        deck.flatten().map(Arc::as_ref)
+    }
+
     /// Returns an entry of the deck or the queue.
     pub(super) fn entry(&self, id: QueueId) -> Option<&Entry> {
-        let deck = self.guest.iter().flat_map(|guest| [Some(&guest.now), guest.next.as_ref()]);
-        deck.flatten().find(|entry| entry.id == id).map(Arc::as_ref).or_else(|| self.queue.get(id))
+        self.deck().find(|entry| entry.id == id).or_else(|| self.queue.get(id))
     }
 
     /// Returns what plays by itself behind an entry of the deck, which repeats nothing; `None` for one of the queue.
@@ -232,11 +247,18 @@ pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
     if shown.title.is_none() {
         shown = Arc::new(Tags { title: Some(name_of(&url)), ..Tags::clone(&shown) });
     }
-    Ok(Entry { id: QueueId(0), what: Playable::Url(url), shown, duration: Millis::ZERO, said: new.said })
+    Ok(Entry {
+        id: QueueId(0),
+        what: Playable::Url(url),
+        shown,
+        duration: Millis::ZERO,
+        said: new.said,
+        measured: Measured::default(),
+    })
 }
 
 /// Returns what a URL is called while nobody says it: the last part of its path, else its host.
-fn name_of(url: &str) -> String {
+pub(super) fn name_of(url: &str) -> String {
     let bare = url.split(['?', '#']).next().unwrap_or(url);
     let (_, rest) = bare.split_once("://").unwrap_or(("", bare));
     let last = rest.split('/').rev().find(|part| !part.is_empty()).unwrap_or(rest);

@@ -156,6 +156,7 @@ impl Rules {
 
     /// Brings the knob forward and returns when time matters next, or `None` when nothing moves.
     pub fn forward(&mut self, now: Instant) -> Option<Instant> {
+        self.carry(now);
         let knob = self.knob.forward(self.sounding(), now);
         knob.into_iter().chain(self.sleep.map(|sleeping| sleeping.at)).min()
     }

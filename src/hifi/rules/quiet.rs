@@ -7,7 +7,7 @@ use crate::hifi::command::{QuietMode, Refused};
 use crate::hifi::quiet::{Clock, Quiet, QuietAction};
 use crate::hifi::state::QuietCause;
 use crate::offer::Right;
-use crate::units::{Millis, UnixTime};
+use crate::units::{Millis, UnixTime, Volume};
 
 impl Rules {
     /// Returns quiet hours, for saving.
@@ -35,6 +35,15 @@ impl Rules {
     /// Returns the last time that could be trusted, for saving.
     pub fn known(&self) -> Option<UnixTime> {
         self.known
+    }
+
+    /// Turns the knob, as far as it goes at this hour.
+    pub(super) fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
+        if self.knob.is_fixed() {
+            return Err(Refused::FixedVolume);
+        }
+        self.knob.turn(volume, self.sounding(), now);
+        Ok(())
     }
 
     /// Takes what somebody chooses.

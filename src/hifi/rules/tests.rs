@@ -1,5 +1,6 @@
 //! What the box does, told as what is pressed and what is heard.
 
+mod gains;
 mod loudness;
 mod model;
 mod modes;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::hifi::command::NewEntry;
-use crate::track::{AudioFormat, Codec, Container, CopyId, Protection, Tags};
-use crate::units::{ByteCount, Gain, SampleRate};
+use crate::track::{AudioFormat, Codec, Container, CopyId, Measured, Protection, Tags};
+use crate::units::{ByteCount, Gain, SampleRate, Volume};
 use proptest::prelude::*;
 
 mod guest;
@@ -45,6 +46,7 @@ fn track(id: i64) -> Arc<Track> {
         copies: vec![copy],
         added: UnixTime(0),
         purchases: Vec::new(),
+        measured: Measured::default(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Computes the fingerprints of adopted files behind everything else: one file after the other, at half the speed that the
+//! Computes the fingerprints of adopted files behind everything else, then has them measured: one file after the other, at half the speed that the
 //! disk would give, on a thread that yields to everybody. Stopped at any time it goes on where it was: what is computed is
 //! in the database.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, warn};
 
 use crate::error::Result;
-use crate::library::scan::{Shared, answer};
+use crate::library::scan::{Shared, answer, measure};
 use crate::library::store::scanned;
 use crate::library::{CopyRow, Inner, idle, read};
 use crate::track::{CopyId, Fingerprint};
@@ -17,9 +17,20 @@ use crate::track::{CopyId, Fingerprint};
 /// Runs until the stop.
 pub fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
     idle::this_thread();
+    if let Err(error) = measure::begin(weak) {
+        warn!(%error, "what could not be measured is not tried again");
+    }
+    let mut told = measure::Told::new();
     while shared.wait_for_files() {
         if let Err(error) = all(shared, weak) {
             warn!(%error, "fingerprints could not be written; the next look tries again");
+        }
+        if let Some(inner) = weak.upgrade() {
+            inner.store.rest();
+        }
+        idle::give_back();
+        if let Err(error) = measure::all(shared, weak, &mut told) {
+            warn!(%error, "loudness could not be written; the next look tries again");
         }
         idle::give_back();
     }
@@ -41,7 +52,7 @@ impl Shared {
     }
 
     /// Waits; ends early at the stop.
-    fn pause(&self, pause: Duration) {
+    pub(super) fn pause(&self, pause: Duration) {
         let until = Instant::now() + pause;
         let mut desk = self.desk();
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|_| !self.stops()) {
@@ -51,7 +62,7 @@ impl Shared {
 }
 
 /// Goes through the copies that have no fingerprint.
-fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<()> {
+pub(super) fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<()> {
     let mut behind = CopyId(0);
     let Some(inner) = weak.upgrade() else { return Ok(()) };
     let left = inner.store.read_blocking(scanned::fingerprints_left)?;

@@ -7,6 +7,7 @@
 mod behind;
 mod file;
 mod lists;
+mod measure;
 mod walk;
 mod watch;
 mod write;
@@ -44,6 +45,7 @@ struct Shared {
     woken: Condvar,
     stop: AtomicBool,
     progress: tokio::sync::watch::Sender<ShelfProgress>,
+    sounding: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +54,10 @@ struct Desk {
     all: bool,
     /// Folders to be looked at, full paths, and when.
     dirty: BTreeMap<PathBuf, Instant>,
-    /// A pass brought files that have no fingerprint.
+    /// A pass or an arrival brought files that may have no fingerprint, or whose loudness nobody measured.
     unfingerprinted: bool,
+    /// When sound ended; `None` while it runs, and before the first.
+    silent_since: Option<Instant>,
 }
 
 /// What a pass is to do.
@@ -69,7 +73,8 @@ enum Work {
 impl Default for Shared {
     fn default() -> Shared {
         let progress = tokio::sync::watch::Sender::new(ShelfProgress::default());
-        Shared { desk: Mutex::default(), woken: Condvar::new(), stop: AtomicBool::new(false), progress }
+        let [stop, sounding] = [false; 2].map(AtomicBool::new);
+        Shared { desk: Mutex::default(), woken: Condvar::new(), stop, progress, sounding }
     }
 }
 
@@ -77,6 +82,17 @@ impl Scanner {
     /// Returns the watch of how far it is.
     pub fn progress(&self) -> tokio::sync::watch::Receiver<ShelfProgress> {
         self.shared.progress.subscribe()
+    }
+
+    /// Notes whether sound runs: meanwhile nothing is measured.
+    pub fn set_sounding(&self, sounding: bool) {
+        self.shared.set_sounding(sounding);
+    }
+
+    /// Notes that a file arrived: what is done behind has work.
+    pub fn note_arrival(&self) {
+        self.shared.desk().unfingerprinted = true;
+        self.shared.woken.notify_all();
     }
 
     /// Asks for a look at everything.
@@ -138,6 +154,7 @@ fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
         if let Err(error) = pass(&inner, shared, work, &mut watch) {
             warn!(%error, "a look through the music folders was broken off");
         }
+        inner.store.rest();
         idle::give_back();
     }
 }

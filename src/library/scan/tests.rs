@@ -18,6 +18,10 @@ use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
+mod loudness;
+#[path = "told_tests.rs"]
+mod told;
+
 struct Shelf {
     folder: tempfile::TempDir,
     roots: Vec<PathBuf>,

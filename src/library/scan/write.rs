@@ -113,7 +113,9 @@ impl Work<'_> {
             && let Some(moved) = scanned::moved_from(self.transaction, self.folder, read, facts.quick)?
         {
             scanned::reread(self.transaction, &moved, self.folder, read, facts)?;
-            self.tell(moved.track, read, facts)?;
+            if !self.is_told(&moved, read)? {
+                self.tell(moved.track, read, facts)?;
+            }
             return Ok(false);
         }
         let replaces = match facts.shown.alike {
@@ -148,6 +150,13 @@ impl Work<'_> {
             scanned::note_newcomer(self.transaction, copy, facts.quick)?;
         }
         self.tell(track, read, facts)
+    }
+
+    /// Whether the history says already what a file that was missing is, and that it lies here: so it is after a rebuild. Where
+    /// others lay at the same place, the last line may be theirs.
+    fn is_told(&self, was: &CopyRow, read: &Read) -> Result<bool> {
+        let here = was.path == self.batch.folder.join(name_of(&read.name)) && was.size.0 == read.size;
+        Ok(here && was.event.is_none() && !scanned::had_others(self.transaction, self.folder, &read.name)?)
     }
 
     fn tell(&mut self, track: TrackId, read: &Read, facts: &Facts) -> Result<()> {

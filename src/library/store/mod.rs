@@ -3,6 +3,7 @@
 pub mod devices;
 pub mod finding;
 pub mod journal;
+pub mod loudness;
 pub mod marks;
 pub mod roots;
 pub mod salvage;
@@ -164,6 +165,16 @@ impl Store {
         self.readers.run(work)
     }
 
+    /// Gives back the pages its idle connections keep in memory: 1 MB each. The kernel has them, too.
+    pub fn rest(&self) {
+        for connection in self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            forget_pages(connection);
+        }
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A writer that has work in line does not rest.
+        let _busy = jobs.map(|jobs| jobs.try_send(Box::new(|connection| forget_pages(connection))));
+    }
+
     /// Marks a clean stop and ends the writer's thread. Later writes are refused.
     ///
     /// # Blocks
@@ -230,6 +241,12 @@ pub fn connect(data: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
+fn forget_pages(connection: &Connection) {
+    if let Err(error) = connection.execute_batch("PRAGMA shrink_memory") {
+        tracing::debug!(%error, "a connection keeps its pages");
+    }
+}
+
 /// Returns a single kept value.
 pub fn kept(connection: &Connection, name: &str) -> Result<Option<String>> {
     let mut statement = connection.prepare_cached("SELECT value FROM kept WHERE name = ?1")?;
@@ -240,6 +257,12 @@ pub fn kept(connection: &Connection, name: &str) -> Result<Option<String>> {
 pub fn keep(connection: &Connection, name: &str, value: &str) -> Result<()> {
     let sql = "INSERT INTO kept(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2";
     connection.prepare_cached(sql)?.execute([name, value])?;
+    Ok(())
+}
+
+/// Forgets a single value.
+pub fn forget(connection: &Connection, name: &str) -> Result<()> {
+    connection.prepare_cached("DELETE FROM kept WHERE name = ?1")?.execute([name])?;
     Ok(())
 }
 

@@ -139,6 +139,8 @@ const PARTS: [(&str, &str); 10] = [
     ),
     (
         "the queue and the volume",
-        "INSERT OR IGNORE INTO main.kept(name, value) SELECT name, value FROM old.kept WHERE name = 'memory';",
+        "INSERT OR IGNORE INTO main.kept(name, value) SELECT name, value FROM old.kept
+             WHERE name = 'place' AND NOT EXISTS (SELECT 1 FROM main.kept WHERE name = 'memory');
+         INSERT OR IGNORE INTO main.kept(name, value) SELECT name, value FROM old.kept WHERE name = 'memory';",
     ),
 ];

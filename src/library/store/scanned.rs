@@ -366,6 +366,12 @@ pub fn at(connection: &Connection, folder: i64, name: &[u8]) -> Result<Option<Co
     Ok(statement.query_row(params![folder, name], |row| row.get(0).map(CopyId)).optional()?)
 }
 
+/// Returns whether more than one file is known to lie, or to have lain, at a place.
+pub fn had_others(connection: &Connection, folder: i64, name: &[u8]) -> Result<bool> {
+    let sql = "SELECT count(*) > 1 FROM copy WHERE folder = ?1 AND name = ?2";
+    Ok(connection.prepare_cached(sql)?.query_row(params![folder, name], |row| row.get(0))?)
+}
+
 /// Returns whether anything lies in a folder.
 pub fn any_at(connection: &Connection, folder: i64) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM copy WHERE folder = ?1 AND trashed IS NULL AND missing IS NULL)";

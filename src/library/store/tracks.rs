@@ -8,11 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use crate::error::Result;
 use crate::library::store::roots::{bytes, folder_id, path_of, split};
 use crate::library::store::shown::{self, Shown, format_of, mark};
-use crate::library::store::{from_json, to_json};
+use crate::library::store::{from_json, loudness, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
 use crate::offer::OfferId;
 use crate::track::{
-    Copy, CopyId, Fingerprint, Protection, Purchase, PurchaseLevel, QuickKey, Sha256, Track, TrackId,
+    Copy, CopyId, Fingerprint, Loudness, Measured, Protection, Purchase, PurchaseLevel, QuickKey, Sha256,
+    Track, TrackId,
 };
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -89,6 +90,12 @@ pub fn quick_of(connection: &Connection, id: CopyId) -> Result<QuickKey> {
     let sql = "SELECT quick FROM copy WHERE id = ?1";
     let quick: Option<[u8; 16]> = connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?;
     Ok(QuickKey(quick.unwrap_or_default()))
+}
+
+/// Returns the times of change of a copy's file as they were when it was read; `None` when it is to be read again.
+pub fn stamp_of(connection: &Connection, id: CopyId) -> Result<Option<i64>> {
+    let sql = "SELECT stamp FROM copy WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
 }
 
 /// What [`copy_row`] reads; conditions follow.
@@ -273,26 +280,30 @@ pub fn trash(connection: &mut Connection, copy: CopyId, name: &str) -> Result<()
 /// Returns a track with its copies and what proves its buys; a copy that is missing counts as one whose disk is away. `None`
 /// when everything of it went to the trash.
 pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> {
-    let sql = "SELECT tags, marks, added FROM idx.shown WHERE track = ?1";
+    let sql = "SELECT tags, marks, added, key FROM idx.shown WHERE track = ?1";
     let shown = connection
         .prepare_cached(sql)?
         .query_row([id.0], |row| {
             let tags = row.get_ref(0)?.as_str().map(shown::unpacked);
-            Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?))
+            Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?))
         })
         .optional()?;
-    let (copies, duration) = copies(connection, id)?;
+    let (copies, duration, loudness) = copies(connection, id)?;
     if copies.is_empty() {
         return Ok(None);
     }
-    let (tags, marks, added) = match shown {
-        Some((tags, marks, added)) => (tags.unwrap_or_else(|_| shown::unpacked("{}"))?, marks, added),
+    let (tags, marks, added, key) = match shown {
+        Some((tags, marks, added, key)) => {
+            (tags.unwrap_or_else(|_| shown::unpacked("{}"))?, marks, added, key)
+        }
         // It was gone before index.db was made anew.
-        None => (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?),
+        None => (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?, Vec::new()),
     };
     let tags = Arc::new(tags);
+    let album = if loudness.is_some() { loudness::of_album(connection, &key)? } else { None };
+    let measured = Measured { track: loudness, album };
     let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases_of(connection, id)? };
-    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases })))
+    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases, measured })))
 }
 
 /// Returns when a track came to the shelf, seconds since 1970.
@@ -301,12 +312,14 @@ pub fn added(connection: &Connection, id: TrackId) -> Result<i64> {
     Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
 }
 
-fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis)> {
+/// Returns the copies of a track, best first, how long it is, and how loud what sounds of it is.
+fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis, Option<Loudness>)> {
     let sql =
-        "SELECT copy.id, size, sha256, fingerprint, file.format, file.protection, file.personal, duration,
-                      online AND missing IS NULL, playable, strength
+        "SELECT copy.id, size, sha256, copy.fingerprint, file.format, file.protection, file.personal, duration,
+                      online AND missing IS NULL, playable, strength, lufs, true_peak
                FROM copy JOIN folder ON folder.id = copy.folder JOIN root ON root.id = folder.root
                     JOIN idx.file ON file.copy = copy.id
+                    LEFT JOIN idx.loudness ON loudness.fingerprint = copy.fingerprint
                WHERE track = ?1 AND trashed IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([id.0])?;
@@ -327,12 +340,15 @@ fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis)> {
             personal: json(6)?.map_or(Ok(Vec::new()), |text| from_json(&text))?,
             online: best.0,
         };
-        copies.push((best, Millis(row.get::<_, i64>(7)?.unsigned_abs()), copy));
+        let (lufs, true_peak): (Option<f64>, Option<f64>) = (row.get(11)?, row.get(12)?);
+        let loud = lufs.zip(true_peak).map(|(lufs, true_peak)| Loudness { lufs, true_peak });
+        copies.push((best, Millis(row.get::<_, i64>(7)?.unsigned_abs()), copy, loud));
     }
     // The best first. Not by SQL: setting up its sorter takes longer than all else here.
     copies.sort_by(|(a, ..), (b, ..)| b.cmp(a));
-    let duration = copies.iter().map(|(_, duration, _)| *duration).find(|&duration| duration > Millis::ZERO);
-    Ok((copies.into_iter().map(|(.., copy)| copy).collect(), duration.unwrap_or(Millis::ZERO)))
+    let duration = copies.iter().map(|(_, duration, ..)| *duration).find(|&duration| duration > Millis::ZERO);
+    let loud = copies.first().and_then(|(.., loud)| *loud);
+    Ok((copies.into_iter().map(|(.., copy, _)| copy).collect(), duration.unwrap_or(Millis::ZERO), loud))
 }
 
 fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {

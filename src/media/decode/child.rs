@@ -5,6 +5,10 @@
 //! is held against the length that the container tells. It is killed and reaped on drop.
 
 mod process;
+mod wavpack;
+
+use std::fs::File;
+use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 use crate::media::decode::{Block, Samples, Spec, clear};
@@ -13,12 +17,14 @@ use crate::media::sound::Sound;
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
-use process::{Input, Process};
+use process::{Begin, Input, Process};
 
 /// A sound that a child `ffmpeg` decodes.
 pub(super) struct Child {
     how: How,
     seekable: bool,
+    /// Where the sound lies in the file.
+    audio: Range<u64>,
     /// `None` only after a process could not be started anew.
     process: Option<Process>,
     spec: Spec,
@@ -65,11 +71,12 @@ impl Child {
         let how = How::of(sniffed, sound.byte_len())?;
         let input = Input::of(sound);
         let seekable = input.can_seek();
-        let mut process = Process::start(&how, input, 0.0)?;
+        let mut process = Process::start(&how, input, Begin::Start)?;
         let (spec, block) = head(&mut process, &how, sniffed)?;
         let mut child = Child {
             how,
             seekable,
+            audio: sniffed.audio.clone(),
             process: Some(process),
             spec,
             first: 0,
@@ -191,13 +198,12 @@ impl Child {
         let input = self.process.take().and_then(Process::stop);
         let input = input.ok_or_else(|| Error::new(Kind::Damaged, "the sound was lost with its decoder"))?;
         let target = self.first.saturating_add(to.0);
-        let from = match input {
-            // Codecs that refer to what came before have settled after this.
-            Input::File(_) => target.saturating_sub(u64::from(self.spec.rate.hz()) / 5),
+        let (from, begin) = match &input {
+            Input::File(file) => self.entry(file, target),
             // ffmpeg loses count when it shall skip in a pipe.
-            Input::Sound(_) => 0,
+            Input::Sound(_) => (0, Begin::Start),
         };
-        let mut process = Process::start(&self.how, input, from as f64 / f64::from(self.spec.rate.hz()))?;
+        let mut process = Process::start(&self.how, input, begin)?;
         let spec = self.spec;
         let again = wav_head(&mut process)?;
         if again.is_some_and(|head| (head.rate, head.channels) != (spec.rate.hz(), spec.channels)) {
@@ -207,6 +213,23 @@ impl Child {
         self.rest.clear();
         (self.at, self.wanted, self.ended) = (from, target, again.is_none());
         Ok(to)
+    }
+}
+
+impl Child {
+    /// Returns the frame at which a child shall begin for a target, and how it is told.
+    fn entry(&self, file: &File, target: u64) -> (u64, Begin) {
+        // Blocks of WavPack refer to nothing before them; one-bit sound is counted otherwise there.
+        let block = match self.how.demuxer == "wv" && self.how.rate.is_none() {
+            true => wavpack::place(file, &self.audio, target),
+            false => None,
+        };
+        if let Some((byte, frame)) = block {
+            return (frame, Begin::Byte(byte));
+        }
+        // Codecs that refer to what came before have settled after this.
+        let from = target.saturating_sub(u64::from(self.spec.rate.hz()) / 5);
+        (from, Begin::Second(from as f64 / f64::from(self.spec.rate.hz())))
     }
 }
 

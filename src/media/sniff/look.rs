@@ -19,6 +19,11 @@ impl<'a> Look<'a> {
         Look { sound, len, left: MOST_BYTES }
     }
 
+    /// Returns whether the sound is a stream of unknown length: nothing far in front can be looked at.
+    pub fn is_endless(&self) -> bool {
+        self.len == u64::MAX
+    }
+
     /// Returns the length of the sound.
     pub fn len(&self) -> u64 {
         self.len

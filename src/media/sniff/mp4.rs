@@ -73,6 +73,10 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 walk.moov |= &block.name == b"moov";
                 walk.children(look, &block, 1)?;
             }
+            // What lies behind it is out of reach, and the sound means nothing without.
+            b"mdat" if !walk.moov && look.is_endless() => {
+                return Err(Error::new(Kind::Unsupported, INDEX_BEHIND));
+            }
             b"mdat" if block.end > block.at => {
                 let first = walk.mdat.map_or(block.at, |(first, _)| first);
                 walk.mdat = Some((first, block.end));
@@ -381,3 +385,5 @@ const NUMBERS: [&str; 9] = ["sfID", "cnID", "plID", "atID", "geID", "cmID", "akI
 const MOST_BOXES: usize = 4096;
 const DEEPEST: usize = 16;
 const LARGEST_VALUE: usize = 64 << 10;
+const INDEX_BEHIND: &str =
+    "the index of this MP4 file stands behind its sound, and its server does not give parts of a file";

@@ -55,6 +55,7 @@ impl Fields {
         if artists.is_empty() {
             artists = self.all(&["ARTIST"]);
         }
+        let checked = self.first(&["ITUNNORM"]).and_then(sound_check);
         Tags {
             title: self.text(&["TITLE"]),
             artist: self.credit(&["ARTIST"]).or_else(|| self.credit(&["ARTISTS"])),
@@ -77,9 +78,9 @@ impl Fields {
             album_artist_sort: self.text(&["ALBUMARTISTSORT"]),
             comment: self.text(&["COMMENT", "DESCRIPTION"]),
             isrc: self.all(&["ISRC"]).iter().find_map(|text| isrc(text)),
-            track_gain: self.gain("REPLAYGAIN_TRACK_GAIN", "R128_TRACK_GAIN"),
+            track_gain: self.gain("REPLAYGAIN_TRACK_GAIN", "R128_TRACK_GAIN").or(checked.map(|it| it.0)),
             album_gain: self.gain("REPLAYGAIN_ALBUM_GAIN", "R128_ALBUM_GAIN"),
-            track_peak: self.first(&["REPLAYGAIN_TRACK_PEAK"]).and_then(peak),
+            track_peak: self.first(&["REPLAYGAIN_TRACK_PEAK"]).and_then(peak).or(checked.and_then(|it| it.1)),
             album_peak: self.first(&["REPLAYGAIN_ALBUM_PEAK"]).and_then(peak),
             has_picture: false,
         }
@@ -115,6 +116,23 @@ fn gain(text: &str) -> Option<Gain> {
         text.get(..text.len().saturating_sub(2)).filter(|_| text.to_ascii_lowercase().ends_with("db"));
     let db: f64 = number.unwrap_or(text).trim().replace(',', ".").parse().ok()?;
     (db.abs() <= MOST_DB).then(|| Gain((db * 256.0).round() as i32))
+}
+
+/// Reads iTunes' Sound Check: ten words of eight hex digits, left and right in turn. The first two are the loudness against
+/// 1000, in energy; the seventh and eighth the peaks against 32,768. The louder channel counts.
+fn sound_check(text: &str) -> Option<(Gain, Option<f64>)> {
+    let words: Vec<u32> = text
+        .split_whitespace()
+        .take(SOUND_CHECK)
+        .map(|word| u32::from_str_radix(word, 16).ok().filter(|_| word.len() == 8))
+        .collect::<Option<_>>()?;
+    let [left, right, _, _, _, _, left_peak, right_peak, _, _] = *words.first_chunk::<SOUND_CHECK>()?;
+    let loudness = f64::from(left.max(right));
+    // Nothing in it: an empty note, or silence.
+    let db = (loudness > 0.0).then(|| -10.0 * (loudness / 1_000.0).log10())?;
+    let peak = f64::from(left_peak.max(right_peak)) / 32_768.0;
+    let peak = Some(peak).filter(|peak| *peak > 0.0 && *peak <= MOST_PEAK);
+    (db.abs() <= MOST_DB).then_some((Gain((db * 256.0).round() as i32), peak))
 }
 
 fn peak(text: &str) -> Option<f64> {
@@ -155,6 +173,8 @@ pub(super) fn isrc(text: &str) -> Option<String> {
     shape.then_some(code)
 }
 
+/// Words of a Sound Check.
+const SOUND_CHECK: usize = 10;
 /// Bytes of one value; lyrics and worse do not belong into the tags.
 const LONGEST: usize = 4096;
 /// Different names that are kept.
@@ -211,6 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn sound_check_of_itunes_counts_where_nothing_better_is_written() {
+        let note =
+            "000004E2 000003E8 00003C2A 00003F11 0001E4D2 0001E4D2 00004000 00002000 00024CA8 00024CA8";
+        // The louder channel: 1250 of 1000 is -0.97 dB.
+        assert_eq!(sound_check(note), Some((Gain(-248), Some(0.5))));
+        assert_eq!(sound_check(&note.replace("000004E2", "00000000")), Some((Gain::UNITY, Some(0.5))));
+        for wrong in ["", "000004E2", "0 0 0 0 0 0 0 0 0 0", &note.replace("000004E2", "hello!!!")] {
+            assert_eq!(sound_check(wrong), None, "{wrong}");
+        }
+        assert_eq!(sound_check(&["00000000"; 10].join(" ")), None);
+        let tags = fields(&[("iTunNORM", note)]).tags();
+        assert_eq!((tags.track_gain, tags.track_peak), (Some(Gain(-248)), Some(0.5)));
+        let tags = fields(&[("iTunNORM", note), ("REPLAYGAIN_TRACK_GAIN", "-6 dB")]).tags();
+        assert_eq!(tags.track_gain, Some(Gain::from_db(-6)));
+    }
+
+    #[test]
     fn codes_are_printed_without_hyphens() {
         assert_eq!(isrc("jp-b60-06-00123").as_deref(), Some("JPB600600123"));
         assert_eq!(isrc("USRC17607839").as_deref(), Some("USRC17607839"));
@@ -248,7 +285,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_an_empty_or_a_strange_field(text in "\\PC*", name in "DATE|ISRC|ARTIST|TRACKNUMBER|REPLAYGAIN_TRACK_GAIN|REPLAYGAIN_TRACK_PEAK|R128_TRACK_GAIN") {
+        fn no_text_makes_an_empty_or_a_strange_field(text in "\\PC*", name in "DATE|ISRC|ARTIST|TRACKNUMBER|REPLAYGAIN_TRACK_GAIN|REPLAYGAIN_TRACK_PEAK|R128_TRACK_GAIN|ITUNNORM") {
             let tags = fields(&[(&name, &text)]).tags();
             prop_assert!(tags.artist.is_none_or(|artist| !artist.trim().is_empty()));
             prop_assert!(tags.isrc.is_none_or(|isrc| isrc.len() == 12));

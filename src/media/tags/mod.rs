@@ -3,6 +3,7 @@
 //! A broken tag never fails a file: what cannot be read is as if it were not there. Pictures are only noticed.
 
 mod fields;
+pub mod front;
 
 use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,6 +121,9 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
                 }
             }
             Frame::UserText(text) => fields.push(plain_name(&text.description), &text.content),
+            Frame::Comment(comment) if comment.description.eq_ignore_ascii_case("iTunNORM") => {
+                fields.push("ITUNNORM", &comment.content);
+            }
             // Programs keep numbers in described comments (iTunNORM, iTunSMPB); the plain one is for people.
             Frame::Comment(comment) if comment.description.trim().is_empty() => {
                 fields.push("COMMENT", &comment.content);

@@ -1,9 +1,11 @@
-//! Whatever is pressed at whatever hour: the gain never rises by more than 10 dB in a second, never passes a limit, and
-//! nothing turns the knob up but a hand.
+//! Whatever is pressed at whatever hour, and whatever ReplayGain adds: the gain never rises by more than 10 dB in a second
+//! within a track, knob and ReplayGain together never pass a limit, and nothing turns the knob up but a hand.
 
+use super::gains::{Told, lift, of_album, queued, sum};
 use super::*;
 use crate::hifi::command::{QuietMode, Sleep, SleepEnd};
 use crate::hifi::quiet::{Choice, QuietAction, QuietConfig};
+use crate::signal::GainMode;
 use crate::units::calendar::{Days, Hours, LocalTime, TimeOfDay, Weekday};
 
 /// What happens next.
@@ -27,8 +29,10 @@ struct Model {
     hour: Option<u8>,
     /// When it became quiet, and how loud it might be then.
     since: Option<(Instant, i32)>,
-    /// The last gain heard, and when.
+    /// The last gain of the knob that was heard, and when.
     heard: Option<(Instant, i32)>,
+    /// The last gain of knob and ReplayGain, and of which start.
+    level: Option<(PlaySerial, i32)>,
     knob: u8,
 }
 
@@ -61,7 +65,7 @@ impl Model {
     /// Looks at the box after a step or a while.
     fn check(&mut self, bench: &Bench, turned: bool, limit: i32) {
         let state = bench.rules.state(0);
-        let (now, gain) = (bench.now, state.gain.0);
+        let (now, gain, sum) = (bench.now, state.gain.0, sum(bench));
         assert_eq!(state.quiet.because.is_some(), self.quiet(), "quiet at {:?}", self.hour);
         assert!(
             turned || state.volume.value() <= self.knob,
@@ -70,15 +74,15 @@ impl Model {
             state.volume.value()
         );
         self.knob = state.volume.value();
-        assert!(gain <= 0, "{gain} is above unity");
-        let allowed = self.knob_gain(&state).max(limit);
+        assert!(sum <= 0, "{sum} is above unity");
+        let allowed = self.knob_gain(&state).saturating_add(lift(bench)).min(0).max(limit);
         match (self.quiet(), self.since) {
             (false, _) => self.since = None,
             (true, None) => self.since = Some((now, allowed)),
             (true, Some((since, before))) => {
-                assert!(gain <= before.max(limit), "{gain} in quiet hours that began at {before}");
+                assert!(sum <= before.max(limit), "{sum} in quiet hours that began at {before}");
                 let faded = now.duration_since(since) > Duration::from_secs(60);
-                assert!(!faded || gain <= limit, "{gain} above the limit {limit}");
+                assert!(!faded || sum <= limit, "{sum} above the limit {limit}");
                 assert!(!faded || self.knob <= LIMIT, "the knob stands at {}", self.knob);
             }
         }
@@ -92,6 +96,13 @@ impl Model {
             assert!(f64::from(gain) <= most.max(f64::from(before)), "{before} to {gain} in {:?}", now - at);
         }
         self.heard = Some((now, gain));
+        // What a track is given stays: within it the sum moves as the knob does.
+        let serial = bench.motor.0.expect("it sounds");
+        let given = bench.rules.level_of(serial).map_or(0, |by| by.gain.0);
+        if let Some((_, before)) = self.level.filter(|(of, _)| *of == serial) {
+            assert_eq!(given, before, "another gain within a track");
+        }
+        self.level = Some((serial, given));
     }
 
     fn knob_gain(&self, state: &State) -> i32 {
@@ -133,7 +144,7 @@ fn clock(hour: Option<u8>) -> Clock {
     })
 }
 
-fn bench() -> Bench {
+fn bench(gains: [i8; 4]) -> Bench {
     let mut bench = Bench::new();
     let (from, to) = (TimeOfDay::new(22, 0).expect("a time"), TimeOfDay::new(7, 0).expect("a time"));
     let limit = Volume::new(LIMIT).expect("in range");
@@ -143,8 +154,12 @@ fn bench() -> Bench {
     let knob = Knob::new(false, Volume::MAX, None, bench.now);
     let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
     bench.rules = Rules::new(knob, Restored { quiet, ..Restored::default() }, device, bench.now);
-    bench.add(&[1, 2, 3, 4], At::End, false).expect("fits");
-    bench
+    bench.rules = bench.rules.with_gains(GainMode::Auto);
+    let told =
+        |db: i8| Told { track: Some(db.into()), album: Some(db.into()), peak: Some(0.1), ..Told::default() };
+    let tracks = [1, 2, 3, 4]
+        .map(|id| of_album(id, ["A", "A", "B", "C"][id as usize - 1], told(gains[id as usize - 1])));
+    queued(bench, &tracks)
 }
 
 proptest! {
@@ -152,15 +167,15 @@ proptest! {
 
     /// At least 5,000 steps in a run.
     #[test]
-    fn nothing_gets_loud_whatever_is_pressed(steps in prop::collection::vec(any_step(), 20..60)) {
-        let mut bench = bench();
+    fn nothing_gets_loud_whatever_is_pressed(steps in prop::collection::vec(any_step(), 20..60), gains: [i8; 4]) {
+        let mut bench = bench(gains.map(|db| db % 16));
         let limit = {
             let mut knob = Knob::new(false, Volume::MAX, None, bench.now);
             knob.turn(Volume::new(LIMIT).expect("in range"), false, bench.now);
             knob.gain().0
         };
         let mut model = Model {
-            mode: QuietMode::Auto, begun: false, hour: Some(12), since: None, heard: None, knob: 25,
+            mode: QuietMode::Auto, begun: false, hour: Some(12), since: None, heard: None, level: None, knob: 25,
         };
         for (step, wait) in steps {
             let turned = matches!(&step, Step::Press(Command::SetVolume(_) | Command::MoveVolume(_) | Command::Batch(_)));

@@ -271,7 +271,7 @@ impl Walk {
 fn load(serial: PlaySerial, what: &Playable, from: Millis) -> Load {
     let Playable::Shelf(TrackId(id)) = *what else { panic!("only tracks of the shelf are added") };
     let open = move || Ok(Sound::new(std::io::Cursor::new(id.to_string().into_bytes()), None, None));
-    Load { serial, open: Box::new(open), from }
+    Load { serial, open: Box::new(open), from, level: None }
 }
 
 proptest! {

@@ -27,6 +27,17 @@ pub(super) enum Input {
     Sound(Sound),
 }
 
+/// Where a child begins in its input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Begin {
+    /// At the start.
+    Start,
+    /// At a time, in seconds, as its demuxer finds it.
+    Second(f64),
+    /// At a byte, where a block begins that needs none before it.
+    Byte(u64),
+}
+
 impl Input {
     /// Returns the file behind a sound when it is one.
     pub(super) fn of(sound: Sound) -> Input {
@@ -59,11 +70,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts a child that decodes from a time on, in seconds.
+    /// Starts a child that decodes from a place on.
     ///
     /// # Errors
     /// `Unsupported` when `ffmpeg` is not installed, `Internal` when the system refuses a process.
-    pub(super) fn start(how: &How, input: Input, from: f64) -> Result<Process> {
+    pub(super) fn start(how: &How, input: Input, begin: Begin) -> Result<Process> {
         let ffmpeg = program("ffmpeg", "ffmpeg")?;
         let mut command = Command::new(program("prlimit", "util-linux")?);
         command.env_clear().env("LC_ALL", "C");
@@ -76,8 +87,10 @@ impl Process {
             Input::File(_) => "file",
             Input::Sound(_) => "pipe",
         };
-        if from > 0.0 {
-            command.args(["-ss", &format!("{from:.6}")]);
+        match begin {
+            Begin::Second(from) if from > 0.0 => drop(command.args(["-ss", &format!("{from:.6}")])),
+            Begin::Byte(from) if from > 0 => drop(command.args(["-skip_initial_bytes", &from.to_string()])),
+            _ => {}
         }
         command.args(["-protocol_whitelist", protocols, "-f", how.demuxer]).args(how.options);
         // Debian 12's ffmpeg has no `fd:`; opened by this name, the input can be sought and has a place of its own.
@@ -284,7 +297,8 @@ mod tests {
         let mut sound = Sound::file(file, None).expect("it has a size");
         let sniffed = sniff(&mut sound).expect("a DSF");
         let how = How::of(&sniffed, sound.byte_len()).expect("known");
-        let mut process = Process::start(&how, Input::of(sound), 0.0).unwrap_or_else(|e| panic!("{e}"));
+        let mut process =
+            Process::start(&how, Input::of(sound), Begin::Start).unwrap_or_else(|e| panic!("{e}"));
         assert!(process.fill(&mut [0; 64]).expect("it writes"));
         let about = |what: &str| std::fs::read(format!("/proc/{}/{what}", process.child.id()));
         let text = |what: &str| String::from_utf8_lossy(&about(what).expect("it runs")).into_owned();
