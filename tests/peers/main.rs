@@ -33,6 +33,7 @@ mod purchased;
 mod refused;
 mod rotten;
 mod servers;
+mod soak;
 mod sound;
 mod survive;
 mod urls;

@@ -3,6 +3,7 @@
 //! FLAC, ALAC, WAV, AIFF and CAF come out bit-exact.
 
 mod parts;
+mod pcm;
 
 use std::io::{Seek, SeekFrom};
 use std::ops::Range;
@@ -27,6 +28,7 @@ use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
 use parts::{OpusHead, audio_decoder, broken, contained, reader, trouble};
+use pcm::Pcm;
 
 /// A sound that symphonia and libopus decode.
 pub(super) struct Native {
@@ -66,6 +68,10 @@ pub(super) struct Native {
     run: u32,
     /// The reader put the position right: what it said since a jump was a guess.
     corrected: bool,
+    /// Its samples need no decoder.
+    pcm: Option<Pcm>,
+    /// What is pending, where nothing was decoded.
+    raw: Option<Packet>,
     /// Bytes of the first packet, for guessing a length.
     packet_bytes: Option<u64>,
     skipped: u64,
@@ -104,6 +110,7 @@ impl Native {
             return Err(Error::new(Kind::Damaged, "no sound could be decoded"));
         }
         decoder.settle(payload);
+        decoder.pcm = Pcm::of(decoder.decoder.codec_params()).filter(|_| !decoder.spec.float);
         Ok(decoder)
     }
 
@@ -151,6 +158,8 @@ impl Native {
             pending: None,
             run: 0,
             corrected: false,
+            pcm: None,
+            raw: None,
             packet_bytes: None,
             skipped: 0,
             bad_run: 0,
@@ -242,6 +251,25 @@ impl Native {
         }
         let channels = usize::from(self.spec.channels);
         let range = (from - start) as usize * channels..(to - start) as usize * channels;
+        self.copy_out(range, out);
+        out.at = Frames((from - self.first).max(0) as u64);
+        self.wanted = to;
+        true
+    }
+
+    /// Copies samples of the pending packet, counted interleaved.
+    fn copy_out(&mut self, range: Range<usize>, out: &mut Block) {
+        if let (Some(pcm), Some(packet)) = (self.pcm, self.raw.take()) {
+            let bytes = range.start * pcm.width()..range.end * pcm.width();
+            let bytes = packet.data.get(bytes).unwrap_or_default();
+            if let Samples::Float(_) = out.samples {
+                out.samples = Samples::Int(Vec::new());
+            }
+            if let Samples::Int(samples) = &mut out.samples {
+                pcm.left_justified(bytes, samples);
+            }
+            return;
+        }
         let decoded = self.decoder.last_decoded();
         match (&mut out.samples, self.spec.float) {
             (Samples::Float(samples), true) => copy(&decoded, range, samples),
@@ -260,9 +288,6 @@ impl Native {
         if let (Some(factor), Samples::Float(samples)) = (self.factor, &mut out.samples) {
             samples.iter_mut().for_each(|sample| *sample *= factor);
         }
-        out.at = Frames((from - self.first).max(0) as u64);
-        self.wanted = to;
-        true
     }
 
     /// Goes to a frame; the next block begins there. Beyond the end it goes to the end. Returns the position reached.
@@ -412,6 +437,17 @@ impl Native {
             let behind = start.saturating_add_unsigned(packet.dur.get());
             if behind <= self.skim {
                 self.expected = behind;
+                continue;
+            }
+            if let Some(pcm) = self.pcm {
+                let frames = packet.data.len() / (pcm.width() * usize::from(self.spec.channels.max(1)));
+                let bound = usize::try_from(packet.dur.get()).unwrap_or(usize::MAX);
+                let frames = if self.duration_bounds { frames.min(bound) } else { frames };
+                self.expected = start.saturating_add(frames as i64);
+                if frames > 0 {
+                    (self.raw, self.pending) = (Some(packet), Some((start, frames)));
+                    return Ok(true);
+                }
                 continue;
             }
             let decoded = match self.decoder.decode(&packet) {
