@@ -177,7 +177,7 @@ pub struct Rules {
     loaded: Option<PlaySerial>,
     primed: Option<(PlaySerial, QueueId)>,
     /// What was primed before: it starts all the same when its sound was decoded already.
-    retired: Option<(PlaySerial, QueueId)>,
+    retired: Vec<(PlaySerial, QueueId)>,
     /// What is primed cannot be opened: it will not start by itself.
     primed_broken: bool,
     /// What was loaded is over or broken; the motor goes on with what is primed by itself.
@@ -257,7 +257,7 @@ impl Rules {
             serial: PlaySerial(0),
             loaded: None,
             primed: None,
-            retired: None,
+            retired: Vec::new(),
             primed_broken: false,
             over: false,
             yielded: None,
@@ -459,7 +459,8 @@ impl Rules {
         if self.loaded.take().is_some() {
             out.push(Effect::Stop);
         }
-        (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.retired.clear();
+        (self.primed, self.over, self.yielded) = (None, false, None);
         self.stop_guest();
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
@@ -496,7 +497,8 @@ impl Rules {
         let what = entry.what.clone();
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
-        (self.primed, self.retired, self.over, self.yielded) = (None, None, false, None);
+        self.retired.clear();
+        (self.primed, self.over, self.yielded) = (None, false, None);
         self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
@@ -519,7 +521,10 @@ impl Rules {
         }
         let entry = wanted.and_then(|id| self.entry(id));
         let next = entry.map(|entry| (entry.id, entry.what.clone()));
-        self.retired = self.primed.or(self.retired);
+        if self.retired.len() == MOST_RETIRED {
+            self.retired.remove(0);
+        }
+        self.retired.extend(self.primed);
         self.primed_broken = false;
         match next {
             Some((id, what)) => {
@@ -552,6 +557,8 @@ pub fn shelf_entry(track: &Track) -> Entry {
 
 /// How many commands a batch holds: more would keep the loop from everything else.
 const MOST_COMMANDS: usize = 1000;
+/// Edits of the queue within the 300 ms that are decoded ahead; nobody makes more.
+const MOST_RETIRED: usize = 32;
 
 #[cfg(test)]
 mod tests;

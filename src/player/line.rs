@@ -20,6 +20,8 @@ pub struct Active {
     pub source: Box<dyn Source>,
     /// Whether `Opened` was told.
     pub announced: bool,
+    /// Whether `Started` was told.
+    started: bool,
     /// Its decoder waits for the network.
     pub starved: bool,
     /// By how much it is made louder or quieter. It is applied to what the decoder gives, in front of the resampler: so it
@@ -67,6 +69,7 @@ impl Active {
             serial,
             source,
             announced: false,
+            started: false,
             starved: false,
             level,
             from: at,
@@ -268,7 +271,7 @@ impl Line {
             start,
             position: active.at,
             end: None,
-            started: active.at != active.from.0,
+            started: active.started,
             retired: None,
             error: None,
         });
@@ -300,6 +303,9 @@ impl Line {
             let ended = span.end.is_some_and(|end| heard >= end);
             if !span.started && (heard > span.start || ended) {
                 span.started = true;
+                if let Some(active) = span.retired.as_mut().or(self.current.as_mut()) {
+                    active.started = true;
+                }
                 any = true;
                 let past = span.heard_at.time_of(Frames(heard.saturating_sub(span.start)));
                 let at = now.checked_sub(Duration::from(past)).unwrap_or(now);

@@ -216,8 +216,9 @@ impl Rules {
     }
 
     /// Returns the starts that the motor works on or may go on with.
-    pub fn serials(&self) -> [Option<PlaySerial>; 3] {
-        [self.loaded, self.primed.map(|(serial, _)| serial), self.retired.map(|(serial, _)| serial)]
+    pub fn serials(&self) -> Vec<Option<PlaySerial>> {
+        let next = self.primed.iter().chain(&self.retired).map(|(serial, _)| Some(*serial));
+        std::iter::once(self.loaded).chain(next).collect()
     }
 }
 

@@ -82,7 +82,10 @@ impl Rules {
                 self.transport = Transport::Opening;
             }
         }
-        if let Some((_, id)) = self.retired.take_if(|(retired, _)| *retired == serial) {
+        let retired = self.retired.iter().find(|(retired, _)| *retired == serial).copied();
+        // The motor plays in the order in which it was told.
+        self.retired.retain(|(retired, _)| *retired > serial);
+        if let Some((_, id)) = retired {
             self.overtaken(serial, id, at, out);
         }
         if self.loaded != Some(serial) {

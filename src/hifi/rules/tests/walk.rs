@@ -110,6 +110,8 @@ struct Walk {
     moved: bool,
     stalled: bool,
     failing: bool,
+    log: std::collections::VecDeque<String>,
+    began: Instant,
 }
 
 impl Walk {
@@ -127,10 +129,30 @@ impl Walk {
         let knob = Knob::new(true, Volume::MAX, None, now);
         let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
         let rules = Rules::new(knob, Restored::default(), device, now);
-        Walk { rules, player, events, control, last: None, moved: false, stalled: false, failing: false }
+        Walk {
+            rules,
+            player,
+            events,
+            control,
+            last: None,
+            moved: false,
+            stalled: false,
+            failing: false,
+            log: Default::default(),
+            began: now,
+        }
+    }
+
+    /// Keeps the last of what went on, for the words of a failure.
+    fn note(&mut self, what: &dyn std::fmt::Debug) {
+        if self.log.len() == 60 {
+            self.log.pop_front();
+        }
+        self.log.push_back(format!("{:?} {:?}: {what:?}", self.began.elapsed(), self.last));
     }
 
     fn press(&mut self, command: Command) {
+        self.note(&command);
         if let Ok(effects) = self.rules.command(command, &Bench::given(), Instant::now()) {
             self.carry_out(effects);
         }
@@ -199,6 +221,7 @@ impl Walk {
         }
         while let Ok(event) = self.events.try_recv() {
             if let Some(event) = told(event) {
+                self.note(&event);
                 let effects = self.rules.event(event, Instant::now(), UnixTime(0));
                 self.carry_out(effects);
             }
@@ -232,12 +255,13 @@ impl Walk {
             }
             prop_assert!(
                 started.elapsed() < STUCK,
-                "stuck: {:?} of {current:?} at {:?}, heard {:?} last, {:?}, {:?}",
+                "stuck: {:?} of {current:?} at {:?}, heard {:?} last, {:?}, {:?}\n{}",
                 state.transport,
                 state.position.anchor,
                 self.last,
                 state.device,
                 state.notices.last(),
+                Vec::from(self.log.clone()).join("\n"),
             );
         }
     }
