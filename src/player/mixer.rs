@@ -272,8 +272,8 @@ pub fn usable(steps: &[Step]) -> std::result::Result<Vec<Step>, String> {
 const RISE_PER_SECOND: Gain = Gain(10 * 256);
 /// Where a rise from silence starts, as that of the knob; below it nothing is heard in a living room.
 const FLOOR: Gain = Gain(-60 * 256);
-/// The time that counts for one step upwards, at most: 1 dB.
-const LONGEST_COUNTED: Duration = Duration::from_millis(100);
+/// The time that counts for one step upwards, at most: half a decibel, as often as the knob is brought forward.
+const LONGEST_COUNTED: Duration = Duration::from_millis(50);
 /// How far the element goes down at once.
 const STRIDE: Gain = Gain(2 * 256);
 /// How soon the next stride follows: 60 dB take 150 ms and the time of the card.
