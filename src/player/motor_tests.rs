@@ -12,6 +12,8 @@ use crate::units::{Frames, SampleRate};
 mod life;
 #[path = "motor_mixer_tests.rs"]
 mod mixer;
+#[path = "motor_place_tests.rs"]
+mod place;
 
 /// Counts upwards: frame n of the track that starts at `base` is `base + n` on both channels.
 struct Counting {
