@@ -67,11 +67,19 @@ pub struct Output {
     pub max_volume: Volume,
     /// How tracks are made equally loud; `None`: auto, and off where the amplifier has the knob.
     pub replaygain: Option<ReplayGain>,
+    /// Where the volume is applied where konpo has the knob: `auto`, `software`, or an element of the card's mixer.
+    pub mixer: String,
 }
 
 impl Default for Output {
     fn default() -> Output {
-        Output { device: "auto".into(), volume: Knob::Box, max_volume: Volume::MAX, replaygain: None }
+        Output {
+            device: "auto".into(),
+            volume: Knob::Box,
+            max_volume: Volume::MAX,
+            replaygain: None,
+            mixer: "auto".into(),
+        }
     }
 }
 
@@ -220,7 +228,21 @@ impl Config {
             let words = "output.replaygain must be \"off\" with output.volume \"fixed\"";
             return Err(format!("{words}: there every sample is sent as it is"));
         }
+        self.check_mixer()?;
         self.check_quiet()
+    }
+
+    fn check_mixer(&self) -> std::result::Result<(), String> {
+        let mixer = self.output.mixer.as_str();
+        if mixer.trim().is_empty() || mixer.contains(char::is_control) {
+            let words = "must be \"auto\", \"software\" or an element as amixer names it";
+            return Err(format!("output.mixer {mixer:?} {words}"));
+        }
+        if self.output.volume == Knob::Fixed && !matches!(mixer, "auto" | "software") {
+            let words = "output.mixer must not be set with output.volume \"fixed\"";
+            return Err(format!("{words}: there konpo leaves the card as it is"));
+        }
+        Ok(())
     }
 
     fn check_quiet(&self) -> std::result::Result<(), String> {
@@ -304,6 +326,15 @@ mod tests {
         let off = Config::parse(&format!("{fixed}replaygain = \"off\"\n"), "konpo.toml").expect("it is off");
         assert_eq!(off.output.replaygain, Some(ReplayGain::Off));
         assert!(refusal("[output]\nreplaygain = \"loud\"\n").contains("`auto`, `track`, `album`, `off`"));
+    }
+
+    #[test]
+    fn a_mixer_that_could_not_be_used_is_refused() {
+        assert!(refusal("[output]\nmixer = \"\"\n").contains("or an element as amixer names it"));
+        assert!(refusal("[output]\nmixer = \"P\\u0000\"\n").contains("output.mixer"));
+        let fixed = "[output]\nvolume = \"fixed\"\n";
+        assert!(refusal(&format!("{fixed}mixer = \"PCM\"\n")).contains("leaves the card as it is"));
+        assert!(Config::parse(&format!("{fixed}mixer = \"software\"\n"), "konpo.toml").is_ok());
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::intake::{Intake, IntakeConfig};
 use crate::lan::{Lan, LanConfig};
 use crate::library::{Library, LibraryConfig};
 use crate::offer::Right;
+use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
 use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
@@ -149,9 +150,15 @@ fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
 fn output(config: &Output) -> (PlayerConfig, Device) {
     let name = config.device.clone();
     let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
-    let device =
-        Device { name: name.clone(), silent: name == "silent", open: false, trouble: None, underruns: 0 };
-    (PlayerConfig { device: name, knob, gain: Gain::SILENT }, device)
+    let device = Device {
+        name: name.clone(),
+        silent: name == "silent",
+        open: false,
+        trouble: None,
+        underruns: 0,
+        mixer: None,
+    };
+    (PlayerConfig { device: name, knob, mixer: Wish::of(&config.mixer), gain: Gain::SILENT }, device)
 }
 
 /// Returns which gains are used; none where the amplifier has the knob.

@@ -94,18 +94,29 @@ impl SignalPath {
         self
     }
 
-    /// Returns the path with the gain of konpo's own knob in it; `None` where the amplifier has the knob.
-    pub fn at(&self, gain: Option<Gain>) -> SignalPath {
+    /// Returns the path with the gain of konpo's own knob in it; `None` where the amplifier has the knob. Where the card's
+    /// mixer has the volume, nothing but what lies below its steps is done to the samples.
+    pub fn at(&self, gain: Option<Gain>, mixer: Option<&CardMixer>) -> SignalPath {
         let mut path = self.clone();
         let Some(gain) = gain else { return path };
-        let words = match gain {
-            Gain::UNITY => return path,
-            Gain::SILENT => "muted".to_owned(),
-            gain => format!("gain of {:+.1} dB", gain.db()),
-        };
-        // It is applied behind the resampler and before the dither.
+        let samples = mixer.map_or(gain, |mixer| gain.and(Gain(-mixer.lowest.0)).min(Gain::UNITY));
         let dither = path.processing.iter().position(|step| step.starts_with(DITHER));
-        path.processing.insert(dither.unwrap_or(path.processing.len()), words);
+        let only_the_knob = path.because.as_deref() == Some(KNOB);
+        if mixer.is_some() && samples == Gain::UNITY && only_the_knob {
+            // The dither was for the gain alone.
+            path.processing.retain(|step| !step.starts_with(DITHER));
+            (path.bit_perfect, path.because) = (true, None);
+        }
+        let words = match samples {
+            Gain::UNITY => None,
+            Gain::SILENT => Some("muted".to_owned()),
+            samples => Some(format!("gain of {:+.1} dB", samples.db())),
+        };
+        if let Some(words) = words {
+            // It is applied behind the resampler and before the dither.
+            path.processing.insert(dither.unwrap_or(path.processing.len()), words);
+        }
+        path.processing.extend(mixer.map(|mixer| format!("volume in the card's mixer '{}'", mixer.element)));
         path
     }
 }
@@ -128,6 +139,17 @@ pub struct Device {
     pub trouble: Option<String>,
     /// How often since the start of konpo sound was not decoded in time for the device.
     pub underruns: u64,
+    /// The element of the card's own mixer that has the volume; `None` where the samples are multiplied.
+    pub mixer: Option<CardMixer>,
+}
+
+/// An element of a card's mixer that has the volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CardMixer {
+    /// Its name, e.g. `PCM`.
+    pub element: String,
+    /// The gain below which samples are multiplied all the same.
+    pub lowest: Gain,
 }
 
 /// What a live stream says about itself.
@@ -145,7 +167,7 @@ mod tests {
     use crate::track::{Codec, Container};
 
     #[test]
-    fn the_gain_stands_between_the_resampler_and_the_dither() {
+    fn the_gain_stands_between_the_resampler_and_the_dither_or_behind_all_in_the_card() {
         let source = AudioFormat {
             container: Container::Flac,
             codec: Codec::Flac,
@@ -165,14 +187,25 @@ mod tests {
             bit_perfect: false,
             because: None,
         };
-        let steps = |gain| path.at(gain).processing;
+        let steps = |gain| path.at(gain, None).processing;
         assert_eq!(
             steps(Some(Gain(-12 * 256 - 128))),
             ["resampled", "gain of -12.5 dB", "dither at 16 bits"]
         );
         assert_eq!(steps(Some(Gain::SILENT))[1], "muted");
-        assert_eq!(path.at(Some(Gain::UNITY)), path);
-        assert_eq!(path.at(None), path);
+        assert_eq!(path.at(Some(Gain::UNITY), None), path);
+        assert_eq!(path.at(None, None), path);
+        let knob = SignalPath { because: Some(KNOB.into()), ..path.clone() };
+        let mixer = CardMixer { element: "PCM".into(), lowest: Gain::from_db(-60) };
+        let card = knob.at(Some(Gain::from_db(-36)), Some(&mixer));
+        assert_eq!(card.processing, ["resampled", "volume in the card's mixer 'PCM'"]);
+        assert_eq!((card.bit_perfect, card.because), (true, None));
+        let below = knob.at(Some(Gain::from_db(-70)), Some(&mixer));
+        assert_eq!(below.processing[1..3], ["gain of -10.0 dB", "dither at 16 bits"]);
+        assert_eq!((below.bit_perfect, below.because.as_deref()), (false, Some(KNOB)));
+        let other = SignalPath { because: Some("the device takes 16 of 24 bits".into()), ..path.clone() };
+        let other = other.at(Some(Gain::from_db(-36)), Some(&mixer));
+        assert!(!other.bit_perfect && other.processing[1].starts_with(DITHER));
         let by = ReplayGain { gain: Gain(-1587), of: GainOf::Album, measured: false };
         let levelled = SignalPath { because: Some(KNOB.into()), ..path.clone() }.levelled(Some(by));
         assert_eq!(levelled.processing[0], "ReplayGain -6.2 dB (album)");

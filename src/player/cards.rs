@@ -79,6 +79,11 @@ pub fn usb_forms(card: &Card) -> Vec<UsbForm> {
     parse_usb(&std::fs::read_to_string(path).unwrap_or_default())
 }
 
+/// Returns the mixer that the kernel made for a USB card, as text; `None` for others.
+pub fn usb_mixer(card: &Card) -> Option<String> {
+    std::fs::read_to_string(format!("{ROOT}/card{}/usbmixer", card.number)).ok()
+}
+
 /// Returns who holds the device, e.g. `mpd (1234)`, where the system lets us read it.
 pub fn holder(card: &Card) -> Option<String> {
     let path = format!("{ROOT}/card{}/pcm{}p/sub0/status", card.number, card.device);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::player::cards::{self, Card};
+use crate::player::mixer::{Element, Wish};
 use crate::player::output::{Output, Plan, Stream, Want};
 use crate::player::ring::Render;
 use crate::player::silent::{self, Silent};
@@ -72,6 +73,13 @@ impl Output for Choice {
                 self.silent.plan(want)
             }
             name => SoundCard::named(name).and_then(|device| self.ask(device, want)),
+        }
+    }
+
+    fn mixer(&mut self, plan: &Plan, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
+        match &self.ready {
+            Some(device) if !plan.silent => device.mixer(wish),
+            _ => Ok(None),
         }
     }
 

@@ -38,7 +38,12 @@ impl Ramp {
 
     /// Returns what the sound may come back at within 20 ms: what is heard, or was last.
     pub fn level(&self) -> f64 {
-        if self.current > 0.0 { self.current } else { self.allowed }
+        if self.is_passing() { self.allowed } else { self.current }
+    }
+
+    /// Returns whether it is silent, or for 20 ms on its way to silence or back from it: what was heard before counts.
+    fn is_passing(&self) -> bool {
+        self.target == 0.0 || self.current < self.target.min(self.allowed)
     }
 
     /// Sets what to reach.
@@ -46,9 +51,7 @@ impl Ramp {
         if target == self.target {
             return;
         }
-        if self.current > 0.0 {
-            self.allowed = self.current;
-        }
+        self.allowed = self.level();
         self.target = target;
         self.step = if target < self.current {
             (self.current - target) / self.fade
@@ -239,6 +242,20 @@ mod tests {
         frames_until_settled(&mut ramp);
         ramp.aim(1.0);
         assert!(frames_until_settled(&mut ramp) > RATE * 19 / 10);
+    }
+
+    #[test]
+    fn unmute_in_the_middle_of_a_mute_gives_back_what_was_heard() {
+        for frames in [1, 441, 959, 960, 961] {
+            let mut ramp = Ramp::new(0.1, RATE);
+            for target in [0.0, 0.1, 0.0] {
+                ramp.aim(target);
+                (0..frames).for_each(|_| ramp.advance());
+            }
+            ramp.aim(0.1);
+            assert!(frames_until_settled(&mut ramp) <= 961, "after {frames} frames");
+            assert_eq!(ramp.level(), 0.1);
+        }
     }
 
     proptest! {

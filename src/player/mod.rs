@@ -4,11 +4,13 @@
 //! [`ring`]; the device's own callback empties it. What happened comes back as [`PlayerEvent`].
 
 mod aside;
+mod card_mixer;
 pub mod cards;
 pub mod choice;
 pub mod gain;
 mod inbox;
 mod line;
+pub mod mixer;
 mod motor;
 mod opening;
 pub mod output;
@@ -72,6 +74,8 @@ pub struct PlayerConfig {
     pub device: String,
     /// Who has the volume knob.
     pub knob: Knob,
+    /// Where the volume is applied where konpo has the knob.
+    pub mixer: mixer::Wish,
     /// The gain to start with.
     pub gain: Gain,
 }

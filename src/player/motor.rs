@@ -2,6 +2,7 @@
 //! tests call it with a hand clock. A turn reads and decodes, so it may block as long as the disk does.
 
 mod switch;
+mod volume;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::player::gain::{Swing, lifted};
 use crate::player::line::Line;
 use crate::player::motor::switch::Switch;
+use crate::player::motor::volume::Volume;
 use crate::player::opening::{Opening, open};
 use crate::player::output::{Output, Plan, Recovery, Sample, Stream, Want};
 use crate::player::phase::Phase;
@@ -27,8 +29,9 @@ pub struct Motor {
     wanted: String,
     knob: Knob,
     gain: Gain,
+    volume: Volume,
     device: Option<OpenDevice>,
-    /// The level of the stream that was closed last, and when.
+    /// The level of the stream that was closed last, behind the card's mixer, and when.
     left: Option<(f64, Instant)>,
     /// When an open device is given back although its time has not come.
     leave_at: Option<Instant>,
@@ -91,6 +94,7 @@ impl Motor {
             wanted: config.device.clone(),
             knob: config.knob,
             gain: config.gain,
+            volume: Volume::new(config.mixer.clone(), config.knob),
             device: None,
             left: None,
             leave_at: None,
@@ -130,9 +134,7 @@ impl Motor {
             Message::Seek(serial, to) => self.seek(serial, to, now),
             Message::Gain(gain) => {
                 self.gain = gain;
-                if let Some(device) = &self.device {
-                    device.shared().aim(gain);
-                }
+                self.apply(now);
             }
             Message::Release => {
                 self.pause(now);
@@ -154,6 +156,7 @@ impl Motor {
             self.lose(error, now);
         }
         self.switch_due(now);
+        self.apply_due(now);
         if let Phase::Waiting { until } = self.phase
             && now >= until
         {
@@ -252,7 +255,7 @@ impl Motor {
         }
         if self.device.is_none() || self.line.spans.is_empty() {
             self.begin(now);
-        } else if let Err(error) = self.run() {
+        } else if let Err(error) = self.run(now) {
             self.lose(error, now);
         }
         if let Some((serial, position)) = position {
@@ -333,7 +336,7 @@ impl Motor {
             Ok(()) => {
                 self.recovery.reset();
                 self.fill();
-                if let Err(error) = self.run() {
+                if let Err(error) = self.run(now) {
                     return self.lose(error, now);
                 }
                 self.announce();
@@ -352,7 +355,7 @@ impl Motor {
         self.underruns += device.shared().underruns();
         let level = device.shared().level();
         if level.is_finite() {
-            self.left = Some((level, now));
+            self.left = Some((level * self.volume.behind(), now));
         }
         Some(device.plan)
     }
@@ -375,9 +378,13 @@ impl Motor {
     }
 
     fn ready(&mut self, plan: Plan, asked: Want, now: Instant) {
-        let (feed, mut render) = ring(plan.rate, plan.channels, self.knob, self.gain);
+        let heard = self.heard_lately(now);
+        self.volume.open(&mut *self.output, &plan, self.gain, heard, now);
+        let samples = self.volume.software(self.gain);
+        let (feed, mut render) = ring(plan.rate, plan.channels, self.knob, samples);
         if let Some((level, at)) = self.left {
-            render.take_over(lifted(level, now.saturating_duration_since(at)));
+            let level = lifted(level, now.saturating_duration_since(at));
+            render.take_over(level / self.volume.behind());
         }
         let mut device = OpenDevice { plan, asked, feed, render: None, stream: None };
         render.carries(device.words());
@@ -404,7 +411,9 @@ impl Motor {
     }
 
     /// Lets the sound run, and starts the stream of a device that was just made ready.
-    fn run(&mut self) -> Result<()> {
+    fn run(&mut self, now: Instant) -> Result<()> {
+        // Somebody may have turned the card up or muted it meanwhile.
+        self.apply(now);
         let Some(device) = &mut self.device else { return Ok(()) };
         device.shared().run(Swing::Open);
         if let Some(render) = device.render.take() {
@@ -416,8 +425,9 @@ impl Motor {
             name: plan.device,
             silent: plan.silent,
             open: true,
-            trouble: plan.notice,
+            trouble: plan.notice.or_else(|| self.volume.notice()),
             underruns,
+            mixer: self.volume.mixer(),
         });
         Ok(())
     }
@@ -569,7 +579,9 @@ impl Motor {
         if self.told_device.as_ref().and_then(|told| told.trouble.as_ref()) != trouble.as_ref() {
             tracing::warn!(device = name, %error, "the sound device is in trouble");
         }
-        self.tell_device(Device { name, silent: false, open: false, trouble, underruns: self.underruns() });
+        self.volume.leave();
+        let underruns = self.underruns();
+        self.tell_device(Device { name, silent: false, open: false, trouble, underruns, mixer: None });
         if self.phase.wants_sound() {
             self.phase = Phase::Waiting { until: now + self.recovery.delay() };
             // The clock of whoever shows it stands still until the device is back.
@@ -587,12 +599,14 @@ impl Motor {
     fn release(&mut self, now: Instant) {
         self.put_by(now);
         let Some(plan) = self.close(now) else { return };
+        self.volume.leave();
         self.tell_device(Device {
             name: plan.device,
             silent: plan.silent,
             open: false,
             trouble: None,
             underruns: self.underruns(),
+            mixer: None,
         });
         self.events.push_back(PlayerEvent::Released);
     }
@@ -616,7 +630,7 @@ impl Motor {
         let starved =
             self.line.current.as_ref().is_some_and(|active| active.starved) && self.phase.wants_sound();
         let starved = starved.then_some(SHORTEST_TURN);
-        [self.rest(now), opening, starved, self.switch_in(now)].into_iter().flatten().min()
+        [self.rest(now), opening, starved, self.switch_in(now), self.apply_in()].into_iter().flatten().min()
     }
 
     fn rest(&self, now: Instant) -> Option<Duration> {

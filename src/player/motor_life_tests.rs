@@ -150,7 +150,8 @@ fn a_stream_that_cannot_be_sought_goes_on_after_a_loss() {
 /// The rig with the knob on konpo, at full scale.
 fn faded() -> Rig {
     let mut rig = Rig::new();
-    let config = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::UNITY };
+    let config =
+        PlayerConfig { device: "silent".into(), knob: Knob::Box, mixer: Wish::Software, gain: Gain::UNITY };
     let output = Box::new(Silent::controlled(rig.control.clone()));
     rig.motor = Motor::new(&config, output, counting(), rig.now);
     rig

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::media::sound::Sound;
+use crate::player::mixer::Wish;
 use crate::player::silent::{Silent, SilentControl};
 use crate::player::source::{About, Source};
 use crate::track::{AudioFormat, Codec, Container};
@@ -9,6 +10,8 @@ use crate::units::{Frames, SampleRate};
 
 #[path = "motor_life_tests.rs"]
 mod life;
+#[path = "motor_mixer_tests.rs"]
+mod mixer;
 #[path = "motor_place_tests.rs"]
 mod place;
 
@@ -76,7 +79,12 @@ struct Rig {
 impl Rig {
     fn new() -> Rig {
         let control = SilentControl::by_hand();
-        let config = PlayerConfig { device: "silent".into(), knob: Knob::Fixed, gain: Gain::UNITY };
+        let config = PlayerConfig {
+            device: "silent".into(),
+            knob: Knob::Fixed,
+            mixer: Wish::Software,
+            gain: Gain::UNITY,
+        };
         let output = Box::new(Silent::controlled(control.clone()));
         let now = Instant::now();
         let motor = Motor::new(&config, output, counting(), now);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::player::Knob;
+use crate::player::mixer::{Element, Wish};
 use crate::player::resample::converts;
 use crate::player::ring::Render;
 use crate::signal::{DITHER, KNOB, SignalPath};
@@ -179,6 +180,15 @@ pub trait Output: Send {
     /// # Errors
     /// `Unsupported` when it does not take the channels or any rate; any other kind is trouble that may pass.
     fn plan(&mut self, want: &Want) -> Result<Plan>;
+
+    /// Returns the element of the card's own mixer that carries the volume of a device planned just now; `None` where the
+    /// samples do.
+    ///
+    /// # Errors
+    /// What keeps it from being used, in words for the owner: the volume is done in the samples then.
+    fn mixer(&mut self, _plan: &Plan, _wish: &Wish) -> Result<Option<Box<dyn Element>>> {
+        Ok(None)
+    }
 
     /// Opens the device and lets it empty the ring.
     ///

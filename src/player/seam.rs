@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
 use crate::media::sound::Sound;
+use crate::player::mixer::Wish;
 use crate::player::{Knob, Load, OutputInfo, Player, PlayerConfig, PlayerEvent, choice};
 use crate::signal::PlaySerial;
 use crate::units::{Gain, Millis};
@@ -26,7 +27,12 @@ pub fn list_outputs() -> Vec<OutputInfo> {
 /// # Blocks
 /// Until the last file was heard. Not to be called in an async task.
 pub fn play_files(paths: &[PathBuf], output: &str, json: bool, out: &mut dyn Write) -> Result<()> {
-    let config = PlayerConfig { device: output.to_owned(), knob: Knob::Fixed, gain: Gain::UNITY };
+    let config = PlayerConfig {
+        device: output.to_owned(),
+        knob: Knob::Fixed,
+        mixer: Wish::Software,
+        gain: Gain::UNITY,
+    };
     let (player, mut events) = Player::start(config)?;
     let mut files = Files { paths, given: 0, over: 0, open: Vec::new() };
     let mut first_error = None;

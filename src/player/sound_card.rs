@@ -11,7 +11,9 @@ use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedStreamConfigRange};
 
 use crate::error::{Error, Kind, Result};
 use crate::player::Knob;
+use crate::player::card_mixer;
 use crate::player::cards::{self, Card};
+use crate::player::mixer::{Element, Wish};
 use crate::player::output::{Plan, Sample, Stream, Want, best_rate};
 use crate::player::priority;
 use crate::player::ring::{DeviceSample, Dither, Render};
@@ -122,6 +124,18 @@ impl SoundCard {
         let deepest = preferred.iter().filter(|s| takes(s)).map(|s| s.bits()).max().unwrap_or(16);
         let name = sample.name().to_owned();
         Ok(self.planned(rate, channels, sample, deepest, name))
+    }
+
+    /// Returns the element of the card's mixer that carries the volume. Behind a plugin or a server there is none: what it does
+    /// with the sound is not known, and a server has a volume of its own.
+    ///
+    /// # Errors
+    /// As [`card_mixer::open`].
+    pub fn mixer(&self, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
+        match (&self.card, self.way) {
+            (Some(card), Way::Direct | Way::Packed) => card_mixer::open(card, wish),
+            _ => Ok(None),
+        }
     }
 
     /// Opens it; the callback starts at once.

@@ -284,7 +284,9 @@ impl StateJson {
                 }),
             },
             on_air: state.on_air.clone(),
-            signal: state.signal.as_ref().map(|path| path.at((!state.fixed_volume).then_some(state.gain))),
+            signal: state.signal.as_ref().map(|path| {
+                path.at((!state.fixed_volume).then_some(state.gain), state.device.mixer.as_ref())
+            }),
             device: state.device.clone(),
             output: state.output.clone(),
             notices: state.notices.iter().map(notice).collect(),

@@ -13,6 +13,7 @@ use konpo::http::server::PeerCred;
 use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig, NewCopy};
 use konpo::offer::{OfferId, Provenance, Right};
+use konpo::player::mixer::Wish;
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::track::Sha256;
@@ -58,9 +59,21 @@ impl Bench {
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await.expect("no panic")?;
         let stop = CancellationToken::new();
         let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await?;
-        let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
+        let silent = PlayerConfig {
+            device: "silent".into(),
+            knob: Knob::Box,
+            mixer: Wish::Software,
+            gain: Gain::SILENT,
+        };
         let (player, events) = Player::start(silent)?;
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
+        let device = Device {
+            name: "silent".into(),
+            silent: true,
+            open: false,
+            trouble: None,
+            underruns: 0,
+            mixer: None,
+        };
         let parts = Parts {
             library: library.clone(),
             player,

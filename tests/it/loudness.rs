@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use konpo::error::Result;
 use konpo::media::sound::Sound;
+use konpo::player::mixer::Wish;
 use konpo::player::silent::{Silent, SilentControl};
 use konpo::player::source::{About, Decoders, Source};
 use konpo::player::{Knob, Load, Player, PlayerConfig};
@@ -83,7 +84,12 @@ fn any_step() -> impl Strategy<Value = Step> {
 /// Takes the steps and returns the loudest sample of each hundredth of a second, full scale being 1.
 fn played(steps: &[Step]) -> Vec<f64> {
     let control = SilentControl::by_hand();
-    let config = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::from_db(-30) };
+    let config = PlayerConfig {
+        device: "silent".into(),
+        knob: Knob::Box,
+        mixer: Wish::Software,
+        gain: Gain::from_db(-30),
+    };
     let output = Box::new(Silent::controlled(control.clone()));
     let (player, _events) = Player::with(config, output, decoders()).expect("a thread");
     let (mut serial, mut peaks) = (0, Vec::new());

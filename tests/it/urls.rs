@@ -14,6 +14,7 @@ use konpo::http::client::{Allow, Client};
 use konpo::intake::{Intake, IntakeConfig, Take};
 use konpo::library::{Library, LibraryConfig};
 use konpo::offer::{Caller, Right};
+use konpo::player::mixer::Wish;
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
@@ -109,9 +110,21 @@ impl Bench {
         let stop = CancellationToken::new();
         let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await;
         let intake = intake.expect("started");
-        let silent = PlayerConfig { device: "silent".into(), knob: Knob::Box, gain: Gain::SILENT };
+        let silent = PlayerConfig {
+            device: "silent".into(),
+            knob: Knob::Box,
+            mixer: Wish::Software,
+            gain: Gain::SILENT,
+        };
         let (player, events) = Player::start(silent).expect("a thread");
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
+        let device = Device {
+            name: "silent".into(),
+            silent: true,
+            open: false,
+            trouble: None,
+            underruns: 0,
+            mixer: None,
+        };
         let here = || Allow::Near { peer: Ipv4Addr::LOCALHOST.into(), networks: Vec::new() };
         let streams = Streams::new(Client::new(), here);
         let opens = streams.clone();

@@ -62,7 +62,14 @@ impl Bench {
     fn new() -> Bench {
         let now = Instant::now();
         let knob = Knob::new(false, Volume::MAX, None, now);
-        let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
+        let device = Device {
+            name: "test".into(),
+            silent: true,
+            open: false,
+            trouble: None,
+            underruns: 0,
+            mixer: None,
+        };
         let rules = Rules::new(knob, Restored::default(), device, now);
         Bench { rules, now, motor: (None, None), effects: Vec::new() }
     }
@@ -332,7 +339,8 @@ fn after_power_on_it_waits_where_it_was() {
         ..Restored::default()
     };
     let knob = Knob::new(false, Volume::MAX, None, now);
-    let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
+    let device =
+        Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0, mixer: None };
     let mut bench = Bench { rules: Rules::new(knob, restored, device, now), now, ..Bench::new() };
     assert_eq!(bench.rules.state(0).transport, Transport::Paused);
     bench.send(Command::Play(None)).expect("paused");

@@ -41,12 +41,13 @@ impl Motor {
         let Some(Switch { to, .. }) = self.switch.take() else { return };
         self.put_by(now);
         self.close(now);
+        self.volume.leave();
         (self.wanted, self.output) = (to.device, to.output);
         self.recovery.reset();
         if !self.phase.wants_sound() {
             let (name, silent) = (self.wanted.clone(), self.wanted == crate::player::silent::NAME);
             let underruns = self.underruns();
-            self.tell_device(Device { name, silent, open: false, trouble: None, underruns });
+            self.tell_device(Device { name, silent, open: false, trouble: None, underruns, mixer: None });
         }
     }
 

@@ -152,7 +152,8 @@ fn bench(gains: [i8; 4]) -> Bench {
     let config = QuietConfig { hours, limit, action: QuietAction::Fade };
     let quiet = Quiet::new(config, Choice::default(), clock(Some(12)));
     let knob = Knob::new(false, Volume::MAX, None, bench.now);
-    let device = Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0 };
+    let device =
+        Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0, mixer: None };
     bench.rules = Rules::new(knob, Restored { quiet, ..Restored::default() }, device, bench.now);
     bench.rules = bench.rules.with_gains(GainMode::Auto);
     let told =

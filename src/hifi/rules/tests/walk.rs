@@ -121,13 +121,24 @@ impl Walk {
         control.restarts(restarts);
         control.capture(1 << 24);
         control.drift(FAST);
-        let config =
-            PlayerConfig { device: "silent".into(), knob: crate::player::Knob::Fixed, gain: Gain::UNITY };
+        let config = PlayerConfig {
+            device: "silent".into(),
+            knob: crate::player::Knob::Fixed,
+            mixer: crate::player::mixer::Wish::Software,
+            gain: Gain::UNITY,
+        };
         let output = Box::new(Silent::controlled(control.clone()));
         let (player, events) = Player::with(config, output, decoders()).expect("a thread");
         let now = Instant::now();
         let knob = Knob::new(true, Volume::MAX, None, now);
-        let device = Device { name: "silent".into(), silent: true, open: false, trouble: None, underruns: 0 };
+        let device = Device {
+            name: "silent".into(),
+            silent: true,
+            open: false,
+            trouble: None,
+            underruns: 0,
+            mixer: None,
+        };
         let rules = Rules::new(knob, Restored::default(), device, now);
         Walk {
             rules,
