@@ -29,6 +29,7 @@ mod night;
 mod ports;
 mod pull;
 mod purchased;
+mod readers;
 mod refused;
 mod rotten;
 mod servers;
