@@ -155,3 +155,49 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn a_hostile_head_costs_little() {
+    let deep = |name: &[u8]| (0..4000).fold(Vec::new(), |inside: Vec<u8>, _| mint::boxed(name, &inside));
+    let ftyp = mint::boxed(b"ftyp", b"M4A \0\0\0\0M4A ");
+    let many = |name: &[u8]| mint::boxed(b"moov", &mint::boxed(name, &[0; 4]).repeat(50_000));
+    let private = mint::buys::private("a", b"b");
+    let item = [&1u32.to_le_bytes()[..], &[0; 4], b"ab\0x"].concat();
+    let items = item.repeat(30_000);
+    let size = (items.len() as u32 + 32).to_le_bytes();
+    let mark = |flags: u32| {
+        [&b"APETAGEX\xd0\x07\0\0"[..], &size, &u32::MAX.to_le_bytes(), &flags.to_le_bytes(), &[0; 8]].concat()
+    };
+    let object = mint::asf_object([9; 16], &[]);
+    let mut wide = mint::asf(&object.repeat(50_000));
+    wide[24..28].copy_from_slice(&u32::MAX.to_le_bytes());
+    let extensions = (0..40).fold(object, |inside, _| locks::header_extension(&inside));
+    let unsynchronised = {
+        let mut file = mint::tag(b"ID3", &[0xff, 0].repeat(1 << 20));
+        file[5] = 0x80;
+        [file, mint::mp3_frames()].concat()
+    };
+    for (name, bytes) in [
+        ("boxes in boxes", [ftyp.clone(), deep(b"udta")].concat()),
+        ("moov in moov", [ftyp.clone(), deep(b"moov")].concat()),
+        ("many boxes", [ftyp.clone(), many(b"free")].concat()),
+        ("many systems", [ftyp.clone(), many(b"pssh")].concat()),
+        ("many tags of phones", [ftyp, many(b"titl")].concat()),
+        ("many objects", wide),
+        ("objects in objects", locks::asf_of(&[extensions])),
+        ("many frames", [mint::tag(b"ID3", &private.repeat(50_000)), mint::mp3_frames()].concat()),
+        ("many items", [mint::mp3_frames(), mark(0xa000_0000), items, mark(0x8000_0000)].concat()),
+        ("zeros put in", unsynchronised),
+        ("packets of no length", [&b"MPCK"[..], &b"AP\x03".repeat(50_000)].concat()),
+    ] {
+        let read = Arc::new(AtomicU64::new(0));
+        let length = bytes.len() as u64;
+        let mut sound = Sound::new(Counted(Cursor::new(bytes), read.clone()), Some(length), None);
+        let began = std::time::Instant::now();
+        // What it is said to be does not matter here.
+        let _either_way = sniff(&mut sound);
+        let (took, count) = (began.elapsed(), read.load(Ordering::Relaxed));
+        assert!(took < std::time::Duration::from_secs(2), "{name} took {took:?}");
+        assert!(count <= 8 << 20, "{name}: {count} bytes were read of {length}");
+    }
+}

@@ -33,8 +33,8 @@ pub fn entry_of_version(version: u8, child: &[u8]) -> Vec<u8> {
     file.splice(at + 36..at + 36, more);
     // Every box above grows with it; the sound lies in front.
     let above: [&[u8]; 6] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
-    for name in above.iter().copied().map(|name| file.windows(4).rposition(|w| w == name)) {
-        let at = name.expect("a box") - 4;
+    for name in above {
+        let at = file.windows(4).rposition(|w| w == name).expect("a box") - 4;
         let size = u32::from_be_bytes(file[at..at + 4].try_into().expect("4")) + count;
         file[at..at + 4].copy_from_slice(&size.to_be_bytes());
     }
