@@ -339,11 +339,8 @@ impl Codec {
 
     /// Returns whether decoding gives back the studio's samples.
     pub fn is_lossless(self) -> bool {
-        match self {
-            Codec::Flac | Codec::Alac | Codec::Pcm | Codec::WavPack | Codec::Ape | Codec::Dsd => true,
-            Codec::Tta | Codec::Tak => true,
-            _ => false,
-        }
+        let common = matches!(self, Codec::Flac | Codec::Alac | Codec::Pcm | Codec::WavPack | Codec::Ape);
+        common || matches!(self, Codec::Dsd | Codec::Tta | Codec::Tak)
     }
 }
 

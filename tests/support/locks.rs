@@ -167,7 +167,7 @@ pub fn object(name: &str, bytes: &[u8]) -> Vec<u8> {
 
 /// Frames of ATRAC3 that decode to silence: each sound unit of 192 bytes begins with A0.
 pub fn silence(frames: usize) -> Vec<u8> {
-    let mut unit = vec![0; 192];
+    let mut unit = [0; 192];
     unit[0] = 0xa0;
     unit.repeat(frames * 2)
 }

@@ -1,8 +1,12 @@
 //! Files made here, byte by byte, from tones and documents: nothing of a store is copied, the names are made up. What stores write lies in
 //! `buys`, what locks a file in `locks`, and a row for every mark and lock in `rows`.
 
+// Each test program uses a part of them.
+#[allow(dead_code)]
 pub mod buys;
+#[allow(dead_code)]
 pub mod locks;
+#[allow(dead_code)]
 pub mod rows;
 
 /// A file of `tests/data`.

@@ -221,8 +221,11 @@ fn stores() -> Vec<Row> {
             .fact("item_id", "5678"),
         of_flac("1.3 Qobuz, URL", &[("URL", "https://www.qobuz.com/album/x")]).bought("qobuz", "embedded"),
         of_flac("1.3 UPC alone proves nothing", &[("UPC", "0060"), ("BARCODE", "0060"), ("ASIN", "B0")]),
-        of_mp3("1.3 Beatport, after a genre", &[comment("Techno"), comment("Purchased at Beatport.com")])
-            .bought("beatport", "embedded"),
+        of_mp3(
+            "1.3 Beatport, after a genre",
+            &[frame(b"COMM", b"\0deu\0Techno"), comment("Purchased at Beatport.com")],
+        )
+        .bought("beatport", "embedded"),
         of_flac("1.3 Beatport, FLAC", &beatport).bought("beatport", "embedded").fact("item_id", "1234567"),
         of_mp3("1.3 Beatport, FILEOWNER alone", &[user_text("FILEOWNER", "track-1234567")]),
         of_mp3(

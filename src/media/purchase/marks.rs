@@ -36,10 +36,10 @@ fn beatport(tags: &Tags<'_>) -> Option<Purchase> {
     let bought = "purchased at beatport.com";
     let comment = tags.comments().find(|(_, text)| text.to_ascii_lowercase().starts_with(bought));
     let number = |text: &str| text.strip_prefix("track-").filter(|id| is_number(id)).map(str::to_owned);
-    let owners = tags.named(&["FILEOWNER"]).chain(tags.at(&["id3:TOWN"]));
-    let owner = owners.filter(|(_, text)| number(text).is_some()).next();
-    let coders = tags.named(&["ENCODED_BY", "ENCODED-BY", "ENCODER"]).chain(tags.at(&["id3:TENC"]));
-    let coder = coders.filter(|(_, text)| text.eq_ignore_ascii_case("beatport")).next();
+    let mut owners = tags.named(&["FILEOWNER"]).chain(tags.at(&["id3:TOWN"]));
+    let owner = owners.find(|(_, text)| number(text).is_some());
+    let mut coders = tags.named(&["ENCODED_BY", "ENCODED-BY", "ENCODER"]).chain(tags.at(&["id3:TENC"]));
+    let coder = coders.find(|(_, text)| text.eq_ignore_ascii_case("beatport"));
     let item = owner.as_ref().and_then(|(_, text)| number(text));
     // The track's number alone is no name of a store.
     let link = tags.named(&["TRACK_URL", "LABEL_URL"]).find(|(_, text)| store_of(text) == Some("beatport"));
