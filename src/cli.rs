@@ -30,6 +30,9 @@ pub enum Command {
         /// Print JSON
         #[arg(long)]
         json: bool,
+        /// Show who bought them too: names, e-mail addresses, account and transaction numbers
+        #[arg(long)]
+        personal: bool,
     },
     /// Play files, one after the other without a gap
     Play {

@@ -50,7 +50,9 @@ async fn obey(command: Command) -> Result<ExitCode> {
             tokio::spawn(watch_signals(stop.clone()));
             run::run(serve.settle()?, stop).await?;
         }
-        Command::Probe { files, json } => return Ok(verdict(seams::probe(&files, json)?)),
+        Command::Probe { files, json, personal } => {
+            return Ok(verdict(seams::probe::probe(&files, seams::probe::How { json, personal })?));
+        }
         Command::Play { files, output, json } => {
             let played = tokio::task::spawn_blocking(move || seams::play(&files, &output, json));
             return Ok(verdict(joined(played).await?));

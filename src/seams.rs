@@ -1,7 +1,8 @@
 //! One seam from the shell each: `konpo probe`, `play`, `outputs`, `neighbours`, `check`.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+pub mod probe;
+
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -16,77 +17,8 @@ use crate::library::LibraryConfig;
 use crate::library::backup::roll_back::{RolledBack, Skipped, roll_back};
 use crate::library::check::{self, Repair};
 use crate::library::rebuild;
-use crate::media::sniff::sniff;
-use crate::media::sound::Sound;
-use crate::media::{purchase, tags};
 use crate::player::seam;
 use crate::units::UnixTime;
-
-/// Says what files are. Returns whether all of them are sound that konpo knows.
-///
-/// # Errors
-/// Those of printing; a file that cannot be read is a line of its own.
-pub fn probe(files: &[PathBuf], as_json: bool) -> Result<bool> {
-    let mut all = true;
-    for path in files {
-        match probe_one(path) {
-            Ok(facts) if as_json => println!("{facts}"),
-            Ok(facts) => print_facts(path, &facts),
-            Err(error) => {
-                all = false;
-                if as_json {
-                    println!("{}", json!({ "file": path, "error": error.to_string() }));
-                } else {
-                    println!("{}: {error}", path.display());
-                }
-            }
-        }
-    }
-    Ok(all)
-}
-
-fn probe_one(path: &Path) -> Result<Value> {
-    let file = File::open(path).map_err(|error| Error::io("open the file", error))?;
-    let extension = path.extension().and_then(|e| e.to_str());
-    let mut sound = Sound::file(file, extension).map_err(|error| Error::io("read the file", error))?;
-    let sniffed = sniff(&mut sound)?;
-    let (tags, raw) = if sniffed.protection.is_locked() {
-        (crate::media::sniff::tags_of_locked(&sniffed), Vec::new())
-    } else {
-        tags::read(&mut sound, &sniffed)?
-    };
-    let purchases = purchase::purchases(&sniffed, &raw);
-    Ok(json!({
-        "file": path,
-        "format": sniffed.format,
-        "protection": sniffed.protection,
-        "code": sniffed.protection.code(),
-        "headline": sniffed.protection.headline(),
-        "advice": sniffed.protection.advice(),
-        "duration_ms": sniffed.format.duration(),
-        "tags": tags,
-        "purchases": purchases,
-        "personal": sniffed.personal,
-    }))
-}
-
-fn print_facts(path: &Path, facts: &Value) {
-    let format = &facts["format"];
-    println!("{}", path.display());
-    println!(
-        "  {} in {}, {} Hz, {} channels",
-        format["codec"], format["container"], format["rate"], format["channels"]
-    );
-    let tags = &facts["tags"];
-    println!("  {} – {} – {}", tags["artist"], tags["album"], tags["title"]);
-    if !facts["code"].is_null() {
-        println!("  {}: {}", facts["code"], facts["headline"]);
-        println!("  {}", facts["advice"]);
-    }
-    for purchase in facts["purchases"].as_array().into_iter().flatten() {
-        println!("  bought at {}, {}, {}", purchase["store"], purchase["bought_at"], purchase["level"]);
-    }
-}
 
 /// Plays files one after the other. Returns whether all of them sounded.
 ///

@@ -1,5 +1,7 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+mod words;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -240,6 +242,12 @@ pub enum Container {
     Caf,
     /// Matroska or WebM (mka, webm).
     Matroska,
+    /// True Audio.
+    Tta,
+    /// Tom's lossless Audio Kompressor.
+    Tak,
+    /// Musepack, stream version 7 or 8.
+    Musepack,
     /// Audible.
     Audible,
     /// OMA DRM message or container of a phone.
@@ -269,6 +277,9 @@ impl Container {
             (Container::Dff, _) => "dff",
             (Container::Caf, _) => "caf",
             (Container::Matroska, _) => return None,
+            (Container::Tta, _) => "tta",
+            (Container::Tak, _) => "tak",
+            (Container::Musepack, _) => "mpc",
             (Container::Audible | Container::OmaDrm | Container::Unknown, _) => return None,
         })
     }
@@ -310,6 +321,12 @@ pub enum Codec {
     Dsd,
     /// Narrow-band speech of phones (AMR, EVRC, QCELP).
     Speech,
+    /// True Audio.
+    Tta,
+    /// Tom's lossless Audio Kompressor.
+    Tak,
+    /// Musepack.
+    Musepack,
     /// Recognised container, unknown or other codec.
     Other,
 }
@@ -322,7 +339,8 @@ impl Codec {
 
     /// Returns whether decoding gives back the studio's samples.
     pub fn is_lossless(self) -> bool {
-        matches!(self, Codec::Flac | Codec::Alac | Codec::Pcm | Codec::WavPack | Codec::Ape | Codec::Dsd)
+        let common = matches!(self, Codec::Flac | Codec::Alac | Codec::Pcm | Codec::WavPack | Codec::Ape);
+        common || matches!(self, Codec::Dsd | Codec::Tta | Codec::Tak)
     }
 }
 
@@ -393,6 +411,8 @@ pub enum Protection {
     Audible,
     /// au/KDDI mark on a clear file: plays here, does not travel on.
     CarrierCopyGuard,
+    /// au/KDDI mark on a file whose sound is encrypted or of no known coding.
+    CarrierLocked,
     /// Encrypted by something konpo cannot name.
     UnknownEncrypted,
 }
@@ -408,66 +428,6 @@ impl Protection {
         match self {
             Protection::FairPlay { .. } => Protection::FairPlay { user_id: None },
             other => other.clone(),
-        }
-    }
-
-    /// Returns the reason code of reference 2.7, `None` when plain.
-    pub fn code(&self) -> Option<&'static str> {
-        Some(match self {
-            Protection::None => return None,
-            Protection::FairPlay { .. } => "drm.fairplay",
-            Protection::Cenc { .. } => "drm.cenc",
-            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => "drm.oma",
-            Protection::OpenMg { .. } => "drm.openmg",
-            Protection::SonyObfuscatedMp3 => "drm.sonymp3",
-            Protection::WmDrm { .. } | Protection::PlayReady => "drm.wm",
-            Protection::Audible => "drm.audible",
-            Protection::CarrierCopyGuard => "drm.phone",
-            Protection::UnknownEncrypted => "drm.unknown",
-        })
-    }
-
-    /// Returns what it is in one line, for a person.
-    pub fn headline(&self) -> &'static str {
-        match self {
-            Protection::None => "Not protected",
-            Protection::FairPlay { .. } => "Bought from iTunes with copy protection",
-            Protection::Cenc { .. } => "A streaming download, not a purchase",
-            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => "Locked to the phone it was bought on",
-            Protection::OpenMg { .. } => "Protected by Sony OpenMG (SonicStage, Mora, CONNECT)",
-            Protection::SonyObfuscatedMp3 => "An MP3 locked to one Walkman",
-            Protection::WmDrm { .. } | Protection::PlayReady => "Protected by Windows Media",
-            Protection::Audible => "An Audible audiobook",
-            Protection::CarrierCopyGuard => "Marked by the carrier as not to be passed on",
-            Protection::UnknownEncrypted => "Encrypted by a system konpo does not know",
-        }
-    }
-
-    /// Returns what the owner can do about it, for a person.
-    pub fn advice(&self) -> &'static str {
-        match self {
-            Protection::None => "It plays everywhere.",
-            Protection::FairPlay { .. } => {
-                "Download the protection-free version from your Apple purchases, or burn the song to an audio CD in \
-                 Music on an authorised computer and bring the disc's rip here."
-            }
-            Protection::Cenc { .. } => "It belongs to a subscription and cannot be kept.",
-            Protection::OmaDrm1 | Protection::OmaDrm2 { .. } => {
-                "Ask the carrier or the store for a download without the lock."
-            }
-            Protection::OpenMg { .. } => {
-                "The service is closed. On the PC that bought it, save it as an audio CD or convert it with Sony's own \
-                 tool; konpo keeps the title and the date."
-            }
-            Protection::SonyObfuscatedMp3 => {
-                "Copy the original MP3 from where it came; this copy plays on that player only."
-            }
-            Protection::WmDrm { .. } | Protection::PlayReady => {
-                "Burn it to an audio CD on the PC that holds the licence; the licence server may be gone."
-            }
-            Protection::Audible => "konpo plays music only.",
-            Protection::CarrierCopyGuard => "It plays here and stays here.",
-            Protection::UnknownEncrypted => "Ask the store it came from for a copy without protection.",
         }
     }
 }
@@ -522,6 +482,8 @@ pub struct Evidence {
 }
 
 /// What is known of one buy, from one file. Never a flag: a list of evidence.
+///
+/// Rows of earlier versions are read by later ones: a field that is added has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Purchase {
     /// The store: `itunes`, `amazon`, `bandcamp`, …
@@ -538,6 +500,15 @@ pub struct Purchase {
     pub transaction_id: Option<String>,
     /// The buyer's account as written (personal).
     pub account: Option<String>,
+    /// International Standard Recording Code, 12 characters, as the store wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isrc: Option<String>,
+    /// What was paid: an ISO 4217 code and a number, as in `JPY 250`; without the code where none is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<String>,
+    /// The order's number (personal).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
     /// The strength of the proof.
     pub level: PurchaseLevel,
     /// Everything that was found.
@@ -545,11 +516,36 @@ pub struct Purchase {
 }
 
 impl Purchase {
+    /// Returns a buy of which only the store and the strength of its proof are known.
+    pub fn at(store: impl Into<String>, level: PurchaseLevel) -> Purchase {
+        Purchase {
+            store: store.into(),
+            country: None,
+            bought_at: None,
+            item_id: None,
+            album_id: None,
+            transaction_id: None,
+            account: None,
+            isrc: None,
+            price: None,
+            order_id: None,
+            level,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// Returns whether something in it names the buyer.
+    pub fn is_personal(&self) -> bool {
+        let told = [&self.account, &self.transaction_id, &self.order_id];
+        told.iter().any(|told| told.is_some()) || self.evidence.iter().any(|fact| fact.personal)
+    }
+
     /// Returns the same facts without anything that names the buyer.
     pub fn without_personal(&self) -> Purchase {
         let mut shown = self.clone();
         shown.account = None;
         shown.transaction_id = None;
+        shown.order_id = None;
         shown.evidence.retain(|evidence| !evidence.personal);
         shown
     }
@@ -606,55 +602,4 @@ hex_bytes!(Sha256, 32);
 hex_bytes!(QuickKey, 16);
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hashes_read_back_what_they_print() {
-        let hash = Sha256([0xa5; 32]);
-        assert_eq!(hash.to_string().parse(), Ok(hash));
-        assert!("a5".parse::<Sha256>().is_err());
-        assert!("é".repeat(32).parse::<Sha256>().is_err());
-        let json = serde_json::to_string(&QuickKey([1; 16])).expect("plain data");
-        assert_eq!(serde_json::from_str::<QuickKey>(&json).expect("as printed"), QuickKey([1; 16]));
-    }
-
-    #[test]
-    fn an_album_is_as_loud_as_its_energy_in_the_mean() {
-        let track = |lufs, true_peak| Loudness { lufs, true_peak };
-        let alike = Loudness::of_album([(track(-20.0, 0.5), Millis(7)), (track(-20.0, 0.9), Millis(90))]);
-        assert!(alike.is_some_and(|it| (it.lufs + 20.0).abs() < 1e-9 && it.true_peak == 0.9));
-        // Half of the time at a tenth of the energy.
-        let halves = [(track(-10.0, 0.5), Millis(60_000)), (track(-20.0, 0.5), Millis(60_000))];
-        assert!(Loudness::of_album(halves).is_some_and(|it| (it.lufs + 12.596).abs() < 0.001));
-        assert_eq!(Loudness::of_album([]), None);
-    }
-
-    #[test]
-    fn a_lock_without_the_buyer_is_the_same_lock() {
-        let lock = Protection::FairPlay { user_id: Some(4711) };
-        assert_eq!(lock.without_personal(), Protection::FairPlay { user_id: None });
-        assert_eq!(lock.without_personal().code(), lock.code());
-        assert_eq!(Protection::PlayReady.without_personal(), Protection::PlayReady);
-    }
-
-    #[test]
-    fn a_purchase_without_the_buyer_keeps_the_store() {
-        let fact = |place: &str, personal| Evidence { place: place.into(), text: "x".into(), personal };
-        let purchase = Purchase {
-            store: "itunes".into(),
-            country: Some("JP".into()),
-            bought_at: None,
-            item_id: Some("1".into()),
-            album_id: None,
-            transaction_id: Some("77".into()),
-            account: Some("user@example.com".into()),
-            level: PurchaseLevel::Embedded,
-            evidence: vec![fact("mp4:ilst/apID", true), fact("mp4:ilst/cnID", false)],
-        };
-        let shown = purchase.without_personal();
-        assert_eq!((shown.account, shown.transaction_id), (None, None));
-        assert_eq!(shown.evidence.len(), 1);
-        assert_eq!(shown.store, "itunes");
-    }
-}
+mod tests;

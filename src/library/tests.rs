@@ -119,15 +119,11 @@ impl Bench {
 fn purchase(evidence: usize) -> Purchase {
     let fact = Evidence { place: "mp4:ilst/cnID".into(), text: "1".into(), personal: false };
     Purchase {
-        store: "itunes".into(),
         country: Some("JP".into()),
         bought_at: Some("2007-10-16".into()),
         item_id: Some("1".into()),
-        album_id: None,
-        transaction_id: None,
-        account: None,
-        level: PurchaseLevel::Embedded,
         evidence: vec![fact; evidence],
+        ..Purchase::at("itunes", PurchaseLevel::Embedded)
     }
 }
 

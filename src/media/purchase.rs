@@ -1,25 +1,121 @@
-//! What a file proves of a buy: iTunes, Amazon, Bandcamp (reference purchases 1.1 to 1.3). A list of evidence, never a flag.
+//! What a file proves of a buy (reference purchases 1 and 2): a list of evidence by store, never a flag.
+//!
+//! A mark that a store writes is `Embedded`, an address or a free field is `Claimed`. What a ripper leaves behind lowers all
+//! but boxes that no rip can have.
 
-use quick_xml::events::Event;
-use quick_xml::reader::Reader;
+mod generic;
+pub mod hosts;
+mod itunes;
+mod locks;
+mod marks;
+mod storefronts;
+pub mod uits;
 
 use crate::media::raw::{RawTag, RawValue};
 use crate::media::sniff::Sniffed;
 use crate::track::{Evidence, Purchase, PurchaseLevel};
 
-/// Returns what a file proves, from its boxes and raw tags; `more` are tags that another reader found.
+/// Returns what a file proves, strongest first and one for each store, from its boxes and raw tags; `more` are tags that
+/// another reader found.
 pub fn purchases(sniffed: &Sniffed, more: &[RawTag]) -> Vec<Purchase> {
-    let tags: Vec<&RawTag> = sniffed.raw.iter().chain(more).collect();
-    let found = [itunes(sniffed, &tags), amazon(&tags), bandcamp(&tags)];
-    found.into_iter().flatten().collect()
+    let all: Vec<&RawTag> = sniffed.raw.iter().chain(more).collect();
+    let tags = Tags(&all);
+    let mut found: Vec<Purchase> = Vec::new();
+    let sure = itunes::of(sniffed, &tags).into_iter().chain(uits::of(&tags)).chain(marks::of(&tags));
+    let more = locks::of(sniffed, &tags).into_iter().chain(marks::links(&tags));
+    for purchase in sure.chain(more) {
+        add(&mut found, purchase);
+    }
+    generic::add_to(&mut found, &tags);
+    if is_of_a_rip(&tags) {
+        lower(&mut found);
+    }
+    for purchase in &mut found {
+        purchase.isrc = purchase.isrc.take().or_else(|| isrc_of(&sniffed.raw)).or_else(|| isrc_in(&tags));
+    }
+    found.sort_by_key(|purchase| std::cmp::Reverse(purchase.level));
+    found
 }
 
-fn text(tags: &[&RawTag], place: &str) -> Option<String> {
-    let found = tags.iter().find(|tag| tag.place == place)?.text()?;
-    let found = found.trim();
-    (!found.is_empty()).then(|| found.to_owned())
+/// Returns the recording code in raw tags: the store's own (`xid `: vendor, `isrc`, code), or a tag for it.
+pub fn isrc_of(raw: &[RawTag]) -> Option<String> {
+    let all: Vec<&RawTag> = raw.iter().collect();
+    isrc_in(&Tags(&all))
 }
 
+fn isrc_in(tags: &Tags<'_>) -> Option<String> {
+    let by_store = tags.text("mp4:ilst/xid ").and_then(|text| {
+        let mut parts = text.rsplitn(3, ':');
+        let (code, scheme) = (parts.next()?.to_owned(), parts.next()?);
+        (scheme == "isrc").then_some(code)
+    });
+    let tagged =
+        || ["id3:TSRC", "vc:ISRC", "ape:ISRC", "asf:WM/ISRC"].iter().find_map(|place| tags.text(place));
+    by_store.as_deref().and_then(isrc).or_else(|| isrc(&tagged()?))
+}
+
+/// Returns a recording code as it is compared: twelve letters and digits without dashes (ISO 3901).
+fn isrc(text: &str) -> Option<String> {
+    let plain: String = text.chars().filter(|c| *c != '-' && !c.is_whitespace()).collect();
+    (plain.len() == 12 && plain.bytes().all(|b| b.is_ascii_alphanumeric()))
+        .then(|| plain.to_ascii_uppercase())
+}
+
+/// The raw tags of a file.
+struct Tags<'a>(&'a [&'a RawTag]);
+
+impl<'a> Tags<'a> {
+    /// Returns the text at a place, when it says something.
+    fn text(&self, place: &str) -> Option<String> {
+        self.at(&[place]).next().map(|(_, text)| text)
+    }
+
+    /// Returns the tags at some places whose text says something, in the order of the file.
+    fn at<'b>(&'b self, places: &'b [&str]) -> impl Iterator<Item = (&'a RawTag, String)> + 'b {
+        let there = self.0.iter().filter(|tag| places.contains(&tag.place.as_str()));
+        there.filter_map(|tag| said(tag).map(|text| (*tag, text)))
+    }
+
+    /// Returns the free fields of one of these names (in capitals), in whatever form the file has them.
+    fn named<'b>(&'b self, names: &'b [&str]) -> impl Iterator<Item = (&'a RawTag, String)> + 'b {
+        let there =
+            self.0.iter().filter(|tag| free_name(&tag.place).is_some_and(|name| names.contains(&&*name)));
+        there.filter_map(|tag| said(tag).map(|text| (*tag, text)))
+    }
+
+    /// Returns the comments.
+    fn comments(&self) -> impl Iterator<Item = (&'a RawTag, String)> {
+        let there = self.0.iter().filter(|tag| COMMENTS.contains(&tag.place.as_str()));
+        there.filter_map(|tag| said(tag).map(|text| (*tag, text)))
+    }
+
+    /// Returns the private frames with their owners.
+    fn private(&self) -> impl Iterator<Item = (&'a RawTag, &'a str, &'a [u8])> {
+        self.0.iter().filter_map(|tag| match &tag.value {
+            RawValue::Bytes(bytes) => Some((*tag, tag.place.strip_prefix("id3:PRIV/")?, bytes.as_slice())),
+            _ => None,
+        })
+    }
+}
+
+fn said(tag: &RawTag) -> Option<String> {
+    let text = tag.text()?;
+    let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0');
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+/// Returns the name of a free field in capitals: TXXX, a Vorbis comment, an APE item, a `----` atom.
+fn free_name(place: &str) -> Option<String> {
+    let name = place
+        .strip_prefix("id3:TXXX/")
+        .or_else(|| place.strip_prefix("id3:TXX/"))
+        .or_else(|| place.strip_prefix("vc:"))
+        .or_else(|| place.strip_prefix("ape:"))
+        .or_else(|| place.strip_prefix("mp4:ilst/----:")?.split_once(':').map(|(_, name)| name))?;
+    Some(name.to_ascii_uppercase())
+}
+
+/// Returns a tag as evidence.
 fn evidence(tag: &RawTag) -> Evidence {
     Evidence {
         place: tag.place.clone(),
@@ -28,183 +124,65 @@ fn evidence(tag: &RawTag) -> Evidence {
     }
 }
 
-/// Rule of 1.1: `apID`, `ownr`, `purd`, `cnID` with `sfID`, `pinf`, or `drms` with scheme `itun`.
-fn itunes(sniffed: &Sniffed, tags: &[&RawTag]) -> Option<Purchase> {
-    let atom = |name: &str| text(tags, &format!("mp4:ilst/{name}"));
-    let (account, owner, date) = (atom("apID"), atom("ownr"), atom("purd"));
-    let (item, store_front) = (atom("cnID"), atom("sfID"));
-    let by_atoms =
-        account.is_some() || owner.is_some() || date.is_some() || (item.is_some() && store_front.is_some());
-    let boxes = sniffed.purchase.as_ref();
-    if !by_atoms && boxes.is_none() {
-        return None;
+/// Adds a buy: what is known of the same store already is filled, never replaced.
+fn add(found: &mut Vec<Purchase>, new: Purchase) {
+    match found.iter_mut().find(|known| known.store == new.store) {
+        Some(known) => fill(known, new),
+        None => found.push(new),
     }
-    let of_store =
-        |tag: &&&RawTag| tag.place.strip_prefix("mp4:ilst/").is_some_and(|name| STORE_ATOMS.contains(&name));
-    let mut facts: Vec<Evidence> = boxes.map(|purchase| purchase.evidence.clone()).unwrap_or_default();
-    facts.extend(tags.iter().filter(of_store).map(|tag| evidence(tag)));
-    Some(Purchase {
-        store: "itunes".into(),
-        country: store_front.and_then(|front| country(&front)),
-        bought_at: date,
-        item_id: item.or_else(|| boxes?.item_id.clone()),
-        album_id: atom("plID"),
-        transaction_id: boxes.and_then(|purchase| purchase.transaction_id.clone()),
-        account: account.or(owner).or_else(|| boxes?.account.clone()),
-        level: PurchaseLevel::Embedded,
-        evidence: facts,
-    })
 }
 
-/// The country of a storefront; some files append `-1,2` or the like.
-fn country(store_front: &str) -> Option<String> {
-    let digits: String = store_front.chars().take_while(char::is_ascii_digit).collect();
-    let known = [
-        ("143441", "US"),
-        ("143462", "JP"),
-        ("143444", "GB"),
-        ("143443", "DE"),
-        ("143442", "FR"),
-        ("143465", "CN"),
-        ("143466", "KR"),
-        ("143463", "HK"),
-        ("143470", "TW"),
-        ("143455", "CA"),
-        ("143460", "AU"),
+fn fill(known: &mut Purchase, new: Purchase) {
+    let fields = [
+        (&mut known.country, new.country),
+        (&mut known.bought_at, new.bought_at),
+        (&mut known.item_id, new.item_id),
+        (&mut known.album_id, new.album_id),
+        (&mut known.transaction_id, new.transaction_id),
+        (&mut known.account, new.account),
+        (&mut known.isrc, new.isrc),
+        (&mut known.price, new.price),
+        (&mut known.order_id, new.order_id),
     ];
-    known.iter().find(|(front, _)| *front == digits).map(|(_, country)| (*country).to_owned())
-}
-
-/// A comment `Amazon.com Song ID: …`, or a UITS document in `PRIV` (1.2).
-fn amazon(tags: &[&RawTag]) -> Option<Purchase> {
-    let comments = tags.iter().filter(|tag| tag.place == "id3:COMM" || tag.place == "id3:COM");
-    let comment = comments
-        .filter_map(|tag| {
-            Some((tag, tag.text()?.trim().strip_prefix("Amazon.com Song ID:")?.trim().to_owned()))
-        })
-        .find(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()));
-    let document = tags.iter().find_map(|tag| match &tag.value {
-        RawValue::Bytes(bytes) if tag.place.starts_with("id3:PRIV/") => Some((tag, uits(bytes)?)),
-        _ => None,
-    });
-    let from_amazon = |uits: &Uits| uits.distributor.to_ascii_lowercase().contains("amazon");
-    let document = document.filter(|(tag, uits)| tag.place == "id3:PRIV/www.amazon.com" || from_amazon(uits));
-    if comment.is_none() && document.is_none() {
-        return None;
+    for (field, value) in fields {
+        *field = field.take().or(value);
     }
-    let mut facts: Vec<Evidence> = comment.iter().map(|(tag, _)| evidence(tag)).collect();
-    if let Some((tag, uits)) = &document {
-        let fact = |name: &str, text: &str, personal| Evidence {
-            place: format!("{}/{name}", tag.place),
-            text: text.to_owned(),
-            personal,
-        };
-        let all = [
-            ("Distributor", &uits.distributor, false),
-            ("Time", &uits.time, false),
-            ("ProductID", &uits.product, false),
-            ("AssetID", &uits.asset, false),
-            ("Media", &uits.media, false),
-            ("TID", &uits.transaction, true),
-            ("UID", &uits.user, true),
-        ];
-        facts.extend(all.into_iter().filter(|(_, t, _)| !t.is_empty()).map(|(n, t, p)| fact(n, t, p)));
-    }
-    let uits = document.map(|(_, uits)| uits).unwrap_or_default();
-    let known = |text: String| (!text.is_empty()).then_some(text);
-    Some(Purchase {
-        store: "amazon".into(),
-        country: None,
-        // The epoch stands in real files for "not known" (1.2).
-        bought_at: known(uits.time).filter(|time| !time.starts_with("1970-01-01")),
-        item_id: comment.map(|(_, id)| id).or(known(uits.asset)),
-        album_id: known(uits.product),
-        transaction_id: known(uits.transaction),
-        account: known(uits.user),
-        level: PurchaseLevel::Embedded,
-        evidence: facts,
-    })
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Uits {
-    distributor: String,
-    time: String,
-    product: String,
-    asset: String,
-    transaction: String,
-    user: String,
-    media: String,
-}
-
-/// Reads a UITS document; `None` for anything else. No entities beyond the five, no DTD, at most 64 kB.
-fn uits(bytes: &[u8]) -> Option<Uits> {
-    let text = std::str::from_utf8(bytes.get(..bytes.len().min(LARGEST_UITS))?).ok()?;
-    let mut reader = Reader::from_str(text.trim_matches(['\0', '\u{feff}']));
-    let mut uits = Uits::default();
-    let (mut name, mut seen) = (String::new(), false);
-    for _ in 0..MOST_EVENTS {
-        match reader.read_event().ok()? {
-            Event::Start(tag) => {
-                let full = tag.name();
-                let full: &str = full.as_ref();
-                name = full.rsplit(':').next().unwrap_or(full).to_owned();
-                seen |= name == "UITS";
-            }
-            Event::Text(piece) => {
-                let field = match name.as_str() {
-                    "Distributor" => &mut uits.distributor,
-                    "Time" => &mut uits.time,
-                    "ProductID" => &mut uits.product,
-                    "AssetID" => &mut uits.asset,
-                    "TID" => &mut uits.transaction,
-                    "UID" => &mut uits.user,
-                    "Media" => &mut uits.media,
-                    _ => continue,
-                };
-                field.push_str(piece.trim());
-            }
-            Event::End(_) => name.clear(),
-            Event::DocType(_) => return None,
-            Event::Eof => return seen.then_some(uits),
-            _ => {}
+    known.level = known.level.max(new.level);
+    for fact in new.evidence {
+        if !known.evidence.contains(&fact) && known.evidence.len() < MOST_EVIDENCE {
+            known.evidence.push(fact);
         }
     }
-    None
 }
 
-/// `Visit https://artist.bandcamp.com` in the comment (1.3). The host is compared, never a part of the text.
-fn bandcamp(tags: &[&RawTag]) -> Option<Purchase> {
-    let places = ["id3:COMM", "id3:COM", "vc:COMMENT", "vc:DESCRIPTION", "mp4:ilst/©cmt"];
-    let comments = tags.iter().filter(|tag| places.contains(&tag.place.as_str()));
-    let mut found = comments.filter_map(|tag| {
-        let text = tag.text()?;
-        let url = text.trim().strip_prefix("Visit ")?.trim().to_owned();
-        let host = host_of(&url)?;
-        (host == "bandcamp.com" || host.ends_with(".bandcamp.com")).then(|| evidence(tag))
-    });
-    let fact = found.next()?;
-    Some(Purchase {
-        store: "bandcamp".into(),
-        country: None,
-        bought_at: None,
-        item_id: None,
-        album_id: None,
-        transaction_id: None,
-        account: None,
-        level: PurchaseLevel::Embedded,
-        evidence: vec![fact],
-    })
+/// Reference purchases 1.3, "Counter-evidence": what rippers and taggers of rips write.
+fn is_of_a_rip(tags: &Tags<'_>) -> bool {
+    let ripped = tags.named(&["ACCURATERIPRESULT", "ACCURATERIPDISCID"]).next().is_some();
+    ripped || tags.named(&["MEDIA"]).any(|(_, text)| text.eq_ignore_ascii_case("CD"))
 }
 
-fn host_of(url: &str) -> Option<String> {
-    let uri: http::Uri = url.parse().ok()?;
-    matches!(uri.scheme_str(), Some("http" | "https")).then(|| uri.host().map(str::to_ascii_lowercase))?
+/// A store's mark in a rip is a claim, and an address in one is nothing. Boxes of a sample entry no rip has.
+fn lower(found: &mut Vec<Purchase>) {
+    found.retain(|purchase| purchase.level > PurchaseLevel::Claimed);
+    let in_boxes =
+        |fact: &Evidence| ["mp4:pinf", "mp4:sinf", "oma:"].iter().any(|box_| fact.place.starts_with(box_));
+    for purchase in found.iter_mut().filter(|purchase| !purchase.evidence.iter().any(in_boxes)) {
+        purchase.level = PurchaseLevel::Claimed;
+    }
 }
 
-const STORE_ATOMS: [&str; 14] = [
-    "apID", "ownr", "purd", "akID", "sfID", "cnID", "plID", "atID", "geID", "cmID", "xid ", "flvr", "cprt",
-    "stik",
+/// Where files carry comments for people.
+const COMMENTS: [&str; 8] = [
+    "id3:COMM",
+    "id3:COM",
+    "vc:COMMENT",
+    "vc:DESCRIPTION",
+    "mp4:ilst/©cmt",
+    "ape:COMMENT",
+    "mp4:udta/dscp",
+    "asf:Description",
 ];
-const LARGEST_UITS: usize = 64 << 10;
-const MOST_EVENTS: usize = 2000;
+const MOST_EVIDENCE: usize = 64;
+
+#[cfg(test)]
+mod tests;

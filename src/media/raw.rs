@@ -39,3 +39,21 @@ impl RawTag {
         }
     }
 }
+
+/// Returns whether a free field of this name tells who bought: taggers, stores and programs that convert write them
+/// (reference purchases 1.4 and 9, trap 11). `key` in any case.
+pub fn names_buyer(key: &str, value: &str) -> bool {
+    // Beatport writes the track's number there (1.3).
+    let of_track = |value: &str| value.trim().strip_prefix("track-").is_some_and(is_number);
+    match key.to_ascii_uppercase().as_str() {
+        "FILEOWNER" => !of_track(value),
+        "PURCHASE_OWNER" | "PURCHASEOWNER" | "PURCHASE OWNER" | "ACCOUNT_ID" | "APID" | "OWNR" => true,
+        "KONPO_PURCHASE_ORDER" | "KONPO_PURCHASE_ACCOUNT" => true,
+        _ => false,
+    }
+}
+
+/// Returns whether a text is digits and nothing else.
+pub fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}

@@ -1,5 +1,6 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
-//! listings, music files at the gate with the covers in them, pictures, and what else lies on a music disk (`shelf`). Begins
+//! listings, music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
+//! lies on a music disk (`shelf`). Begins
 //! from the kept corpus, and keeps what behaves in a new way as a start for more. A panic, an input that takes longer than
 //! two seconds or more memory than its reader may (64 MiB, more for pictures) is a finding: it is written down and named,
 //! and the program fails. One that never ends is noticed by a second thread; one that ends the program at once (a stack that
@@ -9,6 +10,10 @@
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
 mod decode;
+mod marks;
+#[path = "../support/mint.rs"]
+#[allow(dead_code)]
+mod mint;
 mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -276,7 +281,7 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
+    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS).chain(&marks::TARGETS);
     for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,
@@ -470,7 +475,8 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
         paths.extend(inside(&music).filter(is_tone));
     }
     paths.sort();
-    paths.iter().map(|path| fs::read(path).expect("a kept input")).collect()
+    let kept = paths.iter().map(|path| fs::read(path).expect("a kept input"));
+    kept.chain(marks::minted(name)).collect()
 }
 
 fn write_down(name: &str, input: &[u8]) -> PathBuf {

@@ -5,7 +5,9 @@ mod arrows;
 mod art;
 mod callback_alloc;
 mod formats;
+mod locked;
 mod loudness;
+mod marks;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;

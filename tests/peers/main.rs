@@ -30,6 +30,7 @@ mod outputs;
 mod ports;
 mod pull;
 mod purchased;
+mod readers;
 mod refused;
 mod rotten;
 mod servers;

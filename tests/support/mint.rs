@@ -1,4 +1,13 @@
-//! Files made here, byte by byte, from tones and documents: nothing of a store is copied, the names are made up.
+//! Files made here, byte by byte, from tones and documents: nothing of a store is copied, the names are made up. What stores write lies in
+//! `buys`, what locks a file in `locks`, and a row for every mark and lock in `rows`.
+
+// Each test program uses a part of them.
+#[allow(dead_code)]
+pub mod buys;
+#[allow(dead_code)]
+pub mod locks;
+#[allow(dead_code)]
+pub mod rows;
 
 /// A file of `tests/data`.
 pub fn data(name: &str) -> Vec<u8> {
@@ -62,8 +71,10 @@ fn find(file: &[u8], mut at: usize, end: usize, name: &[u8]) -> Option<(usize, u
     None
 }
 
-const LIST: [&[u8]; 4] = [b"moov", b"udta", b"meta", b"ilst"];
-const ENTRY: [&[u8]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4a"];
+/// The list of tags.
+pub const LIST: [&[u8]; 4] = [b"moov", b"udta", b"meta", b"ilst"];
+/// The sample entry.
+pub const ENTRY: [&[u8]; 7] = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"mp4a"];
 
 /// Adds an atom to the list of tags. `kind` 1 is text, 21 a number, 0 untyped.
 pub fn atom(file: &[u8], name: &[u8], kind: u32, value: &[u8]) -> Vec<u8> {
@@ -72,13 +83,28 @@ pub fn atom(file: &[u8], name: &[u8], kind: u32, value: &[u8]) -> Vec<u8> {
 }
 
 /// What stands in `pinf` and `sinf`: format, scheme, account, buyer, transaction and item.
-fn account(outer: &[u8]) -> Vec<u8> {
+pub fn account(outer: &[u8]) -> Vec<u8> {
     let mut name = b"Hanako Yamada".to_vec();
     name.resize(256, 0);
     let right = |name: &[u8], n: u32| [name, &n.to_be_bytes()].concat();
-    let rights = [right(b"veID", 1), right(b"tran", 777_001), right(b"song", 123_456), vec![0; 8]].concat();
-    let inner =
-        [boxed(b"user", &4711u32.to_be_bytes()), boxed(b"name", &name), boxed(b"righ", &rights)].concat();
+    let rights = [
+        right(b"veID", 1),
+        right(b"plat", 0),
+        right(b"aver", 0x0101_0100),
+        right(b"tran", 777_001),
+        right(b"song", 123_456),
+        right(b"tool", u32::from_be_bytes(*b"P850")),
+        vec![0; 8],
+    ];
+    let inner = [
+        boxed(b"user", &4711u32.to_be_bytes()),
+        boxed(b"key ", &1u32.to_be_bytes()),
+        boxed(b"iviv", &[0x5a; 16]),
+        boxed(b"righ", &rights.concat()),
+        boxed(b"name", &name),
+        boxed(b"priv", &[0xa5; 440]),
+    ];
+    let inner = inner.concat();
     let scheme = [&[0; 4][..], b"itun", &[0; 4]].concat();
     boxed(outer, &[boxed(b"frma", b"mp4a"), boxed(b"schm", &scheme), boxed(b"schi", &inner)].concat())
 }
@@ -89,7 +115,8 @@ pub fn itunes_plus() -> Vec<u8> {
     store_atoms(&file)
 }
 
-fn store_atoms(file: &[u8]) -> Vec<u8> {
+/// The store's atoms in the list of tags.
+pub fn store_atoms(file: &[u8]) -> Vec<u8> {
     let file = atom(file, b"apID", 1, b"user@example.com");
     let file = atom(&file, b"ownr", 1, b"Hanako Yamada");
     let file = atom(&file, b"purd", 1, b"2007-10-16 12:34:56");
@@ -113,7 +140,8 @@ pub fn cenc() -> Vec<u8> {
     insert(&file, &[b"moov"], &boxed(b"pssh", &[&[0; 4][..], &widevine, &[0; 4]].concat()))
 }
 
-fn renamed(file: &[u8], entry: &[u8]) -> Vec<u8> {
+/// The same file with another name of its sample entry.
+pub fn renamed(file: &[u8], entry: &[u8]) -> Vec<u8> {
     let mut file = file.to_vec();
     let at = file.windows(4).rposition(|w| w == b"mp4a").expect("an entry");
     // The last `mp4a` may be that of `frma`: the entry is the one that follows `stsd`.
@@ -139,7 +167,8 @@ pub fn oma_drm_2() -> Vec<u8> {
     head.extend_from_slice(b"cid");
     head.extend_from_slice(issuer);
     let odhe = boxed(b"odhe", &[&[0, 0, 0, 0, 9][..], b"audio/mp4", &boxed(b"ohdr", &head)].concat());
-    [boxed(b"ftyp", b"odcf\0\0\0\x01odcf"), boxed(b"odrm", &odhe)].concat()
+    let head = boxed(b"odrm", &[vec![0; 4], odhe, boxed(b"odda", &[0x77; 64])].concat());
+    [boxed(b"ftyp", b"odcf\0\0\0\x01odcf"), head].concat()
 }
 
 /// An ID3v2.3 frame.

@@ -13,6 +13,7 @@ use std::ops::Range;
 use crate::error::{Error, Kind, Result};
 use crate::media::decode::{Block, Samples, Spec, clear};
 use crate::media::sniff::Sniffed;
+use crate::media::sniff::rare::MUSEPACK_VERSION;
 use crate::media::sound::Sound;
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
@@ -248,6 +249,9 @@ impl How {
             Container::Dsf => ("dsf", &[]),
             Container::Dff => ("iff", &[]),
             Container::Matroska => ("matroska", &[]),
+            Container::Tta => ("tta", &[]),
+            Container::Tak => ("tak", &[]),
+            Container::Musepack => (musepack(sniffed), &[]),
             Container::Caf => ("caf", &[]),
             Container::Wav => ("wav", &[]),
             Container::Aiff => ("aiff", &[]),
@@ -270,6 +274,14 @@ impl How {
         let seconds = pieces.map(|pieces| pieces.saturating_add(1).saturating_mul(60).min(MOST_SECONDS));
         Ok(How { demuxer, options, integers, rate, seconds })
     }
+}
+
+fn musepack(sniffed: &Sniffed) -> &'static str {
+    let seven = sniffed
+        .raw
+        .iter()
+        .any(|tag| tag.place == MUSEPACK_VERSION && tag.value == crate::media::raw::RawValue::Number(7));
+    if seven { "mpc" } else { "mpc8" }
 }
 
 /// Reads the head of a new child's output and says what shape it has, and the size of a frame in bytes.

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::media::raw::RawTag;
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, le};
-use crate::media::sniff::mpeg;
+use crate::media::sniff::{apev2, mpeg};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -18,6 +18,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     let end = mpeg::end_of_audio(look)?;
     let mut sniffed = Sniffed::new(Container::Ape, Codec::Ape, start..end.max(start));
     sniffed.raw = raw;
+    sniffed.raw.extend(apev2::items(look, end)?);
     let (channels, bits, rate, blocks, count, last);
     if version >= 3980 {
         // A descriptor of stated length, then: level, flags, blocks per frame, blocks of the last one, frames, bits,

@@ -1,4 +1,6 @@
-//! ASF and WMA: the header's objects (Advanced Systems Format specification, 2 and 3), and the three that lock a file.
+//! ASF and WMA: the header's objects (Advanced Systems Format specification, 2 and 3), and those that lock a file.
+
+use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, RawValue};
@@ -22,51 +24,105 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
         return Err(Error::new(Kind::Damaged, "the WMA file breaks off in its head"));
     }
     let mut sniffed = Sniffed::new(Container::Asf, Codec::Other, end..look.len());
-    let mut duration = 0;
-    let mut at = 30;
-    for _ in 0..le(&head, 24, 4).min(MOST_OBJECTS) {
-        if at + 24 > end {
-            break;
-        }
-        let object = look.exact(at, 24)?;
-        let size = le(&object, 16, 8);
-        if size < 24 || at.saturating_add(size) > end {
-            break;
-        }
-        let body_size = (size - 24).min(LARGEST_BODY) as usize;
-        let guid = &object[..16];
-        if guid == CONTENT_ENCRYPTION {
-            sniffed.protection = Protection::WmDrm { license_url: license(&look.exact(at + 24, body_size)?) };
-        } else if guid == EXTENDED_ENCRYPTION || guid == ADVANCED_ENCRYPTION {
-            let body = look.exact(at + 24, body_size)?;
-            let play_ready = guid == EXTENDED_ENCRYPTION && wide(&body).contains("4.1.0.0");
-            let found = if play_ready {
-                Protection::PlayReady
-            } else {
-                Protection::WmDrm { license_url: la_url(&body) }
-            };
-            // The first object names the licence; a second one only says so again.
-            if !sniffed.protection.is_locked() {
-                sniffed.protection = found;
-            }
-        } else if guid == FILE_PROPERTIES {
-            let body = look.exact(at + 24, body_size)?;
-            // Play duration in 100 ns, preroll in ms.
-            duration = (le(&body, 40, 8) / 10_000).saturating_sub(le(&body, 56, 8));
-        } else if guid == STREAM_PROPERTIES {
-            stream(&mut sniffed, &look.exact(at + 24, body_size)?);
-        } else if guid == CONTENT_DESCRIPTION {
-            description(&mut sniffed, &look.exact(at + 24, body_size)?);
-        } else if guid == EXTENDED_DESCRIPTION {
-            extended_description(&mut sniffed, &look.exact(at + 24, body_size)?);
-        }
-        at += size;
-    }
+    let mut walk = Walk { sniffed: &mut sniffed, objects: 0, duration: 0 };
+    walk.objects_in(look, 30..end, le(&head, 24, 4), 0)?;
+    let duration = walk.duration;
     if let Some(rate) = sniffed.format.rate {
         sniffed.format.frames =
             Some(Frames(duration.saturating_mul(u64::from(rate.hz())) / 1000)).filter(|f| f.0 > 0);
     }
     Ok(sniffed)
+}
+
+/// What the walk gathers.
+struct Walk<'a> {
+    sniffed: &'a mut Sniffed,
+    objects: u64,
+    /// In milliseconds.
+    duration: u64,
+}
+
+impl Walk<'_> {
+    /// Visits at most `count` objects of a part of the file; what is broken ends the walk.
+    fn objects_in(&mut self, look: &mut Look<'_>, part: Range<u64>, count: u64, depth: usize) -> Result<()> {
+        let mut at = part.start;
+        for _ in 0..count {
+            self.objects += 1;
+            if at.saturating_add(24) > part.end || self.objects > MOST_OBJECTS || depth > DEEPEST {
+                break;
+            }
+            let object = look.exact(at, 24)?;
+            let size = le(&object, 16, 8);
+            if size < 24 || at.saturating_add(size) > part.end {
+                break;
+            }
+            self.object(look, &object[..16], at + 24..at + size, depth)?;
+            at += size;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, look: &mut Look<'_>, guid: &[u8], lies: Range<u64>, depth: usize) -> Result<()> {
+        // Reserved GUID and number, size, then objects (ASF specification 3.4): Advanced Content Encryption lies here.
+        if guid == HEADER_EXTENSION {
+            return self.objects_in(look, lies.start.saturating_add(22)..lies.end, MOST_OBJECTS, depth + 1);
+        }
+        let body =
+            |look: &mut Look<'_>| look.exact(lies.start, (lies.end - lies.start).min(LARGEST_BODY) as usize);
+        if guid == CONTENT_ENCRYPTION {
+            let license_url = license(&body(look)?);
+            self.sniffed.protection = Protection::WmDrm { license_url };
+        } else if guid == EXTENDED_ENCRYPTION || guid == ADVANCED_ENCRYPTION {
+            let found = encryption(guid, &body(look)?);
+            // The first object names the licence; a second one only says so again.
+            if matches!(self.sniffed.protection, Protection::None | Protection::UnknownEncrypted) {
+                self.sniffed.protection = found;
+            }
+        } else if guid == FILE_PROPERTIES {
+            let body = body(look)?;
+            // Play duration in 100 ns, preroll in ms.
+            self.duration = (le(&body, 40, 8) / 10_000).saturating_sub(le(&body, 56, 8));
+        } else if guid == STREAM_PROPERTIES {
+            stream(self.sniffed, &body(look)?);
+        } else if guid == EXTENDED_STREAM {
+            self.extended_stream(look, lies, depth)?;
+        } else if guid == CONTENT_DESCRIPTION {
+            description(self.sniffed, &body(look)?);
+        } else if guid == EXTENDED_DESCRIPTION {
+            extended_description(self.sniffed, &body(look)?);
+        } else if guid == METADATA_LIBRARY {
+            metadata(self.sniffed, &body(look)?);
+        }
+        Ok(())
+    }
+
+    /// 64 bytes, then names (stream, length, text) and extension systems (GUID, size, length, bytes), then perhaps the
+    /// stream's properties as an object (ASF specification 4.1).
+    fn extended_stream(&mut self, look: &mut Look<'_>, lies: Range<u64>, depth: usize) -> Result<()> {
+        let head = look.some(lies.start, 64.min(lies.end - lies.start) as usize)?;
+        let (names, systems) = (le(&head, 60, 2), le(&head, 62, 2));
+        let mut at = lies.start.saturating_add(64);
+        for _ in 0..names.min(MOST_NAMES) {
+            at = at.saturating_add(4 + le(&look.some(at, 4)?, 2, 2));
+        }
+        for _ in 0..systems.min(MOST_NAMES) {
+            at = at.saturating_add(22).saturating_add(le(&look.some(at, 22)?, 18, 4));
+        }
+        self.objects_in(look, at..lies.end, 1, depth + 1)
+    }
+}
+
+/// What Extended and Advanced Content Encryption say: a length and a `WRMHEADER` in UTF-16. Versions 4 are PlayReady's.
+fn encryption(guid: &[u8], body: &[u8]) -> Protection {
+    let stated = le(body, 0, 4) as usize;
+    let inside = body.get(4..).filter(|rest| guid == EXTENDED_ENCRYPTION && stated <= rest.len());
+    let text = wide(inside.unwrap_or(body));
+    let version = text.split_once("version=").map_or("", |(_, rest)| rest);
+    if version.trim_start_matches(['"', '\'']).starts_with("4.") {
+        return Protection::PlayReady;
+    }
+    let inner = text.split_once("<LA_URL>").and_then(|(_, rest)| rest.split_once("</LA_URL>"));
+    Protection::WmDrm { license_url: inner.map_or(String::new(), |(url, _)| url.trim().to_owned()) }
 }
 
 fn stream(sniffed: &mut Sniffed, body: &[u8]) {
@@ -101,13 +157,6 @@ fn license(body: &[u8]) -> String {
     String::from_utf8_lossy(field).trim_end_matches('\0').to_owned()
 }
 
-/// `<LA_URL>` of the WRMHEADER.
-fn la_url(body: &[u8]) -> String {
-    let text = wide(body);
-    let inner = text.split_once("<LA_URL>").and_then(|(_, rest)| rest.split_once("</LA_URL>"));
-    inner.map_or(String::new(), |(url, _)| url.trim().to_owned())
-}
-
 fn wide(bytes: &[u8]) -> String {
     let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
     let aligned = String::from_utf16_lossy(&units);
@@ -132,15 +181,33 @@ fn extended_description(sniffed: &mut Sniffed, body: &[u8]) {
         let (kind, length) = (le(body, at, 2), le(body, at + 2, 2) as usize);
         let Some(value) = body.get(at + 4..at + 4 + length) else { return };
         at += 4 + length;
-        let name = wide(name);
-        match kind {
-            0 => put(sniffed, &name, Some(value)),
-            3..=5 => {
-                let number = le(value, 0, value.len().min(8)) as i64;
-                sniffed.raw.push(RawTag::new(format!("asf:{name}"), RawValue::Number(number)));
-            }
-            _ => {}
+        attribute(sniffed, &wide(name), kind, value);
+    }
+}
+
+/// Attributes with a language and a stream, as Extended Content Description has them without (ASF specification 4.8).
+fn metadata(sniffed: &mut Sniffed, body: &[u8]) {
+    let mut at = 2;
+    for _ in 0..le(body, 0, 2).min(MOST_OBJECTS) {
+        let (name_length, kind) = (le(body, at + 4, 2) as usize, le(body, at + 6, 2));
+        let length = le(body, at + 8, 4) as usize;
+        let Some(name) = body.get(at + 12..at + 12 + name_length) else { return };
+        at += 12 + name_length;
+        let Some(value) = body.get(at..at.saturating_add(length)) else { return };
+        at += length;
+        attribute(sniffed, &wide(name), kind, value);
+    }
+}
+
+/// Keeps texts and numbers; truth values are numbers of 2 or 4 bytes.
+fn attribute(sniffed: &mut Sniffed, name: &str, kind: u64, value: &[u8]) {
+    match kind {
+        0 => put(sniffed, name, Some(value)),
+        2..=5 => {
+            let number = le(value, 0, value.len().min(8)) as i64;
+            sniffed.raw.push(RawTag::new(format!("asf:{name}"), RawValue::Number(number)));
         }
+        _ => {}
     }
 }
 
@@ -165,7 +232,15 @@ const CONTENT_DESCRIPTION: &[u8] =
     &[0x33, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11, 0xa6, 0xd9, 0x00, 0xaa, 0x00, 0x62, 0xce, 0x6c];
 const EXTENDED_DESCRIPTION: &[u8] =
     &[0x40, 0xa4, 0xd0, 0xd2, 0x07, 0xe3, 0xd2, 0x11, 0x97, 0xf0, 0x00, 0xa0, 0xc9, 0x5e, 0xa8, 0x50];
+const HEADER_EXTENSION: &[u8] =
+    &[0xb5, 0x03, 0xbf, 0x5f, 0x2e, 0xa9, 0xcf, 0x11, 0x8e, 0xe3, 0x00, 0xc0, 0x0c, 0x20, 0x53, 0x65];
+const EXTENDED_STREAM: &[u8] =
+    &[0xcb, 0xa5, 0xe6, 0x14, 0x72, 0xc6, 0x32, 0x43, 0x83, 0x99, 0xa9, 0x69, 0x52, 0x06, 0x5b, 0x5a];
+const METADATA_LIBRARY: &[u8] =
+    &[0x94, 0x1c, 0x23, 0x44, 0x98, 0x94, 0xd1, 0x49, 0xa1, 0x41, 0x1d, 0x13, 0x4e, 0x45, 0x70, 0x54];
 const AUDIO_MEDIA: [u8; 16] =
     [0x40, 0x9e, 0x69, 0xf8, 0x4d, 0x5b, 0xcf, 0x11, 0xa8, 0xfd, 0x00, 0x80, 0x5f, 0x5c, 0x44, 0x2b];
 const MOST_OBJECTS: u64 = 512;
+const MOST_NAMES: u64 = 64;
+const DEEPEST: usize = 3;
 const LARGEST_BODY: u64 = 1 << 20;

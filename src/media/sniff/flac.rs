@@ -1,12 +1,14 @@
 //! Native FLAC (RFC 9639).
 
+use std::ops::Range;
+
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::RawTag;
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::vorbis;
-use crate::track::{Codec, Container};
-use crate::units::{Frames, SampleRate};
+use crate::track::{Codec, Container, PersonalBytes};
+use crate::units::{ByteCount, Frames, SampleRate};
 
 /// Says what the FLAC stream at `start` is; `raw` are the tags in front of it.
 ///
@@ -21,7 +23,12 @@ pub fn sniff(look: &mut Look<'_>, start: u64, mut raw: Vec<RawTag>) -> Result<Sn
         match kind {
             0 if length >= 34 => info = Some(look.exact(at + 4, 34)?),
             4 if length <= LARGEST_COMMENTS => {
-                raw.extend(vorbis::comments(&look.exact(at + 4, length as usize)?))
+                let block = look.exact(at + 4, length as usize)?;
+                let place = |lies: Range<usize>| {
+                    let (offset, length) = (at + 4 + lies.start as u64, lies.len() as u64);
+                    vec![PersonalBytes { offset: ByteCount(offset), length: ByteCount(length) }]
+                };
+                raw.extend(vorbis::comments(&block, place).0)
             }
             127 => return Err(broken()),
             _ => {}

@@ -1,7 +1,8 @@
-//! ID3v2 frames with their places (id3.org, ID3v2.2.0, 2.3.0, 2.4.0-structure). Also the frames of Sony's `ea3` tag.
+//! ID3v2 frames with their places (id3.org, ID3v2.2.0, 2.3.0, 2.4.0-structure). Also the frames of Sony's `ea3` tag, and the
+//! tag inside an MP4 `ID32` box.
 
 use crate::error::Result;
-use crate::media::raw::{RawTag, RawValue};
+use crate::media::raw::{RawTag, RawValue, names_buyer};
 use crate::media::sniff::look::{Look, be};
 use crate::track::PersonalBytes;
 use crate::units::ByteCount;
@@ -16,6 +17,50 @@ fn synchsafe(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |n, &b| n << 7 | u64::from(b & 0x7f))
 }
 
+/// The bytes of a tag. In an unsynchronised one (ID3v2.3.0, 5) sizes count the bytes without those that were put in.
+struct Body {
+    /// Where the tag begins in the file.
+    start: u64,
+    /// The tag without the bytes that were put in, and in front of which of its bytes one was.
+    plain: Option<(Vec<u8>, Vec<u64>)>,
+}
+
+impl Body {
+    fn new(look: &mut Look<'_>, start: u64, length: u64, unsynchronised: bool) -> Result<Body> {
+        if !unsynchronised || length > LARGEST_UNSYNCHRONISED {
+            return Ok(Body { start, plain: None });
+        }
+        let bytes = look.some(start, length as usize)?;
+        let (mut plain, mut put_in) = (Vec::with_capacity(bytes.len()), Vec::new());
+        for (at, &byte) in bytes.iter().enumerate() {
+            if byte == 0 && at > 0 && bytes[at - 1] == 0xff {
+                put_in.push(plain.len() as u64);
+            } else {
+                plain.push(byte);
+            }
+        }
+        Ok(Body { start, plain: Some((plain, put_in)) })
+    }
+
+    /// Returns up to `count` bytes from `at`, counted from the start of the tag.
+    fn some(&self, look: &mut Look<'_>, at: u64, count: usize) -> Result<Vec<u8>> {
+        let Some((plain, _)) = &self.plain else { return look.some(self.start + at, count) };
+        let from = usize::try_from(at).map_or(plain.len(), |at| at.min(plain.len()));
+        Ok(plain[from..(from.saturating_add(count)).min(plain.len())].to_vec())
+    }
+
+    /// Returns where a range of the tag lies in the file.
+    fn place(&self, at: u64, length: u64) -> PersonalBytes {
+        let in_file = |at: u64| {
+            let put_in = self.plain.as_ref().map_or(&[][..], |(_, put_in)| put_in);
+            // Each byte that was put in moves what stands behind it.
+            at + put_in.partition_point(|&before| before <= at) as u64
+        };
+        let (from, to) = (in_file(at), in_file(at + length));
+        PersonalBytes { offset: ByteCount(self.start + from), length: ByteCount(to - from) }
+    }
+}
+
 /// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over.
 ///
 /// # Errors
@@ -23,20 +68,23 @@ fn synchsafe(bytes: &[u8]) -> u64 {
 pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>> {
     let head = look.exact(at, 10)?;
     let (version, flags) = (head[3], head[5]);
-    let end = (at + 10 + synchsafe(&head[6..10])).min(look.len());
+    let length = (10 + synchsafe(&head[6..10])).min(look.len() - at);
+    // Since 2.4 each frame says it for itself, and its size counts all bytes.
+    let body = Body::new(look, at, length, flags & 0x80 != 0 && version < 4)?;
+    let length = body.plain.as_ref().map_or(length, |(plain, _)| plain.len() as u64);
     let (id_len, size_len, head_len) = if version == 2 { (3, 3, 6) } else { (4, 4, 10) };
-    let mut place = at + 10;
+    let mut place = 10;
     if flags & 0x40 != 0 && version >= 3 {
-        let extended = look.some(place, 4)?;
+        let extended = body.some(look, place, 4)?;
         place += if version == 4 { synchsafe(&extended) } else { be(&extended, 0, 4) + 4 };
     }
     let mut found = Vec::new();
     for _ in 0..MOST_FRAMES {
-        if place + head_len >= end {
+        if place + head_len >= length {
             break;
         }
-        let frame = look.exact(place, head_len as usize)?;
-        let id = &frame[..id_len];
+        let frame = body.some(look, place, head_len as usize)?;
+        let Some(id) = frame.get(..id_len).filter(|_| frame.len() == head_len as usize) else { break };
         if !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
             break;
         }
@@ -44,8 +92,8 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             4 => synchsafe(&frame[4..8]),
             _ => be(&frame, id_len, size_len),
         };
-        let body = place + head_len;
-        if size == 0 || body + size > end {
+        let inside = place + head_len;
+        if size == 0 || inside + size > length {
             break;
         }
         // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
@@ -55,63 +103,126 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
             _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
         };
-        if !odd && is_of_use(id) && size <= LARGEST_FRAME && skip < size {
-            let bytes = look.exact(body + skip, (size - skip) as usize)?;
-            found.extend(frame_tag(id, &bytes, dialect, body + skip));
+        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+        if !odd && is_of_use(id) && size <= largest && skip < size {
+            // Of an object only its name is of use.
+            let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
+            let mut bytes = body.some(look, inside + skip, count as usize)?;
+            if version == 4 && form & 2 != 0 {
+                bytes = synchronised(&bytes);
+            }
+            let tag = frame_tag(id, &bytes, dialect, &body, inside + skip..inside + size);
+            found.extend(tag);
+        } else if odd && is_of_use(id) && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
+            // A frame that cannot be read here may name the buyer all the same.
+            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+            let personal = Some(body.place(inside, size));
+            found.push(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) });
         }
-        place = body + size;
+        place = inside + size;
     }
     Ok(found)
 }
 
+fn synchronised(bytes: &[u8]) -> Vec<u8> {
+    let before = [0].iter().chain(bytes);
+    bytes
+        .iter()
+        .zip(before)
+        .filter(|(byte, before)| (**byte, **before) != (0, 0xff))
+        .map(|(b, _)| *b)
+        .collect()
+}
+
+fn is_object(id: &[u8]) -> bool {
+    matches!(id, b"GEOB" | b"GEO")
+}
+
 fn is_of_use(id: &[u8]) -> bool {
-    let known: &[&[u8]] = &[b"COMM", b"COM", b"PRIV", b"OWNE", b"COMR", b"USER", b"UFID", b"GEOB"];
+    let known: &[&[u8]] = &[b"COMM", b"COM", b"PRIV", b"OWNE", b"COMR", b"USER", b"UFID", b"GEOB", b"GEO"];
     id[0] == b'T' || id[0] == b'W' || known.contains(&id)
 }
 
-fn frame_tag(id: &[u8], bytes: &[u8], dialect: &str, at: u64) -> Option<RawTag> {
+/// Reads one frame whose body lies at `lies` of the tag.
+fn frame_tag(
+    id: &[u8],
+    bytes: &[u8],
+    dialect: &str,
+    body: &Body,
+    lies: std::ops::Range<u64>,
+) -> Option<RawTag> {
     let name = String::from_utf8_lossy(id).into_owned();
-    let all = PersonalBytes { offset: ByteCount(at), length: ByteCount(bytes.len() as u64) };
+    let all = body.place(lies.start, lies.end - lies.start);
     let tag = |place: String, value| RawTag::new(format!("{dialect}:{place}"), value);
+    let words = |text: &str| RawValue::Text(text.trim_end_matches('\0').to_owned());
     match name.as_str() {
         "PRIV" => {
             let end = bytes.iter().position(|&b| b == 0)?;
             let owner = latin(&bytes[..end]);
             let data = bytes.get(end + 1..)?;
             // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
-            let names_buyer = owner == "www.amazon.com" || owner.ends_with("/UITS");
-            let at = at + end as u64 + 1;
-            let place = PersonalBytes { offset: ByteCount(at), length: ByteCount(data.len() as u64) };
-            let personal = names_buyer.then_some(place);
+            let uits = data.windows(5).take(UITS_HEAD).any(|word| word == b":UITS");
+            let from = lies.start + end as u64 + 1;
+            let personal = (uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS"))
+                .then(|| body.place(from, lies.end - from));
             Some(RawTag { personal, ..tag(format!("PRIV/{owner}"), RawValue::Bytes(data.to_vec())) })
         }
-        "OWNE" | "TOWN" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),
+        "OWNE" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),
+        "TOWN" => {
+            let text = text_of(*bytes.first()?, bytes.get(1..)?);
+            let personal = names_buyer("FILEOWNER", &text).then_some(all);
+            Some(RawTag { personal, ..tag(name, words(&text)) })
+        }
         "COMM" | "COM" => {
             let text = text_of(*bytes.first()?, bytes.get(4..)?);
             let (_, comment) = text.split_once('\0').unwrap_or(("", &text));
-            Some(tag(name, RawValue::Text(comment.trim_end_matches('\0').to_owned())))
+            Some(tag(name, words(comment)))
         }
+        "USER" => Some(tag(name, words(&text_of(*bytes.first()?, bytes.get(4..)?)))),
         "TXXX" | "TXX" => {
             let text = text_of(*bytes.first()?, bytes.get(1..)?);
             let (key, value) = text.split_once('\0')?;
             let place = if dialect == "oma" { key.to_owned() } else { format!("TXXX/{key}") };
-            Some(tag(place, RawValue::Text(value.trim_end_matches('\0').to_owned())))
+            let personal = names_buyer(key, value).then_some(all);
+            Some(RawTag { personal, ..tag(place, words(value)) })
         }
-        "GEOB" => {
-            let body = text_of(*bytes.first()?, bytes.get(1..).map(|b| &b[..b.len().min(256)])?);
-            Some(tag(name, RawValue::Text(body)))
+        // The words in front of the address are in the frame's encoding, the address never is (ID3v2.3.0, 4.3.2).
+        "WXXX" | "WXX" => {
+            let (encoding, rest) = bytes.split_first()?;
+            let end = end_of_text(*encoding, rest);
+            let key = text_of(*encoding, &rest[..end.start]);
+            let address = latin(rest.get(end.end..)?);
+            Some(tag(format!("WXXX/{key}"), words(&address)))
         }
-        _ if id[0] == b'T' => {
-            let text = text_of(*bytes.first()?, bytes.get(1..)?);
-            Some(tag(name, RawValue::Text(text.trim_end_matches('\0').to_owned())))
+        // Encoding, type, file name, description, object (ID3v2.3.0, 4.16).
+        "GEOB" | "GEO" => {
+            let (encoding, rest) = bytes.split_first()?;
+            let rest = rest.get(end_of_text(0, rest).end..)?;
+            let file = end_of_text(*encoding, rest);
+            let rest = rest.get(file.end..)?;
+            let described = text_of(*encoding, &rest[..end_of_text(*encoding, rest).start]);
+            Some(tag(format!("GEOB/{described}"), RawValue::Bytes(Vec::new())))
         }
+        _ if id[0] == b'T' => Some(tag(name, words(&text_of(*bytes.first()?, bytes.get(1..)?)))),
         _ if id[0] == b'W' => Some(tag(name, RawValue::Text(latin(bytes).trim_matches('\0').to_owned()))),
         _ => Some(tag(name, RawValue::Bytes(bytes.to_vec()))),
     }
 }
 
+/// Returns where a text ends: its terminator, of two bytes in UTF-16; the end of the bytes when there is none.
+pub fn end_of_text(encoding: u8, bytes: &[u8]) -> std::ops::Range<usize> {
+    let whole = bytes.len()..bytes.len();
+    match encoding {
+        1 | 2 => {
+            let mut pairs = bytes.chunks_exact(2);
+            pairs.position(|pair| pair == [0, 0]).map_or(whole, |at| at * 2..at * 2 + 2)
+        }
+        _ => bytes.iter().position(|&b| b == 0).map_or(whole, |at| at..at + 1),
+    }
+}
+
 /// Decodes by the encoding byte: 0 Latin-1, 1 UTF-16 with a mark, 2 UTF-16BE, 3 UTF-8 (ID3v2.4.0-structure, 4).
-fn text_of(encoding: u8, bytes: &[u8]) -> String {
+pub fn text_of(encoding: u8, bytes: &[u8]) -> String {
     match encoding {
         1 | 2 => utf16(encoding == 2, bytes),
         3 => String::from_utf8_lossy(bytes).into_owned(),
@@ -131,10 +242,19 @@ fn utf16(mut big: bool, bytes: &[u8]) -> String {
     String::from_utf16_lossy(&units)
 }
 
-fn latin(bytes: &[u8]) -> String {
+/// Decodes ISO 8859-1: each byte is its letter.
+pub fn latin(bytes: &[u8]) -> String {
     bytes.iter().map(|&b| char::from(b)).collect()
 }
 
+/// Owners of private frames that say who bought, in a form only they know (reference purchases 1.2 and 1.3).
+const BUYERS_FRAMES: [&str; 2] = ["www.amazon.com", "contentgroup@emusic.com"];
 const MOST_FRAMES: usize = 512;
 /// A UITS document has at most 64 kB; texts are shorter.
 const LARGEST_FRAME: u64 = 256 << 10;
+/// What of an object is read: its type, file name and description.
+const OBJECT_HEAD: u64 = 512;
+/// The name of the root stands at the start of a UITS document.
+const UITS_HEAD: usize = 1024;
+/// Tags with larger pictures are read as if nothing was put in.
+const LARGEST_UNSYNCHRONISED: u64 = 4 << 20;

@@ -24,6 +24,11 @@ impl<'a> Look<'a> {
         self.len == u64::MAX
     }
 
+    /// Returns the extension of the file's name, without the dot.
+    pub fn extension(&self) -> Option<&str> {
+        self.sound.extension()
+    }
+
     /// Returns the length of the sound.
     pub fn len(&self) -> u64 {
         self.len

@@ -1,4 +1,5 @@
-//! The MP4 family (ISO/IEC 14496-12): the walk through boxes. Sample entries are read by `mp4_entry`.
+//! The MP4 family (ISO/IEC 14496-12): the walk through boxes. Sample entries are read by `mp4_entry`, lists of
+//! tags by `mp4_list`.
 
 use std::mem;
 
@@ -6,9 +7,9 @@ use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, RawValue};
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::mp4_entry::{self, Entry};
-use crate::media::sniff::{Gapless, Sniffed};
-use crate::track::{Codec, Container, PersonalBytes, Protection};
-use crate::units::{ByteCount, Frames, SampleRate};
+use crate::media::sniff::{Gapless, Sniffed, id3, mp4_list, oma_drm};
+use crate::track::{Codec, Container, Protection};
+use crate::units::{Frames, SampleRate};
 
 /// A box: its name, and where its payload lies.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Block {
 #[derive(Default)]
 struct Track {
     entry: Option<Entry>,
+    /// Its handler says that it is sound.
+    sound: bool,
     media: (u64, u64),
     edit: Option<(i64, u64)>,
 }
@@ -52,6 +55,7 @@ struct Walk {
     movie_scale: u64,
     systems: Vec<String>,
     copy_guard: bool,
+    /// Address of the rights issuer, of OMA DRM 2.
     oma_drm: Option<String>,
     fragmented: bool,
     mdat: Option<(u64, u64)>,
@@ -81,7 +85,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 let first = walk.mdat.map_or(block.at, |(first, _)| first);
                 walk.mdat = Some((first, block.end));
             }
-            b"odrm" => walk.oma_drm = Some(rights_issuer(look, &block, &mut walk.boxes)?),
+            b"odrm" => walk.odrm(look, &block)?,
             b"uuid" => walk.uuid(look, &block)?,
             _ => {}
         }
@@ -149,10 +153,26 @@ impl Walk {
                 let at = block.at + if full { 4 } else { 0 };
                 self.children(look, &Block { at, ..block.clone() }, depth + 1)?;
             }
-            b"ilst" => self.list(look, block)?,
+            b"ilst" => mp4_list::items(look, block, &mut self.boxes, &mut self.raw)?,
+            // A version, flags and a language in front of the tag (ID3v2 in ISO base media, MP4 registration authority).
+            b"ID32" => {
+                self.raw.push(RawTag::new("mp4:ID32", RawValue::Bytes(Vec::new())));
+                if look.some(block.at + 6, 10)?.starts_with(b"ID3") {
+                    self.raw.extend(id3::frames(look, block.at + 6, "id3")?);
+                }
+            }
+            b"titl" | b"perf" | b"auth" | b"albm" | b"gnre" | b"yrrc" | b"cprt" | b"dscp" => {
+                self.raw.extend(mp4_list::of_phone(look, block)?);
+            }
+            b"hdlr" => self.track.sound |= look.some(block.at + 8, 4)? == b"soun",
             b"mvhd" => self.movie_scale = scale(look, block)?.0,
             b"mdhd" => self.track.media = scale(look, block)?,
-            b"stsd" => self.track.entry = mp4_entry::of(look, block, &mut self.boxes)?,
+            b"stsd" => {
+                self.track.entry = mp4_entry::of(look, block, &mut self.boxes)?;
+                if self.track.entry.is_none() && self.track.sound {
+                    self.track.entry = mp4_entry::unknown(look, block)?;
+                }
+            }
             b"elst" => self.track.edit = edit(look, block)?,
             b"pssh" => {
                 let id = look.some(block.at + 4, 16)?;
@@ -170,41 +190,36 @@ impl Walk {
         Ok(())
     }
 
-    /// `ilst`: each child is a name with `data` inside (QuickTime metadata as Apple writes it).
-    fn list(&mut self, look: &mut Look<'_>, list: &Block) -> Result<()> {
-        let mut at = list.at;
-        while let Some(item) = next_box(look, at, list.end, &mut self.boxes)? {
-            let mut name: String = item.name.iter().map(|&b| char::from(b)).collect();
-            let mut inner = item.at;
-            while let Some(part) = next_box(look, inner, item.end, &mut self.boxes)? {
-                let size = (part.end - part.at) as usize;
-                match &part.name {
-                    b"name" if size <= 256 => {
-                        name =
-                            String::from_utf8_lossy(&look.exact(part.at, size)?[4.min(size)..]).into_owned();
-                    }
-                    b"data" if name == "covr" => {
-                        self.raw.push(RawTag::new("mp4:ilst/covr", RawValue::Bytes(Vec::new())));
-                    }
-                    b"data" if (8..=LARGEST_VALUE).contains(&size) => {
-                        let data = look.exact(part.at, size)?;
-                        self.raw.push(value(&name, &data, part.at));
-                    }
-                    _ => {}
+    /// `odrm` is a full box; its `odhe` is one too, with a MIME type in front of `ohdr` (OMA DRM Content Format 2.0, 5).
+    fn odrm(&mut self, look: &mut Look<'_>, odrm: &Block) -> Result<()> {
+        let full = look.some(odrm.at, 8)?.get(4..8) != Some(b"odhe");
+        let at = odrm.at + if full { 4 } else { 0 };
+        let mut issuer = String::new();
+        if let Some(odhe) = next_box(look, at, odrm.end, &mut self.boxes)?.filter(|b| &b.name == b"odhe") {
+            let mime = be(&look.some(odhe.at + 4, 1)?, 0, 1);
+            let mut at = odhe.at + 5 + mime;
+            while let Some(block) = next_box(look, at, odhe.end, &mut self.boxes)? {
+                if &block.name == b"ohdr" {
+                    let size = (block.end - block.at).min(LARGEST_VALUE as u64) as usize;
+                    let (address, raw) = oma_drm::ohdr(&look.some(block.at, size)?);
+                    issuer = address;
+                    self.raw.extend(raw);
                 }
-                inner = part.end;
+                at = block.end;
             }
-            at = item.end;
         }
+        self.oma_drm = Some(issuer);
         Ok(())
     }
 
     fn conclude(mut self, len: u64) -> Result<Sniffed> {
-        if let Some(rights_issuer) = self.oma_drm {
-            let whole = Sniffed::new(Container::OmaDrm, Codec::Other, 0..len);
-            return Ok(Sniffed { protection: Protection::OmaDrm2 { rights_issuer }, ..whole });
-        }
         let has = |brand: &[u8; 4]| self.brands.contains(brand);
+        // A DCF without its head is one all the same.
+        if self.oma_drm.is_some() || has(b"odcf") {
+            let protection = Protection::OmaDrm2 { rights_issuer: self.oma_drm.unwrap_or_default() };
+            let whole = Sniffed::new(Container::OmaDrm, Codec::Other, 0..len);
+            return Ok(Sniffed { protection, raw: self.raw, ..whole });
+        }
         if has(b"aax ") || has(b"aaxc") {
             let whole = Sniffed::new(Container::Audible, Codec::Other, 0..len);
             return Ok(Sniffed { protection: Protection::Audible, ..whole });
@@ -215,7 +230,7 @@ impl Walk {
                 "the MP4 file breaks off: its table of contents is missing",
             ));
         }
-        let Track { entry, media, edit } = self.track;
+        let Track { entry, media, edit, .. } = self.track;
         let entry = entry.ok_or_else(|| Error::new(Kind::Unsupported, "this MP4 file holds no sound"))?;
         let (first, end) = self.mdat.unwrap_or((0, len));
         let mut sniffed = Sniffed::new(Container::Mp4, entry.codec, first..end);
@@ -233,10 +248,23 @@ impl Walk {
             self.systems.dedup();
             systems.append(&mut self.systems);
         }
-        let kddi = self.brands.iter().any(|brand| brand.eq_ignore_ascii_case(b"kddi"));
-        if sniffed.protection == Protection::None && (self.copy_guard || kddi) {
-            sniffed.protection = Protection::CarrierCopyGuard;
+        if self.copy_guard {
+            sniffed.raw.push(RawTag::new(COPY_GUARD, RawValue::Bytes(Vec::new())));
         }
+        let kddi = self.brands.iter().any(|brand| brand.eq_ignore_ascii_case(b"kddi"));
+        sniffed.protection = match sniffed.protection {
+            Protection::None if self.brands.contains(b"isc2") => Protection::UnknownEncrypted,
+            // Reference purchases 2.6: a clear entry plays here, any other is locked to the phone.
+            Protection::None if (self.copy_guard || kddi) && sniffed.format.codec != Codec::Other => {
+                Protection::CarrierCopyGuard
+            }
+            Protection::None | Protection::Cenc { .. } | Protection::UnknownEncrypted
+                if self.copy_guard || kddi =>
+            {
+                Protection::CarrierLocked
+            }
+            other => other,
+        };
         hidden_band(&mut sniffed, media);
         let rate = u64::from(sniffed.format.rate.map_or(0, |rate| rate.hz()));
         let in_frames = |time: u64, scale: u64| {
@@ -263,31 +291,9 @@ impl Walk {
     }
 }
 
-/// A value of `ilst`: type, locale, bytes.
-fn value(name: &str, data: &[u8], at: u64) -> RawTag {
-    let (kind, bytes) = (be(data, 0, 4), &data[8..]);
-    let place = format!("mp4:ilst/{name}");
-    let number = || {
-        let shift = 64 - 8 * bytes.len().min(8) as u32;
-        RawValue::Number((be(bytes, 0, bytes.len()) << shift) as i64 >> shift)
-    };
-    let numeric = NUMBERS.contains(&name) && (1..=8).contains(&bytes.len());
-    let value = match kind {
-        1 => RawValue::Text(String::from_utf8_lossy(bytes).into_owned()),
-        // Stores write their numbers as type 21 or 0 (reference purchases 1.1).
-        // They are ids up to 32 and 64 bits: no sign.
-        21 | 0 if numeric => RawValue::Number(be(bytes, 0, bytes.len()) as i64),
-        21 if (1..=8).contains(&bytes.len()) => number(),
-        _ => RawValue::Bytes(bytes.to_vec()),
-    };
-    let personal = matches!(name, "apID" | "ownr")
-        .then_some(PersonalBytes { offset: ByteCount(at + 8), length: ByteCount(bytes.len() as u64) });
-    RawTag { personal, ..RawTag::new(place, value) }
-}
-
 /// iTunes' own numbers: ` 00000000 DDDDDDDD PPPPPPPP SSSSSSSSSSSSSSSS …` in hex (reference purchases 7.6).
 fn smpb(raw: &[RawTag]) -> Option<Gapless> {
-    let text = raw.iter().find(|tag| tag.place == "mp4:ilst/iTunSMPB")?.text()?;
+    let text = raw.iter().find(|tag| tag.place == SMPB)?.text()?;
     let mut fields = text.split_whitespace().skip(1).map(|field| u64::from_str_radix(field, 16));
     let (delay, padding, frames) = (fields.next()?.ok()?, fields.next()?.ok()?, fields.next()?.ok()?);
     // Believed when the sum is whole AAC frames; taggers copy these lines into other files.
@@ -366,22 +372,12 @@ fn edit(look: &mut Look<'_>, block: &Block) -> Result<Option<(i64, u64)>> {
     Ok(if let [one] = real[..] { Some(one) } else { None })
 }
 
-/// `odrm/odhe/ohdr`: method, padding, plain length, three lengths, then content id and the rights issuer (OMA DRM 2 DCF).
-fn rights_issuer(look: &mut Look<'_>, odrm: &Block, boxes: &mut usize) -> Result<String> {
-    let bytes = look.some(odrm.at, ((odrm.end - odrm.at) as usize).min(4096))?;
-    *boxes += 1;
-    let Some(at) = bytes.windows(4).position(|w| w == b"ohdr") else { return Ok(String::new()) };
-    let body = at + 4 + 4;
-    let (id, url) = (be(&bytes, body + 10, 2) as usize, be(&bytes, body + 12, 2) as usize);
-    let start = body + 16 + id;
-    Ok(String::from_utf8_lossy(bytes.get(start..start + url).unwrap_or_default()).into_owned())
-}
-
 /// 63706764-A88C-11D4-8197-009027087703.
 const CPGD: [u8; 16] =
     [0x63, 0x70, 0x67, 0x64, 0xa8, 0x8c, 0x11, 0xd4, 0x81, 0x97, 0x00, 0x90, 0x27, 0x08, 0x77, 0x03];
-/// Atoms that hold numbers whatever type they state.
-const NUMBERS: [&str; 9] = ["sfID", "cnID", "plID", "atID", "geID", "cmID", "akID", "stik", "rtng"];
+/// Where the mark of au/KDDI is kept.
+pub const COPY_GUARD: &str = "mp4:uuid/cpgd";
+const SMPB: &str = "mp4:ilst/----:com.apple.iTunes:iTunSMPB";
 const MOST_BOXES: usize = 4096;
 const DEEPEST: usize = 16;
 const LARGEST_VALUE: usize = 64 << 10;

@@ -6,6 +6,7 @@ use crate::media::sniff::AacConfig;
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::mp4::{Block, next_box};
 use crate::media::sniff::mpeg::AAC_RATES;
+use crate::media::sniff::oma_drm;
 use crate::track::{Codec, Evidence, PersonalBytes, Protection, Purchase, PurchaseLevel};
 use crate::units::{ByteCount, SampleRate};
 
@@ -59,6 +60,21 @@ pub fn of(look: &mut Look<'_>, stsd: &Block, boxes: &mut usize) -> Result<Option
         }
     }
     Ok(found)
+}
+
+/// Returns the first entry of a sound track none of whose codings is known.
+///
+/// # Errors
+/// Those of reading.
+pub fn unknown(look: &mut Look<'_>, stsd: &Block) -> Result<Option<Entry>> {
+    let head = look.some(stsd.at + 8, 36)?;
+    if head.len() < 36 {
+        return Ok(None);
+    }
+    let mut entry = empty(Codec::Other);
+    entry.channels = u16::try_from(be(&head, 24, 2)).ok();
+    entry.rate = SampleRate::new(be(&head, 32, 2) as u32);
+    Ok(Some(entry))
 }
 
 fn one(look: &mut Look<'_>, block: &Block, boxes: &mut usize) -> Result<Option<Entry>> {
@@ -214,6 +230,7 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
     let plus = &block.name == b"pinf";
     let place = if plus { "mp4:pinf" } else { "mp4:sinf" };
     let mut scheme = String::new();
+    let mut rights_issuer = String::new();
     let mut at = block.at;
     while let Some(child) = next_box(look, at, block.end, boxes)? {
         match &child.name {
@@ -224,16 +241,13 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
                 let original = look.some(child.at, 4)?;
                 entry.codec = if original == b"alac" { Codec::Alac } else { entry.codec };
             }
-            b"schi" => schi(look, &child, place, entry, boxes)?,
+            b"schi" => rights_issuer = schi(look, &child, place, entry, boxes)?,
             _ => {}
         }
         at = child.end;
     }
-    match &mut entry.protection {
-        Protection::Cenc { scheme: kept, .. } => *kept = scheme.clone(),
-        // ISMACryp and anything else under `enca` or `mp4a` that names a scheme of its own.
-        Protection::None if !plus && scheme != "itun" => entry.protection = Protection::UnknownEncrypted,
-        _ => {}
+    if !plus {
+        entry.protection = by_scheme(&entry.protection, &scheme, rights_issuer);
     }
     if scheme == "itun" || plus {
         let evidence = entry.raw.iter().map(|tag| Evidence {
@@ -246,21 +260,41 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
             entry.raw.iter().find(|tag| tag.place == place).and_then(RawTag::text)
         };
         entry.purchase = Some(Purchase {
-            store: "itunes".into(),
-            country: None,
-            bought_at: None,
             item_id: fact("song"),
-            album_id: None,
             transaction_id: fact("tran"),
             account: fact("name"),
-            level: PurchaseLevel::Embedded,
             evidence: evidence.collect(),
+            ..Purchase::at("itunes", PurchaseLevel::Embedded)
         });
     }
     Ok(())
 }
 
-fn schi(look: &mut Look<'_>, block: &Block, place: &str, entry: &mut Entry, boxes: &mut usize) -> Result<()> {
+/// What the scheme of a `sinf` makes of the lock that the entry's name tells (reference purchases 2.1). A `sinf` says that the
+/// samples were transformed, whatever the entry is called (ISO/IEC 14496-12, 8.12.1).
+fn by_scheme(entry: &Protection, scheme: &str, rights_issuer: String) -> Protection {
+    match (entry, scheme) {
+        (Protection::FairPlay { .. } | Protection::Audible, _) => entry.clone(),
+        (_, "itun") => Protection::FairPlay { user_id: None },
+        (_, "odkm") => Protection::OmaDrm2 { rights_issuer },
+        (_, "cenc" | "cbcs" | "cens" | "cbc1" | "piff") => {
+            Protection::Cenc { scheme: scheme.to_owned(), systems: Vec::new() }
+        }
+        (Protection::Cenc { .. }, "") => entry.clone(),
+        // ISMACryp (`iAEC`) and anything else of a scheme of its own.
+        _ => Protection::UnknownEncrypted,
+    }
+}
+
+/// Returns the address of the rights issuer, of OMA DRM 2.
+fn schi(
+    look: &mut Look<'_>,
+    block: &Block,
+    place: &str,
+    entry: &mut Entry,
+    boxes: &mut usize,
+) -> Result<String> {
+    let mut rights_issuer = String::new();
     let mut at = block.at;
     while let Some(child) = next_box(look, at, block.end, boxes)? {
         let size = (child.end - child.at).min(512) as usize;
@@ -282,6 +316,21 @@ fn schi(look: &mut Look<'_>, block: &Block, place: &str, entry: &mut Entry, boxe
                 let name = String::from_utf8_lossy(&bytes[..end]).into_owned();
                 entry.raw.push(tag("name", RawValue::Text(name), child.at, child.end - child.at));
             }
+            // Version and flags, pattern, whether it is protected, size of the vector, then the key's id.
+            b"tenc" => {
+                let id = look.some(child.at + 8, 16)?.iter().map(|b| format!("{b:02x}")).collect();
+                entry.raw.push(RawTag::new(format!("{place}/KID"), RawValue::Text(id)));
+            }
+            // A full box with `ohdr` inside (OMA DRM Content Format 2.0, 6.3).
+            b"odkm" => {
+                let head = next_box(look, child.at + 4, child.end, boxes)?;
+                if let Some(head) = head.filter(|head| &head.name == b"ohdr") {
+                    let body = look.some(head.at, (head.end - head.at).min(4096) as usize)?;
+                    let (address, raw) = oma_drm::ohdr(&body);
+                    rights_issuer = address;
+                    entry.raw.extend(raw);
+                }
+            }
             b"righ" => {
                 let bytes = look.some(child.at, size)?;
                 for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4])
@@ -299,18 +348,17 @@ fn schi(look: &mut Look<'_>, block: &Block, place: &str, entry: &mut Entry, boxe
         }
         at = child.end;
     }
-    Ok(())
+    Ok(rights_issuer)
 }
 
 /// Names of systems in `pssh` (reference purchases 2.1).
 pub fn system_name(id: &[u8]) -> String {
-    const WIDEVINE: [u8; 4] = [0xed, 0xef, 0x8b, 0xa9];
-    const PLAY_READY: [u8; 4] = [0x9a, 0x04, 0xf0, 0x79];
-    const FAIR_PLAY: [u8; 4] = [0x94, 0xce, 0x86, 0xfb];
-    match id.get(..4) {
-        Some(start) if start == WIDEVINE => "Widevine".into(),
-        Some(start) if start == PLAY_READY => "PlayReady".into(),
-        Some(start) if start == FAIR_PLAY => "FairPlay".into(),
-        _ => id.iter().map(|b| format!("{b:02x}")).collect(),
-    }
+    let known = SYSTEMS.iter().find(|(system, _)| id == system.to_be_bytes());
+    known.map_or_else(|| id.iter().map(|b| format!("{b:02x}")).collect(), |(_, name)| (*name).to_owned())
 }
+
+const SYSTEMS: [(u128, &str); 3] = [
+    (0xedef_8ba9_79d6_4ace_a3c8_27dc_d51d_21ed, "Widevine"),
+    (0x9a04_f079_9840_4286_ab92_e65b_e088_5f95, "PlayReady"),
+    (0x94ce_86fb_07ff_4f43_adb8_93d2_fa96_8ca2, "FairPlay"),
+];

@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::RawTag;
 use crate::media::sniff::look::{Look, be, le};
-use crate::media::sniff::{AacConfig, Sniffed};
+use crate::media::sniff::{AacConfig, Sniffed, apev2};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -46,6 +46,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     sniffed.aac = (frame.container == Container::Adts)
         .then_some(AacConfig { object_type: frame.object_type, sbr: false });
     sniffed.raw = raw;
+    sniffed.raw.extend(apev2::items(look, end)?);
     Ok(sniffed)
 }
 

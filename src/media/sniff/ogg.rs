@@ -1,11 +1,13 @@
 //! Ogg pages (RFC 3533) with Vorbis, Opus (RFC 7845) or FLAC inside.
 
+use std::ops::Range;
+
 use crate::error::{Error, Kind, Result};
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, be, le};
 use crate::media::sniff::vorbis;
-use crate::track::{Codec, Container};
-use crate::units::{Frames, SampleRate};
+use crate::track::{Codec, Container, PersonalBytes};
+use crate::units::{ByteCount, Frames, SampleRate};
 
 /// Says what the first stream is.
 ///
@@ -13,7 +15,7 @@ use crate::units::{Frames, SampleRate};
 /// `Damaged` when its head breaks off, `Unsupported` for another codec than music.
 pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
     let window = look.some(0, WINDOW)?;
-    let (head, next) = packet(&window, 0).ok_or_else(broken)?;
+    let Packet { bytes: head, next, .. } = packet(&window, 0).ok_or_else(broken)?;
     let mut sniffed = Sniffed::new(Container::Ogg, Codec::Other, 0..look.len());
     let format = &mut sniffed.format;
     let (rate, skip, comments) = if head.starts_with(b"\x01vorbis") {
@@ -36,27 +38,52 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
         return Err(Error::new(Kind::Unsupported, what));
     };
     format.rate = SampleRate::new(rate);
-    if let Some((block, _)) = packet(&window, next) {
-        sniffed.raw = vorbis::comments(block.get(comments..).unwrap_or_default());
+    if let Some(packet) = packet(&window, next) {
+        let block = packet.bytes.get(comments..).unwrap_or_default();
+        let place = |lies: Range<usize>| packet.lies(lies.start + comments..lies.end + comments);
+        (sniffed.raw, sniffed.personal) = vorbis::comments(block, place);
     }
     let length = last_granule(look)?.map(|granule| Frames(granule.saturating_sub(skip)));
     sniffed.format.frames = length.filter(|frames| frames.0 > 0);
     Ok(sniffed)
 }
 
-/// Returns the packet that begins with the page at `at`, and where the page behind it begins.
-fn packet(window: &[u8], mut at: usize) -> Option<(Vec<u8>, usize)> {
-    let mut packet = Vec::new();
+/// A packet, put together from its pieces on one or more pages.
+struct Packet {
+    bytes: Vec<u8>,
+    /// Where each piece begins in the packet and in the file.
+    pieces: Vec<(usize, usize)>,
+    /// Where the page behind it begins.
+    next: usize,
+}
+
+impl Packet {
+    /// Returns where a range of the packet lies in the file: a page's head may stand in between.
+    fn lies(&self, range: Range<usize>) -> Vec<PersonalBytes> {
+        let ends = self.pieces.iter().skip(1).map(|(start, _)| *start).chain([self.bytes.len()]);
+        let parts = self.pieces.iter().zip(ends).filter_map(|(&(start, at), end)| {
+            let (from, to) = (range.start.max(start), range.end.min(end));
+            let place = |from: usize| ByteCount((at + from - start) as u64);
+            (from < to).then(|| PersonalBytes { offset: place(from), length: ByteCount((to - from) as u64) })
+        });
+        parts.collect()
+    }
+}
+
+/// Returns the packet that begins with the page at `at`.
+fn packet(window: &[u8], mut at: usize) -> Option<Packet> {
+    let (mut bytes, mut pieces) = (Vec::new(), Vec::new());
     loop {
         let head = window.get(at..at + 27).filter(|head| head.starts_with(b"OggS"))?;
         let lacing = window.get(at + 27..at + 27 + head[26] as usize)?;
         let mut body = at + 27 + lacing.len();
         let page_end = body + lacing.iter().map(|&n| n as usize).sum::<usize>();
+        pieces.push((bytes.len(), body));
         for &length in lacing {
-            packet.extend_from_slice(window.get(body..body + length as usize)?);
+            bytes.extend_from_slice(window.get(body..body + length as usize)?);
             body += length as usize;
             if length < 255 {
-                return Some((packet, page_end));
+                return Some(Packet { bytes, pieces, next: page_end });
             }
         }
         at = page_end;

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::media::raw::RawTag;
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, le};
-use crate::media::sniff::mpeg;
+use crate::media::sniff::{apev2, mpeg};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -31,6 +31,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     let all = samples | le(&head, 11, 1) << 32;
     format.frames = Some(Frames(all)).filter(|_| samples != 0xffff_ffff && samples > 0 && flags & DSD == 0);
     sniffed.raw = raw;
+    sniffed.raw.extend(apev2::items(look, end)?);
     Ok(sniffed)
 }
 

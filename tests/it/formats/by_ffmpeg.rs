@@ -21,6 +21,7 @@ fn lossless_formats_are_exact_to_the_bit() {
     let expected = floats(&samples);
     for (extension, args, bits, float) in [
         ("wv", &["-c:a", "wavpack"][..], 16, false),
+        ("tta", &["-c:a", "tta"], 16, false),
         ("24.wv", &["-c:a", "wavpack", "-sample_fmt", "s32p", "-bits_per_raw_sample", "24"], 24, false),
         ("float.wv", &["-c:a", "wavpack", "-sample_fmt", "fltp"], 32, true),
     ] {

@@ -1,0 +1,91 @@
+//! Tags in MP4: Apple's `ilst` (reference purchases 1.1) and the boxes of phones (2.6, 3GPP TS 26.244, 8).
+
+use crate::error::Result;
+use crate::media::raw::{RawTag, RawValue, names_buyer};
+use crate::media::sniff::id3::{end_of_text, text_of};
+use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::mp4::{Block, next_box};
+use crate::track::PersonalBytes;
+use crate::units::ByteCount;
+
+/// Reads `ilst`: each child is a name with `data` inside; `----` has its name in `mean` and `name` beside it.
+///
+/// # Errors
+/// `Damaged` when a box lies beyond the list, and those of reading.
+pub fn items(look: &mut Look<'_>, list: &Block, boxes: &mut usize, raw: &mut Vec<RawTag>) -> Result<()> {
+    let mut at = list.at;
+    while let Some(item) = next_box(look, at, list.end, boxes)? {
+        let mut name: String = item.name.iter().map(|&b| char::from(b)).collect();
+        let mut key = String::new();
+        let mut inner = item.at;
+        while let Some(part) = next_box(look, inner, item.end, boxes)? {
+            let size = (part.end - part.at) as usize;
+            match &part.name {
+                b"mean" | b"name" if size <= 256 => {
+                    let bytes = look.exact(part.at, size)?;
+                    key = String::from_utf8_lossy(&bytes[4.min(size)..]).into_owned();
+                    name = format!("{name}:{key}");
+                }
+                b"data" if name == "covr" => {
+                    raw.push(RawTag::new("mp4:ilst/covr", RawValue::Bytes(Vec::new())));
+                }
+                b"data" if (8..=LARGEST_VALUE).contains(&size) => {
+                    let data = look.exact(part.at, size)?;
+                    raw.push(value(&name, &key, &data, part.at));
+                }
+                _ => {}
+            }
+            inner = part.end;
+        }
+        at = item.end;
+    }
+    Ok(())
+}
+
+/// A value of `ilst`: type, locale, bytes.
+fn value(name: &str, key: &str, data: &[u8], at: u64) -> RawTag {
+    let (kind, bytes) = (be(data, 0, 4), &data[8..]);
+    let place = format!("mp4:ilst/{name}");
+    let number = || {
+        let shift = 64 - 8 * bytes.len().min(8) as u32;
+        RawValue::Number((be(bytes, 0, bytes.len()) << shift) as i64 >> shift)
+    };
+    let numeric = NUMBERS.contains(&name) && (1..=8).contains(&bytes.len());
+    let value = match kind {
+        1 => RawValue::Text(String::from_utf8_lossy(bytes).into_owned()),
+        // Stores write their numbers as type 21 or 0 (reference purchases 1.1).
+        // They are ids up to 32 and 64 bits: no sign.
+        21 | 0 if numeric => RawValue::Number(be(bytes, 0, bytes.len()) as i64),
+        21 if (1..=8).contains(&bytes.len()) => number(),
+        _ => RawValue::Bytes(bytes.to_vec()),
+    };
+    let buyer = if let RawValue::Text(text) = &value { names_buyer(key, text) } else { false };
+    let personal = (buyer || matches!(name, "apID" | "ownr"))
+        .then_some(PersonalBytes { offset: ByteCount(at + 8), length: ByteCount(bytes.len() as u64) });
+    RawTag { personal, ..RawTag::new(place, value) }
+}
+
+/// Reads a tag of a phone: version and flags, a packed language, then a text; `yrrc` has a number of two bytes instead. `albm`
+/// may end with the track's number.
+///
+/// # Errors
+/// Those of reading.
+pub fn of_phone(look: &mut Look<'_>, block: &Block) -> Result<Option<RawTag>> {
+    let size = (block.end - block.at).min(LARGEST_VALUE as u64) as usize;
+    let body = look.some(block.at, size)?;
+    let name = String::from_utf8_lossy(&block.name).into_owned();
+    let place = format!("mp4:udta/{name}");
+    if name == "yrrc" {
+        return Ok(Some(be(&body, 4, 2))
+            .filter(|&y| y > 0)
+            .map(|y| RawTag::new(place, RawValue::Text(y.to_string()))));
+    }
+    let text = body.get(6..).unwrap_or_default();
+    let encoding = if text.starts_with(&[0xfe, 0xff]) || text.starts_with(&[0xff, 0xfe]) { 1 } else { 3 };
+    let words = text_of(encoding, &text[..end_of_text(encoding, text).start]);
+    Ok((!words.is_empty()).then(|| RawTag::new(place, RawValue::Text(words))))
+}
+
+/// Atoms that hold numbers whatever type they state.
+const NUMBERS: [&str; 9] = ["sfID", "cnID", "plID", "atID", "geID", "cmID", "akID", "stik", "rtng"];
+const LARGEST_VALUE: usize = 64 << 10;
