@@ -206,6 +206,18 @@ impl Tags {
     }
 }
 
+/// A charset that words of old tags were written in, against their standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Charset {
+    /// UTF-8 in a field of Latin-1.
+    Utf8,
+    /// EUC-JP, of Unix.
+    EucJp,
+    /// Shift JIS with the extensions of Windows (CP932).
+    ShiftJis,
+}
+
 /// The outer form of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod fingerprint;
 pub mod loudness;
+pub mod mojibake;
 pub mod picture;
 pub mod playlist;
 pub mod purchase;
