@@ -5,6 +5,7 @@ mod arrows;
 mod art;
 mod callback_alloc;
 mod formats;
+mod itunes;
 mod loudness;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
