@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{EUC_JP, SHIFT_JIS};
 
-use crate::track::Charset;
+use crate::track::tagged::Charset;
 
 /// Returns the charset that the Latin-1 words of one album are really in; `None` when they are what they say, and when it
 /// is not certain. Words with a character beyond Latin-1 were no single bytes, and are passed over.
