@@ -13,5 +13,6 @@ mod mint;
 mod quiet;
 mod saved;
 mod settings;
+mod tags;
 mod url_files;
 mod urls;

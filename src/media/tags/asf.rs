@@ -13,10 +13,12 @@ pub(super) fn read(sound: &mut Sound) -> Option<Fields> {
     let end = le(&head, 16, 8);
     // An object that breaks off ends the walk; what came before it counts.
     let _ended = found.objects(sound, 30, end, true);
+    // Of several values the first stands in a description, the others in the library, whatever comes first in the file.
     let mut fields = found.plain;
-    // The extended description repeats the title and artist of the plain one, and may have more of them.
-    found.extended.fill(std::mem::take(&mut fields));
-    Some(found.extended)
+    fields.add(found.extended);
+    fields.add(found.library);
+    fields.fill(found.counted);
+    Some(fields)
 }
 
 #[derive(Default)]
@@ -24,6 +26,15 @@ struct Found {
     count: usize,
     plain: Fields,
     extended: Fields,
+    library: Fields,
+    /// What stands in where nothing better is said.
+    counted: Fields,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Extended,
+    Library,
 }
 
 impl Found {
@@ -70,7 +81,7 @@ impl Found {
             let (kind, length) = (le(body, at, 2), le(body, at + 2, 2) as usize);
             let Some(value) = body.get(at + 4..at + 4 + length) else { return };
             at += 4 + length;
-            self.put(&wide(name, u16::from_le_bytes), kind, value);
+            self.put(Where::Extended, &wide(name, u16::from_le_bytes), kind, value);
         }
     }
 
@@ -86,26 +97,30 @@ impl Found {
             at += length;
             // What is said of one stream is not said of the song.
             if stream == 0 {
-                self.put(&wide(name, u16::from_le_bytes), kind, value);
+                self.put(Where::Library, &wide(name, u16::from_le_bytes), kind, value);
             }
         }
     }
 
     /// Types: 0 text, 1 bytes, 2 yes or no, 3 to 5 numbers of 32, 64 and 16 bits.
-    fn put(&mut self, name: &str, kind: u64, value: &[u8]) {
+    fn put(&mut self, at: Where, name: &str, kind: u64, value: &[u8]) {
         let text = match kind {
             0 => wide(value, u16::from_le_bytes),
             2..=5 => le(value, 0, value.len().min(8)).to_string(),
             _ => return,
         };
+        let fields = match at {
+            Where::Extended => &mut self.extended,
+            Where::Library => &mut self.library,
+        };
         match NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
             // It counts from 0; TrackNumber stands beside it since Windows Media Player 9.
             Some((_, "TRACK")) => {
                 let number = text.parse::<u32>().ok().and_then(|track| track.checked_add(1));
-                self.plain.push("TRACKNUMBER", &number.map(|track| track.to_string()).unwrap_or_default());
+                self.counted.push("TRACKNUMBER", &number.map(|track| track.to_string()).unwrap_or_default());
             }
-            Some((_, field)) => self.extended.push(field, &text),
-            None => self.extended.push(&plain_name(name), &text),
+            Some((_, field)) => fields.push(field, &text),
+            None => fields.push(&plain_name(name), &text),
         }
     }
 }
@@ -122,7 +137,7 @@ const LIBRARY: &[u8] =
     &[0x94, 0x1c, 0x23, 0x44, 0x98, 0x94, 0xd1, 0x49, 0xa1, 0x41, 0x1d, 0x13, 0x4e, 0x45, 0x70, 0x54];
 
 /// Attributes of Windows Media, and those that taggers add.
-const NAMES: [(&str, &str); 25] = [
+const NAMES: [(&str, &str); 26] = [
     ("Title", "TITLE"),
     ("Author", "ARTIST"),
     ("WM/ARTISTS", "ARTISTS"),
@@ -148,6 +163,7 @@ const NAMES: [(&str, &str); 25] = [
     ("WM/AlbumSortOrder", "ALBUMSORT"),
     ("AlbumSort", "ALBUMSORT"),
     ("WM/AlbumArtistSortOrder", "ALBUMARTISTSORT"),
+    ("WM/ComposerSortOrder", "COMPOSERSORT"),
 ];
 
 /// Objects of a header.

@@ -43,6 +43,13 @@ impl Fields {
         }
     }
 
+    /// Adds the values of another part of the same tag behind those that are there.
+    pub(super) fn add(&mut self, other: Fields) {
+        for (name, words) in other.0 {
+            words.into_iter().for_each(|word| self.put(&name, &word.text, word.latin));
+        }
+    }
+
     /// Gives the values of one name to another that has none.
     pub(super) fn give(&mut self, from: &str, to: &str) {
         if let Some(words) = self.0.remove(from) {
