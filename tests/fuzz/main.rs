@@ -9,6 +9,7 @@
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
 mod decode;
+mod plist;
 mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -276,7 +277,7 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
+    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS).chain(&plist::TARGETS);
     for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,
