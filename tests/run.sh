@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold: form, lints, documents, unit tests, tests with real peers, and the figures.
 #   tests/run.sh          the CI form, at most 30 minutes from an empty target folder on 2 cores
-#   tests/run.sh --all    100 and 300 kills, 200 replugs, 10 minutes of fuzzing, longer benchmarks
+#   tests/run.sh --all    100 and 300 kills, 200 replugs, 10 minutes of fuzzing, 30 of sound under load, longer benchmarks
 # Needs root (namespaces) and Rust on Debian 12; the peers are installed when they are missing. No service is started.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -109,8 +109,8 @@ step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # Real time and two cores: one test after the other.
 step "peers" cargo test --locked --test peers -- --nocapture --test-threads=1
-# What is shipped is measured by the long form; linking it five times takes minutes.
+# What is shipped is measured by the long form; linking it six times takes minutes.
 [ -z "${KONPO_ALL:-}" ] || export CARGO_PROFILE_BENCH_LTO=thin CARGO_PROFILE_BENCH_CODEGEN_UNITS=4
-step "figures" cargo bench --locked --bench box --bench pull --bench shelf --bench find
+step "figures" cargo bench --locked --bench box --bench motor --bench pull --bench shelf --bench find
 
 close

@@ -1,13 +1,13 @@
 //! Work that must never be noticed: the thread that does it yields processor and disk to everybody else.
 #![allow(unsafe_code)] // Neither `std` nor `nix` sets the priorities of a thread.
 
-/// Puts this thread behind all others: nice 15, and the idle class of the disk where its scheduler knows one (ioprio_set(2)).
+/// Puts this thread behind all others: nicer by 15, never less nice than the process was started, and the idle class of the disk where its scheduler knows one (ioprio_set(2)).
 pub fn this_thread() {
     const WHO_THREAD: libc::c_long = 1;
     const CLASS_IDLE: libc::c_long = 3 << 13;
-    // SAFETY: both calls take plain numbers; 0 is the calling thread.
+    // SAFETY: both calls take plain numbers; on Linux nice(2) is of the calling thread, as 0 is.
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, 15);
+        libc::nice(15);
         libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0 as libc::c_long, CLASS_IDLE);
     }
 }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::player::source::{About, Source};
+use crate::player::source::{About, Source, times};
 use crate::units::Frames;
 
 /// A source behind a thread.
@@ -16,19 +16,29 @@ pub struct Aside {
     shared: Arc<Shared>,
     /// The frame that is read next.
     at: u64,
+    /// Where the last block begins, when that is behind the place it was to be.
+    landed: Option<Frames>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-#[derive(Default)]
+/// A decoded block.
+struct Decoded {
+    /// The frame at which it begins.
+    start: u64,
+    /// What its samples were multiplied by.
+    factor: f64,
+    samples: Vec<i32>,
+}
+
 struct State {
-    /// Decoded sound, and the frame at which each block begins.
-    blocks: VecDeque<(u64, Vec<i32>)>,
+    blocks: VecDeque<Decoded>,
+    /// What the reader wanted last: blocks to come are multiplied by it before they are limited.
+    factor: f64,
     /// Samples in them.
     held: usize,
     /// Where to go, once.
@@ -47,14 +57,23 @@ impl Aside {
     /// `Internal` when the system refuses a thread.
     pub fn new(source: Box<dyn Source>) -> Result<Aside> {
         let about = source.about().clone();
-        let shared = Arc::new(Shared::default());
+        let state = State {
+            blocks: VecDeque::new(),
+            factor: 1.0,
+            held: 0,
+            seek: None,
+            jump: 0,
+            over: None,
+            closed: false,
+        };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let theirs = Arc::clone(&shared);
         let most = about.rate.hz() as usize * usize::from(about.channels) / 2;
         let thread = std::thread::Builder::new()
             .name("konpo-aside".into())
             .spawn(move || decode(source, &theirs, most))
             .map_err(|error| Error::with(Kind::Internal, "start the decoder's thread", error))?;
-        Ok(Aside { about, shared, at: 0, thread: Some(thread) })
+        Ok(Aside { about, shared, at: 0, landed: None, thread: Some(thread) })
     }
 }
 
@@ -72,7 +91,7 @@ impl State {
 
     /// Drops what lies before a frame: a reader may land early.
     fn pass(&mut self, at: u64, width: usize) {
-        while let Some((start, samples)) = self.blocks.front_mut() {
+        while let Some(Decoded { start, samples, .. }) = self.blocks.front_mut() {
             let behind =
                 usize::try_from(at.saturating_sub(*start)).unwrap_or(usize::MAX).saturating_mul(width);
             if behind < samples.len() {
@@ -113,11 +132,16 @@ impl Source for Aside {
 
     /// Blocks where [`Source::ready`] was not asked before.
     fn read(&mut self, into: &mut Vec<i32>) -> Result<bool> {
+        self.read_times(1.0, into)
+    }
+
+    fn read_times(&mut self, factor: f64, into: &mut Vec<i32>) -> Result<bool> {
         while !self.ready() {}
         let width = usize::from(self.about.channels.max(1));
         let mut state = self.shared.lock();
         into.clear();
-        let Some((start, samples)) = state.blocks.pop_front() else {
+        state.factor = factor;
+        let Some(Decoded { start, factor: had, mut samples }) = state.blocks.pop_front() else {
             // It stays over until somebody seeks.
             return match state.over.replace(Ok(())) {
                 Some(Err(error)) => Err(error),
@@ -127,16 +151,23 @@ impl Source for Aside {
         state.held -= samples.len();
         drop(state);
         self.shared.changed.notify_all();
-        // What a late landing lacks is silence, so that the position stays true.
-        let lacking = start.saturating_sub(self.at).min(u64::from(self.about.rate.hz()));
-        into.resize(lacking as usize * width, 0);
-        into.extend_from_slice(&samples);
-        self.at += (into.len() / width) as u64;
+        // A reader that landed late tells where it is; one that landed early was passed over up to the place.
+        self.landed = (start > self.at).then_some(Frames(start));
+        self.at = start + (samples.len() / width) as u64;
+        if had != factor {
+            let float = self.about.float;
+            samples.iter_mut().for_each(|word| *word = times(*word, float, factor / had));
+        }
+        *into = samples;
         Ok(true)
     }
 
-    /// Returns at once: the thread goes there. A failure is that of the next read; what lies between the place that it
-    /// finds and this one is dropped or silent.
+    fn corrected(&mut self) -> Option<Frames> {
+        self.landed.take()
+    }
+
+    /// Returns at once: the thread goes there. A failure is that of the next read; what lies between an earlier place that it
+    /// finds and this one is dropped, and a later one is told by [`Source::corrected`].
     fn seek(&mut self, to: Frames) -> Result<Frames> {
         let to = Frames(self.about.duration.map_or(to.0, |all| to.0.min(all.0)));
         let mut state = self.shared.lock();
@@ -168,7 +199,7 @@ fn decode(mut source: Box<dyn Source>, shared: &Shared, most: usize) {
     let width = usize::from(source.about().channels.max(1));
     let mut at = 0;
     loop {
-        let (jump, seek) = {
+        let (jump, seek, factor) = {
             let mut state = shared.lock();
             while !state.closed && state.seek.is_none() && (state.over.is_some() || state.held >= most) {
                 state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +207,7 @@ fn decode(mut source: Box<dyn Source>, shared: &Shared, most: usize) {
             if state.closed {
                 return;
             }
-            (state.jump, state.seek)
+            (state.jump, state.seek, state.factor)
         };
         let mut samples = Vec::new();
         let done = match seek {
@@ -184,7 +215,8 @@ fn decode(mut source: Box<dyn Source>, shared: &Shared, most: usize) {
                 at = reached.0;
                 true
             }),
-            None => source.read(&mut samples),
+            None if factor == 1.0 => source.read(&mut samples),
+            None => source.read_times(factor, &mut samples),
         };
         let mut state = shared.lock();
         if state.jump != jump {
@@ -198,7 +230,7 @@ fn decode(mut source: Box<dyn Source>, shared: &Shared, most: usize) {
                 let start = at;
                 at += (samples.len() / width) as u64;
                 state.held += samples.len();
-                state.blocks.push_back((start, samples));
+                state.blocks.push_back(Decoded { start, factor, samples });
             }
             Ok(false) => state.over = Some(Ok(())),
             Err(error) => state.over = Some(Err(error)),

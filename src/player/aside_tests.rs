@@ -87,10 +87,14 @@ fn the_place_is_exact_wherever_the_reader_lands() {
         let (mut aside, go) = gated(beside);
         (0..30).for_each(|_| go.send(()).expect("it reads"));
         assert_eq!(aside.seek(Frames(600)).expect("told"), Frames(600));
-        let late = beside.max(0) as usize;
-        let silence = std::iter::repeat_n(0, late);
-        let expected: Vec<i32> = silence.chain(601 + late as i32..=LENGTH as i32).collect();
-        assert_eq!(all(&mut aside), expected, "{beside} beside");
+        let late = beside.max(0);
+        let mut block = Vec::new();
+        assert!(aside.read(&mut block).expect("no damage"));
+        let landed = aside.corrected().map(|at| at.0 as i64);
+        assert_eq!((landed, aside.corrected()), ((late > 0).then_some(600 + late), None));
+        block.append(&mut all(&mut aside));
+        assert_eq!(block, (601 + late as i32..=LENGTH as i32).collect::<Vec<_>>(), "{beside} beside");
+        assert_eq!(aside.corrected(), None);
     }
 }
 
@@ -100,6 +104,18 @@ fn an_error_is_told_once_and_then_it_is_over() {
     drop(go);
     assert_eq!(aside.read(&mut Vec::new()).expect_err("cut").kind(), Kind::Stopped);
     assert!(!aside.read(&mut Vec::new()).expect("over"));
+}
+
+#[test]
+fn a_factor_counts_for_what_is_decoded_already_and_for_what_comes() {
+    let (mut aside, go) = gated(0);
+    (0..20).for_each(|_| go.send(()).expect("it reads"));
+    let (mut sound, mut block) = (Vec::new(), Vec::new());
+    while aside.read_times(if sound.len() < 500 { 3.0 } else { 2.0 }, &mut block).expect("no damage") {
+        sound.append(&mut block);
+    }
+    let expected = |n: i32| if n <= 500 { 3 * n } else { 2 * n };
+    assert_eq!(sound, (1..=LENGTH as i32).map(expected).collect::<Vec<_>>());
 }
 
 const LENGTH: u64 = 1_000;

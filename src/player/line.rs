@@ -30,6 +30,8 @@ pub struct Active {
     /// and dithered there, is one that matters.
     pub level: Option<ReplayGain>,
     from: Frames,
+    /// From this frame of the ring on the position is another than was counted.
+    moved: Option<(u64, u64)>,
     /// The source's frame that is read next.
     at: u64,
     /// Sound as the device takes it; written up to `offset`.
@@ -68,6 +70,7 @@ impl Active {
             starved: false,
             level,
             from: at,
+            moved: None,
             at: at.0,
             pending: Vec::new(),
             offset: 0,
@@ -130,9 +133,14 @@ impl Active {
             if self.starved {
                 return false;
             }
+            let (before, ring) = (self.at, feed.written() + self.owed());
             match self.read() {
                 Ok(more) => self.over = !more,
                 Err(error) => (self.over, self.error) = (true, Some(error)),
+            }
+            if let Some(at) = self.source.corrected() {
+                self.at = at.0 + (self.at - before);
+                self.moved = Some((ring, at.0));
             }
         }
         false
@@ -207,7 +215,7 @@ impl Active {
     fn go(&mut self, to: Frames) -> Result<()> {
         self.pending.clear();
         self.offset = 0;
-        self.resampler = None;
+        (self.resampler, self.moved) = (None, None);
         (self.over, self.error) = (false, None);
         if self.at != to.0 && self.source.about().seekable {
             self.at = self.source.seek(to)?.0;
@@ -283,9 +291,10 @@ impl Line {
         Some((active.serial, active.source.about().rate.time_of(Frames(active.at))))
     }
 
-    /// Tells what started and finished up to the frame that is heard; returns whether a track started.
+    /// Tells what started and finished up to the frame that is heard; returns whether a track started or
+    /// its position was put right.
     pub fn progress(&mut self, heard: u64, now: Instant, events: &mut VecDeque<PlayerEvent>) -> bool {
-        let mut any = false;
+        let mut any = self.moved(heard);
         while let Some(span) = self.spans.front_mut() {
             let serial = span.serial;
             let ended = span.end.is_some_and(|end| heard >= end);
@@ -306,6 +315,21 @@ impl Line {
             self.spans.pop_front();
         }
         any
+    }
+
+    /// Counts on from a position that was put right, once that is heard; returns whether it was.
+    fn moved(&mut self, heard: u64) -> bool {
+        let Some(span) = self.spans.front_mut().filter(|span| span.started) else { return false };
+        let active = match (&mut span.retired, &mut self.current) {
+            (Some(retired), _) => retired,
+            (None, Some(current)) => current,
+            (None, None) => return false,
+        };
+        let Some((start, position)) = active.moved.take_if(|(start, _)| heard >= *start) else {
+            return false;
+        };
+        (span.start, span.position) = (start, position);
+        true
     }
 
     /// Returns the frame at which something is to be told next.

@@ -9,6 +9,8 @@ use crate::units::{Frames, SampleRate};
 
 #[path = "motor_life_tests.rs"]
 mod life;
+#[path = "motor_place_tests.rs"]
+mod place;
 
 /// Counts upwards: frame n of the track that starts at `base` is `base + n` on both channels.
 struct Counting {

@@ -61,6 +61,11 @@ pub trait Source: Send {
         Ok(more)
     }
 
+    /// Returns, once, the position of the last block when it does not follow from what was read before: a seek had to guess.
+    fn corrected(&mut self) -> Option<Frames> {
+        None
+    }
+
     /// Goes to a frame and returns the one that was reached.
     ///
     /// # Errors
@@ -144,6 +149,10 @@ impl Source for Decoded {
         Ok(true)
     }
 
+    fn corrected(&mut self) -> Option<Frames> {
+        self.decoder.corrected().then_some(self.block.at)
+    }
+
     fn seek(&mut self, to: Frames) -> Result<Frames> {
         self.decoder.seek(to)
     }
@@ -156,7 +165,7 @@ pub fn left_justified(sample: f32, factor: f64) -> i32 {
 }
 
 /// Returns a word of a block times a factor: a float's bits, or a left-justified integer that is limited at full scale.
-fn times(word: i32, float: bool, factor: f64) -> i32 {
+pub fn times(word: i32, float: bool, factor: f64) -> i32 {
     if float {
         ((f64::from(float_of(word)) * factor) as f32).to_bits().cast_signed()
     } else {

@@ -5,16 +5,16 @@
 #[allow(dead_code)]
 mod support;
 
+mod mpd;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mpd::Mpd;
 use serde_json::json;
 use support::dac::{Dac, Form};
 use support::net::{Host, Lan};
-use support::process::Process;
 use support::twin::player;
 use support::{fixtures, wait_for};
 
@@ -89,50 +89,14 @@ fn of_konpo(host: &Host, dac: &Dac, song: &Path, plays: usize) -> Figures {
 }
 
 fn of_mpd(dac: &Dac, songs: &Path, plays: usize) -> Figures {
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = |name: &str| folder.path().join(name);
-    let settings = format!(
-        "music_directory \"{}\"\ndb_file \"{}\"\nbind_to_address \"{}\"\nlog_file \"{}\"\nzeroconf_enabled \"no\"\n\
-         audio_output {{\n type \"pulse\"\n name \"dac\"\n sink \"dac\"\n}}\n",
-        songs.display(),
-        at("db").display(),
-        at("socket").display(),
-        at("log").display(),
-    );
-    fs::write(at("mpd.conf"), settings).expect("settings");
-    let mut command = std::process::Command::new("mpd");
-    command.args(["--no-daemon", "--stderr"]).arg(at("mpd.conf")).envs(dac.environment());
-    let mpd = Process::start("mpd", command, &at("said"));
-    let (mut line, _) =
-        wait_for("MPD answers", Duration::from_secs(10), || UnixStream::connect(at("socket")).ok());
-    let mut answers = BufReader::new(line.try_clone().expect("a second handle"));
-    let mut tell = |words: &str| -> String {
-        if !words.is_empty() {
-            writeln!(line, "{words}").expect("MPD listens");
-        }
-        let mut said = String::new();
-        loop {
-            let before = said.len();
-            answers.read_line(&mut said).expect("MPD answers");
-            let last = &said[before..];
-            assert!(!last.starts_with("ACK"), "{words}: {said}");
-            if last.starts_with("OK") || last.is_empty() {
-                return said;
-            }
-        }
-    };
-    tell("");
-    tell("update");
-    wait_for("MPD has read the song", Duration::from_secs(20), || {
-        tell("listall").contains("Long.flac").then_some(())
-    });
+    let mut mpd = Mpd::start(songs, "type \"pulse\"\nsink \"dac\"", &dac.environment());
     std::thread::sleep(SETTLED);
     let mut figures = Figures { idle: resident(mpd.id()), ..Figures::default() };
-    tell("add Long.flac");
+    mpd.tell("add Long.flac");
     for number in 0..=plays {
         let ear = dac.record(EVERY);
         let start = Instant::now();
-        tell("play 0");
+        mpd.tell("play 0");
         let took = ear.sounds_after(0, start);
         if number == 0 {
             figures.first = took;
@@ -141,7 +105,7 @@ fn of_mpd(dac: &Dac, songs: &Path, plays: usize) -> Figures {
         } else {
             figures.starts.push(took);
         }
-        tell("stop");
+        mpd.tell("stop");
         quiet(dac);
     }
     figures

@@ -71,11 +71,19 @@ fn a_power_cut_in_a_quiet_night_changes_neither_the_round_nor_the_volume() {
     konpo.stop();
 }
 
-/// Returns what the box wrote down last.
+/// Returns what the box wrote down last: its queue, and the place that is written more often.
 fn memory(konpo: &Konpo) -> Value {
     let path = konpo.path("data").join("owner.db");
     let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a database");
-    let sql = "SELECT value FROM kept WHERE name = 'memory'";
-    let text: String = database.query_row(sql, [], |row| row.get(0)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    let read = |name: &str| -> Value {
+        let sql = "SELECT value FROM kept WHERE name = ?1";
+        let text: String = database.query_row(sql, [name], |row| row.get(0)).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    };
+    let mut memory = read("memory");
+    let place = read("place");
+    if let (Some(memory), Some(place)) = (memory.as_object_mut(), place.as_object()) {
+        memory.extend(place.clone());
+    }
+    memory
 }

@@ -36,6 +36,10 @@ impl Rules {
                     self.finished(now, out);
                 } else {
                     self.over = true;
+                    // A pause that came too late for it: its end was heard.
+                    if self.transport == Transport::Paused && self.duration > Millis::ZERO {
+                        self.position.anchor = self.duration;
+                    }
                 }
             }
             Event::Failed { serial, why, fault: Fault::Entry } => self.failed(serial, &why, now, wall, out),

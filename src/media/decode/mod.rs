@@ -146,13 +146,23 @@ impl Decoder {
         }
     }
 
+    /// Returns, once, whether the position of the last block does not follow from the one before: what was said since a seek
+    /// into a long MP3 of varying bit rate was a guess, and the table of its frames knows better.
+    pub fn corrected(&mut self) -> bool {
+        match &mut self.backend {
+            Backend::Native(native) => native.corrected(),
+            Backend::Child(_) => false,
+        }
+    }
+
     /// Goes to a frame; the next block begins there. Beyond the end it goes to the end. Returns the position reached.
     ///
     /// # Errors
     /// `Unsupported` when the sound cannot be sought, `Damaged`, and those of reading.
     ///
     /// # Blocks
-    /// On reading up to 24 MB of an MP3 of varying bit rate; on the start of a child process.
+    /// On reading up to 24 MB of an MP3 of varying bit rate; a longer way is guessed, and [`Decoder::corrected`] tells. On the
+    /// start of a child process.
     pub fn seek(&mut self, to: Frames) -> Result<Frames> {
         match &mut self.backend {
             Backend::Native(native) => native.seek(to),

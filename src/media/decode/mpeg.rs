@@ -1,8 +1,10 @@
 //! MPEG audio frames (ISO/IEC 11172-3, 13818-3) cut by ourselves, for symphonia's decoders.
 //!
 //! symphonia's own reader looks at every frame up to where a seek leads, half a second in a long file. This one computes
-//! the place where the bit rate is constant, remembers where it has been, and takes the Xing table for the rest.
+//! the place where the bit rate is constant, remembers where it has been, and takes the Xing table for the rest, until a
+//! table of all frames was counted.
 
+mod index;
 mod pace;
 
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -20,6 +22,8 @@ use symphonia::core::units::{Duration, Timestamp};
 
 use crate::media::sniff::mpeg::{Announced, Frame, announced, header};
 
+use index::Index;
+pub(super) use index::Stretch;
 use pace::Pace;
 
 /// A reader of MPEG audio frames. Positions are frames of sound; what the decoder and the encoder put in front lies
@@ -44,17 +48,28 @@ pub(super) struct Reader {
     /// Places that were met by counting, in order.
     marks: Vec<(u64, i64)>,
     pace: Option<Pace>,
+    /// Where the frames lie in a file, and the table that is counted from there after the first far jump.
+    stretch: Option<Stretch>,
+    index: Option<Index>,
+    guess: Option<Guess>,
     tracks: [Track; 1],
     info: MediaInfo,
     metadata: MetadataLog,
 }
 
+/// A frame whose position was believed after a jump, and how many came since.
+struct Guess {
+    place: u64,
+    next: i64,
+    since: u32,
+}
+
 impl Reader {
-    /// Reads up to the first frame that sounds.
+    /// Reads up to the first frame that sounds. With a stretch, the same bytes as the stream's, far jumps become exact.
     ///
     /// # Errors
     /// Those of reading; `Unsupported` when there is no frame.
-    pub(super) fn new(stream: MediaSourceStream<'static>) -> Result<Reader> {
+    pub(super) fn new(stream: MediaSourceStream<'static>, stretch: Option<Stretch>) -> Result<Reader> {
         let nothing = header(&[0xff, 0xfb, 0x90, 0]).ok_or(Trouble::Unsupported("no frame"))?;
         let mut reader = Reader {
             stream,
@@ -71,6 +86,9 @@ impl Reader {
             exact: true,
             marks: Vec::new(),
             pace: None,
+            stretch,
+            index: None,
+            guess: None,
             tracks: [Track::new(0)],
             info: MediaInfo::default(),
             metadata: MetadataLog::default(),
@@ -206,6 +224,29 @@ impl Reader {
         self.next = self.next.saturating_add_unsigned(frame.samples);
     }
 
+    /// Puts the position right once the table knows it. Not at once after a jump: whoever sought has got what he asked for,
+    /// as far as it was known, before the clock is set.
+    fn correct(&mut self) {
+        let Some(index) = self.index.as_ref().filter(|_| !self.exact) else {
+            self.guess = None;
+            return;
+        };
+        let (place, next) = (self.from + self.used as u64, self.next);
+        let guess = self.guess.get_or_insert(Guess { place, next, since: 0 });
+        guess.since += 1;
+        if guess.since <= SETTLED {
+            return;
+        }
+        match index.position_at(guess.place) {
+            Some(Some(position)) => {
+                self.next = self.next.saturating_add(position.saturating_sub(guess.next));
+                (self.exact, self.guess) = (true, None);
+            }
+            Some(None) => self.guess = None,
+            None => {}
+        }
+    }
+
     /// Goes to a place whose position is known or believed.
     fn stand(&mut self, place: u64, next: i64, exact: bool) -> Result<()> {
         self.go(place)?;
@@ -215,9 +256,13 @@ impl Reader {
 
     /// Goes as near before a position as can be without reading all that lies between.
     fn approach(&mut self, to: i64) -> Result<()> {
-        let known = self.marks.partition_point(|(_, at)| *at <= to).checked_sub(1).map(|i| self.marks[i]);
+        let met = self.marks.partition_point(|(_, at)| *at <= to).checked_sub(1).map(|i| self.marks[i]);
+        let counted = self.index.as_ref().and_then(|index| index.before(to));
+        let known = met.into_iter().chain(counted).max_by_key(|(_, at)| *at);
         let (place, at) = known.unwrap_or((self.first, -self.delay));
-        if self.next > to || at > self.next {
+        let near = (to - at) / self.like.samples as i64 <= FEW_FRAMES;
+        // What is known goes before what is believed.
+        if self.next > to || at > self.next || (near && !self.exact) {
             self.stand(place, at, true)?;
         }
         let frames = to.saturating_sub(self.next) / self.like.samples as i64;
@@ -257,6 +302,7 @@ impl FormatReader for Reader {
 
     fn next_packet(&mut self) -> Result<Option<Packet>> {
         let Some(frame) = self.find(Some(self.like))? else { return Ok(None) };
+        self.correct();
         let data = self.rest()[..frame.bytes].to_vec();
         let at = self.next;
         self.pass(&frame);
@@ -272,6 +318,7 @@ impl FormatReader for Reader {
         if to.get() < self.next && !self.stream.is_seekable() {
             return Err(Trouble::SeekError(SeekErrorKind::ForwardOnly));
         }
+        self.guess = None;
         self.approach(to.get())?;
         loop {
             let frame = self.find(Some(self.like))?;
@@ -307,6 +354,8 @@ const DECODER_DELAY: i64 = 529;
 const BLOCK: usize = 64 << 10;
 /// Bytes: 384 kbit/s of layer II at 32 kHz.
 const LARGEST_FRAME: u64 = 1800;
+/// Frames after a jump before its position is put right.
+pub(super) const SETTLED: u32 = 64;
 /// Frames of sound between two marks, three seconds of them.
 const MARK_EVERY: i64 = 128 * 1152;
 /// MPEG frames that are counted through rather than jumped over: half a megabyte.

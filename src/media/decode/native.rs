@@ -3,6 +3,7 @@
 //! FLAC, ALAC, WAV, AIFF and CAF come out bit-exact.
 
 mod parts;
+mod pcm;
 
 use std::io::{Seek, SeekFrom};
 use std::ops::Range;
@@ -17,6 +18,7 @@ use symphonia::core::packet::Packet;
 use symphonia::core::units::{TimeBase, Timestamp};
 
 use crate::error::{Error, Kind, Result};
+use crate::media::decode::mpeg::{SETTLED, Stretch};
 use crate::media::decode::source::{Layout, Source};
 use crate::media::decode::window::window;
 use crate::media::decode::{Block, Samples, Spec, clear};
@@ -26,6 +28,7 @@ use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
 use parts::{OpusHead, audio_decoder, broken, contained, reader, trouble};
+use pcm::Pcm;
 
 /// A sound that symphonia and libopus decode.
 pub(super) struct Native {
@@ -61,6 +64,14 @@ pub(super) struct Native {
     skim: i64,
     /// A decoded packet that waits in the decoder: its first frame's position and its frames.
     pending: Option<(i64, usize)>,
+    /// Packets since the last jump.
+    run: u32,
+    /// The reader put the position right: what it said since a jump was a guess.
+    corrected: bool,
+    /// Its samples need no decoder.
+    pcm: Option<Pcm>,
+    /// What is pending, where nothing was decoded.
+    raw: Option<Packet>,
     /// Bytes of the first packet, for guessing a length.
     packet_bytes: Option<u64>,
     skipped: u64,
@@ -84,18 +95,22 @@ impl Native {
     pub(super) fn open(mut sound: Sound, sniffed: &Sniffed) -> Result<Native> {
         let layout = Layout::of(&mut sound, sniffed)?;
         let (payload, fragmented) = (layout.payload(), layout.fragmented());
+        let stretch = sound.opened().zip(payload).filter(|_| sniffed.format.container == Container::Mpeg);
+        let stretch = stretch.map(|(file, len)| Stretch { file: file.clone(), start: layout.start(), len });
         // An honest stream that cannot seek is not walked through by symphonia's ADTS reader. It may seek once it is open.
         let walks = sniffed.format.container == Container::Adts;
         let (source, seekable) = Source::new(sound, layout, !walks);
         let stream = MediaSourceStream::new(Box::new(source), MediaSourceStreamOptions::default());
         let container = sniffed.format.container;
-        let reader = contained(|| reader(container, stream))?.map_err(|e| trouble("open the file", e))?;
+        let reader =
+            contained(|| reader(container, stream, stretch))?.map_err(|e| trouble("open the file", e))?;
         seekable.set(true);
         let mut decoder = contained(|| Native::with(reader, sniffed, fragmented))??;
         if !decoder.decode_packet()? {
             return Err(Error::new(Kind::Damaged, "no sound could be decoded"));
         }
         decoder.settle(payload);
+        decoder.pcm = Pcm::of(decoder.decoder.codec_params()).filter(|_| !decoder.spec.float);
         Ok(decoder)
     }
 
@@ -141,6 +156,10 @@ impl Native {
             wanted: window.first,
             skim: i64::MIN,
             pending: None,
+            run: 0,
+            corrected: false,
+            pcm: None,
+            raw: None,
             packet_bytes: None,
             skipped: 0,
             bad_run: 0,
@@ -197,6 +216,11 @@ impl Native {
         self.skipped
     }
 
+    /// Returns, once, whether the last block's position does not follow from the one before: it was a guess.
+    pub(super) fn corrected(&mut self) -> bool {
+        std::mem::take(&mut self.corrected)
+    }
+
     /// Decodes the next block into `out`. Returns `false` at the end, with `out` empty.
     ///
     /// # Errors
@@ -227,6 +251,25 @@ impl Native {
         }
         let channels = usize::from(self.spec.channels);
         let range = (from - start) as usize * channels..(to - start) as usize * channels;
+        self.copy_out(range, out);
+        out.at = Frames((from - self.first).max(0) as u64);
+        self.wanted = to;
+        true
+    }
+
+    /// Copies samples of the pending packet, counted interleaved.
+    fn copy_out(&mut self, range: Range<usize>, out: &mut Block) {
+        if let (Some(pcm), Some(packet)) = (self.pcm, self.raw.take()) {
+            let bytes = range.start * pcm.width()..range.end * pcm.width();
+            let bytes = packet.data.get(bytes).unwrap_or_default();
+            if let Samples::Float(_) = out.samples {
+                out.samples = Samples::Int(Vec::new());
+            }
+            if let Samples::Int(samples) = &mut out.samples {
+                pcm.left_justified(bytes, samples);
+            }
+            return;
+        }
         let decoded = self.decoder.last_decoded();
         match (&mut out.samples, self.spec.float) {
             (Samples::Float(samples), true) => copy(&decoded, range, samples),
@@ -245,9 +288,6 @@ impl Native {
         if let (Some(factor), Samples::Float(samples)) = (self.factor, &mut out.samples) {
             samples.iter_mut().for_each(|sample| *sample *= factor);
         }
-        out.at = Frames((from - self.first).max(0) as u64);
-        self.wanted = to;
-        true
     }
 
     /// Goes to a frame; the next block begins there. Beyond the end it goes to the end. Returns the position reached.
@@ -341,7 +381,7 @@ impl Native {
         // Vorbis needs the packet before; what is walked through of Ogg is short.
         self.skim = if self.fragmented && self.ticks_are_frames { from } else { i64::MIN };
         self.state = Health::Sound;
-        self.bad_run = 0;
+        (self.bad_run, self.run, self.corrected) = (0, 0, false);
         Ok(true)
     }
 
@@ -352,7 +392,7 @@ impl Native {
         let fresh = contained(|| {
             let mut stream = old.into_inner();
             stream.seek(SeekFrom::Start(0))?;
-            reader(container, stream)
+            reader(container, stream, None)
         });
         let fresh = fresh.inspect_err(|_| self.state = Health::Broken)?;
         let mut fresh = fresh.map_err(|e| trouble("go back to the start", e))?;
@@ -389,9 +429,25 @@ impl Native {
                 true => ticks.saturating_add(self.base),
                 false => self.expected,
             };
+            self.run = self.run.saturating_add(1);
+            let far = start.abs_diff(self.expected) > packet.dur.get();
+            if far && self.run >= SETTLED && self.container == Container::Mpeg {
+                (self.corrected, self.wanted) = (true, start.max(self.first));
+            }
             let behind = start.saturating_add_unsigned(packet.dur.get());
             if behind <= self.skim {
                 self.expected = behind;
+                continue;
+            }
+            if let Some(pcm) = self.pcm {
+                let frames = packet.data.len() / (pcm.width() * usize::from(self.spec.channels.max(1)));
+                let bound = usize::try_from(packet.dur.get()).unwrap_or(usize::MAX);
+                let frames = if self.duration_bounds { frames.min(bound) } else { frames };
+                self.expected = start.saturating_add(frames as i64);
+                if frames > 0 {
+                    (self.raw, self.pending) = (Some(packet), Some((start, frames)));
+                    return Ok(true);
+                }
                 continue;
             }
             let decoded = match self.decoder.decode(&packet) {

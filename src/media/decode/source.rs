@@ -60,6 +60,11 @@ impl Layout {
         self.fragmented
     }
 
+    /// Returns where the payload begins in the sound.
+    pub(super) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// Returns the count of payload bytes when known.
     pub(super) fn payload(&self) -> Option<u64> {
         Some(self.end?.saturating_sub(self.start))

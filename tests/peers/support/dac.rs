@@ -86,12 +86,28 @@ impl Dac {
     /// Starts to record what the sink plays; it is running when this returns. The server hands sound over every `latency`
     /// ms.
     pub fn record(&self, latency: u32) -> Recording {
+        self.record_sink("dac", latency)
+    }
+
+    /// Adds a sink of the same form under a name of its own.
+    pub fn add(&self, name: &str) {
+        let Form { rate, format } = self.form;
+        let mut command = self.tool("pactl");
+        command.args(["load-module", "module-null-sink", &format!("sink_name={name}")]);
+        command.args([format!("rate={rate}"), format!("format={format}"), "channels=2".into()]);
+        assert!(command.output().expect("pactl runs").status.success(), "no sink {name}");
+    }
+
+    /// Records another sink, as [`Dac::record`].
+    pub fn record_sink(&self, sink: &str, latency: u32) -> Recording {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.path().join(format!("recording-{number}.raw"));
         let mut command = self.tool("parec");
         let Form { rate, format } = self.form;
-        command.args(["-d", "dac.monitor", "--raw", "--channels=2"]).arg(format!("--latency-msec={latency}"));
+        command
+            .args(["-d", &format!("{sink}.monitor"), "--raw", "--channels=2"])
+            .arg(format!("--latency-msec={latency}"));
         command.arg(format!("--format={format}")).arg(format!("--rate={rate}")).arg(&path);
         let process = Process::start("parec", command, &self.folder.path().join("parec.said"));
         let recording = Recording { process, path, form: self.form };

@@ -20,7 +20,8 @@ pub struct Twin {
     pub dac: Dac,
     /// The rows of its shelf.
     pub tracks: Vec<Value>,
-    _lan: Lan,
+    /// Where it is; others may come.
+    pub lan: Lan,
 }
 
 impl Twin {
@@ -39,7 +40,7 @@ impl Twin {
         });
         let names: HashMap<String, PathBuf> = files.into_iter().map(|(name, hash)| (hash, name)).collect();
         tracks.sort_by_key(|track| names.get(track["sha256"].as_str().unwrap_or_default()).cloned());
-        Twin { konpo, dac, tracks, _lan: lan }
+        Twin { konpo, dac, tracks, lan }
     }
 
     /// Puts the whole shelf into the queue, in its order.

@@ -3,6 +3,7 @@
 use symphonia::core::errors::Result;
 use symphonia::core::io::MediaSource;
 
+use crate::media::decode::mpeg::index::Index;
 use crate::media::decode::mpeg::{LARGEST_FRAME, Reader};
 
 /// How bytes and time go together.
@@ -86,6 +87,9 @@ impl Reader {
                 let guess = self.looked_up(frame).unwrap_or_else(|| frame.saturating_mul(bytes));
                 self.stand(self.first.saturating_add(guess).min(len), position(frame), false)?;
             }
+        }
+        if !self.exact && self.index.is_none() {
+            self.index = self.stretch.take().and_then(Index::start);
         }
         Ok(())
     }

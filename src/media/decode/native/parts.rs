@@ -17,15 +17,16 @@ use crate::media::decode::mpeg;
 use crate::track::Container;
 
 /// Opens the container's reader directly: `sniff` already knows what it is, and symphonia's own probe would scan
-/// megabytes of junk.
+/// megabytes of junk. `stretch` is the same for MPEG audio in a file.
 pub(super) fn reader(
     container: Container,
     stream: MediaSourceStream<'static>,
+    stretch: Option<mpeg::Stretch>,
 ) -> Result<Box<dyn FormatReader>, Trouble> {
     let options = FormatOptions::default();
     Ok(match container {
         Container::Flac => Box::new(formats::FlacReader::try_new(stream, options)?),
-        Container::Mpeg => Box::new(mpeg::Reader::new(stream)?),
+        Container::Mpeg => Box::new(mpeg::Reader::new(stream, stretch)?),
         Container::Adts => Box::new(formats::AdtsReader::try_new(stream, options)?),
         Container::Mp4 => Box::new(formats::IsoMp4Reader::try_new(stream, options)?),
         Container::Ogg => Box::new(formats::OggReader::try_new(stream, options)?),
