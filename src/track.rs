@@ -1,5 +1,6 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod tagged;
 mod words;
 
 use std::collections::BTreeMap;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::track::tagged::{MusicBrainz, Repaired, Trim};
 use crate::units::{ByteCount, Frames, Gain, Millis, SampleRate, UnixTime};
 
 /// The name of a track on this shelf, never reused, restored by a rebuild from the ledger.
@@ -178,12 +180,24 @@ pub struct Tags {
     /// Sort form of the album artist.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub album_artist_sort: Option<String>,
+    /// Sort form of the composer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub composer_sort: Option<String>,
     /// Comment.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comment: Option<String>,
     /// International Standard Recording Code, 12 characters, upper case.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub isrc: Option<String>,
+    /// Bar code of the release: 8 to 14 digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub barcode: Option<String>,
+    /// Ids of MusicBrainz; `None` without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub musicbrainz: Option<Box<MusicBrainz>>,
+    /// What the encoder added at both ends, as iTunes notes it; not yet compared with the sound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trim: Option<Trim>,
     /// ReplayGain of the track in 1/256 dB, as tagged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub track_gain: Option<Gain>,
@@ -199,6 +213,9 @@ pub struct Tags {
     /// The file carries a picture.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub has_picture: bool,
+    /// What stands in the file where the words above were repaired.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<Box<Repaired>>,
 }
 
 impl Tags {

@@ -4,8 +4,10 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::media::raw::RawTag;
 use crate::media::sniff::{Sniffed, sniff, tags_of_locked};
 use crate::media::sound::Sound;
+use crate::media::tags::unsettled::Unsettled;
 use crate::media::{fingerprint, purchase, tags as tag_reader};
 use crate::track::{AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Tags};
 use crate::units::Millis;
@@ -52,8 +54,18 @@ pub fn facts(path: &Path) -> Result<FileFacts> {
 /// # Blocks
 /// As long as a few looks at the disk take.
 pub fn look(sound: &mut Sound) -> Result<(FileFacts, Sniffed)> {
+    look_unsettled(sound).map(|(facts, sniffed, _)| (facts, sniffed))
+}
+
+/// As [`look`], and the words whose charset only the other files of the album tell.
+///
+/// # Errors
+/// As [`facts`].
+/// # Blocks
+/// As [`look`].
+pub fn look_unsettled(sound: &mut Sound) -> Result<(FileFacts, Sniffed, Option<Unsettled>)> {
     let sniffed = sniff(sound)?;
-    let (tags, raw) = read_tags(sound, &sniffed)?;
+    let (tags, raw, unsettled) = read_tags(sound, &sniffed)?;
     let facts = FileFacts {
         duration: sniffed.format.duration().unwrap_or(Millis::ZERO),
         format: sniffed.format.clone(),
@@ -64,7 +76,7 @@ pub fn look(sound: &mut Sound) -> Result<(FileFacts, Sniffed)> {
         quick: fingerprint::quick_key(sound, &sniffed.audio)?,
         fingerprint: None,
     };
-    Ok((facts, sniffed))
+    Ok((facts, sniffed, unsettled))
 }
 
 /// Returns the fingerprint of a file; `None` for a locked one.
@@ -89,9 +101,9 @@ fn open(path: &Path) -> Result<Sound> {
     Sound::file(file, extension.as_deref()).map_err(|error| Error::io(what(), error))
 }
 
-fn read_tags(sound: &mut Sound, sniffed: &Sniffed) -> Result<(Tags, Vec<crate::media::raw::RawTag>)> {
+fn read_tags(sound: &mut Sound, sniffed: &Sniffed) -> Result<(Tags, Vec<RawTag>, Option<Unsettled>)> {
     if sniffed.protection.is_locked() {
-        return Ok((tags_of_locked(sniffed), Vec::new()));
+        return Ok((tags_of_locked(sniffed), Vec::new(), None));
     }
-    tag_reader::read(sound, sniffed)
+    tag_reader::read_unsettled(sound, sniffed)
 }

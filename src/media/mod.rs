@@ -2,9 +2,12 @@
 
 pub mod decode;
 pub mod fingerprint;
+pub mod itunes_xml;
 pub mod loudness;
+pub mod mojibake;
 pub mod picture;
 pub mod playlist;
+pub mod plist;
 pub mod purchase;
 pub mod raw;
 pub mod sniff;

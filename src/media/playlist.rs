@@ -160,7 +160,7 @@ fn location(line: &[u8]) -> Location {
     Location::Path(line.iter().map(slash).collect())
 }
 
-fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
+pub(in crate::media) fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {

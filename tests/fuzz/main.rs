@@ -14,6 +14,7 @@ mod marks;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
+mod plist;
 mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -281,7 +282,12 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    let targets = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS).chain(&marks::TARGETS);
+    let targets = TARGETS
+        .iter()
+        .chain(&shelf::TARGETS)
+        .chain(&decode::TARGETS)
+        .chain(&marks::TARGETS)
+        .chain(&plist::TARGETS);
     for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,

@@ -1,4 +1,4 @@
-//! The sound callback never touches the heap: counted by an allocator of this test program.
+//! The sound callback never touches the heap: counted by an allocator of this test program, which counts bytes for others.
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,6 +13,25 @@ struct Counting;
 
 thread_local! {
     static TOUCHES: Cell<u64> = const { Cell::new(0) };
+    /// Bytes that this thread holds, and the most that it held.
+    static HELD: Cell<(i64, i64)> = const { Cell::new((0, 0)) };
+}
+
+fn hold(bytes: i64) {
+    let _ = HELD.try_with(|held| {
+        let (now, most) = held.get();
+        held.set((now + bytes, most.max(now + bytes)));
+    });
+}
+
+/// Returns the most bytes that this thread holds at once meanwhile, beyond what it holds already.
+pub fn most_held(run: impl FnOnce()) -> i64 {
+    let before = HELD.with(|held| {
+        held.set((held.get().0, held.get().0));
+        held.get().0
+    });
+    run();
+    HELD.with(|held| held.get().1 - before)
 }
 
 fn touch() {
@@ -24,18 +43,21 @@ fn touch() {
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         touch();
+        hold(layout.size() as i64);
         // SAFETY: the caller keeps the contract of `alloc`, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         touch();
+        hold(-(layout.size() as i64));
         // SAFETY: the pointer came from `System` by this allocator, with this layout.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         touch();
+        hold(size as i64 - layout.size() as i64);
         // SAFETY: the pointer came from `System` by this allocator, with this layout.
         unsafe { System.realloc(pointer, layout, size) }
     }

@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 
 use crate::error::{Error, Result};
 use crate::library::read;
+use crate::library::scan::settle::Doubted;
 use crate::library::store::scanned::{Facts, Read};
 use crate::library::store::shown::Shown;
 use crate::media::sound::Sound;
@@ -40,11 +41,11 @@ fn mixed(times: [i64; 4]) -> i64 {
     times.into_iter().fold(0xcbf2_9ce4_8422_2325, mix).cast_signed()
 }
 
-/// Reads what a file is and says, at most [`MOST`] bytes of it.
+/// Reads what a file is and says, at most [`MOST`] bytes of it; and its words that the files of its album have to settle.
 ///
 /// # Errors
 /// Those of the disk; what is wrong with the file itself stands in the answer.
-pub fn read(path: &Path) -> Result<Read> {
+pub fn read(path: &Path) -> Result<Doubted> {
     let failed = |error| Error::io(format!("read {}", path.display()), error);
     // A pipe that took the place of a file must not hold up the scan, and a link is not followed.
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits();
@@ -54,7 +55,7 @@ pub fn read(path: &Path) -> Result<Read> {
     let (size, stamp, modified) = (found.len(), stamp(&found), found.mtime());
     let answer = |what| Read { name, size, stamp, modified, what };
     if !found.is_file() {
-        return Ok(answer(Err("this is not a file".into())));
+        return Ok((answer(Err("this is not a file".into())), None));
     }
     if size > MOST {
         // The system would read ahead of every look.
@@ -62,20 +63,24 @@ pub fn read(path: &Path) -> Result<Read> {
     }
     let extension = path.extension().and_then(OsStr::to_str);
     let mut sound = Sound::peek(file, size, extension, MOST).map_err(failed)?;
-    let what = match read::look(&mut sound) {
-        Ok((facts, _)) => Ok(Box::new(Facts {
-            shown: Shown::of(&facts.tags)?,
-            format: facts.format,
-            protection: facts.protection,
-            personal: facts.personal,
-            purchases: facts.purchases,
-            quick: facts.quick,
-            duration: facts.duration,
-        })),
+    let mut unsettled = None;
+    let what = match read::look_unsettled(&mut sound) {
+        Ok((facts, _, doubt)) => {
+            unsettled = doubt;
+            Ok(Box::new(Facts {
+                shown: Shown::of(&facts.tags)?,
+                format: facts.format,
+                protection: facts.protection,
+                personal: facts.personal,
+                purchases: facts.purchases,
+                quick: facts.quick,
+                duration: facts.duration,
+            }))
+        }
         Err(error) if is_of_the_disk(&error) => return Err(error),
         Err(error) => Err(error.to_string()),
     };
-    Ok(answer(what))
+    Ok((answer(what), unsettled))
 }
 
 /// Whether an error tells of the disk, not of the file.

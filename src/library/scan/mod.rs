@@ -8,6 +8,7 @@ mod behind;
 mod file;
 mod lists;
 mod measure;
+mod settle;
 mod walk;
 mod watch;
 mod write;
@@ -417,6 +418,7 @@ impl Reader<'_> {
                 files.extend(self.file(&base.join(&folder).join(name)));
             }
             let refused = names.iter().any(|name: &OsString| refused.contains(name));
+            let files = settle::settle(files)?;
             self.waiting += files.len();
             self.batch.folders.push(FolderRead { folder: folder.clone(), files, refused });
             if self.waiting >= BATCH {
@@ -426,9 +428,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn file(&self, path: &Path) -> Option<crate::library::store::scanned::Read> {
+    fn file(&self, path: &Path) -> Option<settle::Doubted> {
         match file::read(path) {
-            Ok(read) => Some(read),
+            Ok(doubted) => Some(doubted),
             Err(error) => {
                 warn!(%error, "a music file cannot be read now; the next look tries again");
                 None

@@ -18,6 +18,7 @@ use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
+mod charset;
 mod loudness;
 #[path = "told_tests.rs"]
 mod told;

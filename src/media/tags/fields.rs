@@ -2,25 +2,94 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
+use crate::media::mojibake;
 use crate::track::Tags;
-use crate::units::Gain;
+use crate::track::tagged::{Charset, MusicBrainz, Repaired, Trim};
+use crate::units::{Frames, Gain};
 
 /// Texts by the upper-case names of Vorbis comments (`TITLE`, `ARTIST`, `ALBUMARTIST`, …), in the file's order.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Fields(BTreeMap<String, Vec<String>>);
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Fields(BTreeMap<String, Vec<Word>>);
+
+/// One value of a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Word {
+    text: String,
+    /// Read byte by byte as Latin-1, and not ASCII: it may be of another charset.
+    latin: bool,
+}
 
 impl Fields {
     /// Adds a value. NUL separates several (ID3v2.4.0 structure, 4.2); blank ones are left out, as are overlong ones.
     pub(super) fn push(&mut self, name: &str, value: &str) {
-        for part in value.split('\0').map(str::trim) {
-            if part.is_empty() || part.len() > LONGEST || self.0.len() >= MOST_NAMES {
-                continue;
-            }
-            let values = self.0.entry(name.to_uppercase()).or_default();
-            if values.len() < MOST_VALUES && !values.iter().any(|value| value == part) {
-                values.push(part.to_owned());
+        value.split('\0').for_each(|part| self.put(name, part.trim(), false));
+    }
+
+    /// Adds a value that was read as Latin-1. Letters of other charsets may end like blanks of Latin-1.
+    pub(super) fn push_latin(&mut self, name: &str, value: &str) {
+        let blank = |c: char| c.is_ascii_whitespace();
+        value.split('\0').for_each(|part| self.put(name, part.trim_matches(blank), !part.is_ascii()));
+    }
+
+    fn put(&mut self, name: &str, text: &str, latin: bool) {
+        if text.is_empty() || text.len() > LONGEST || self.0.len() >= MOST_NAMES {
+            return;
+        }
+        let values = self.0.entry(name.to_uppercase()).or_default();
+        if values.len() < MOST_VALUES && !values.iter().any(|value| value.text == text) {
+            values.push(Word { text: text.to_owned(), latin });
+        }
+    }
+
+    /// Adds the values of another part of the same tag behind those that are there.
+    pub(super) fn add(&mut self, other: Fields) {
+        for (name, words) in other.0 {
+            words.into_iter().for_each(|word| self.put(&name, &word.text, word.latin));
+        }
+    }
+
+    /// Gives the values of one name to another that has none.
+    pub(super) fn give(&mut self, from: &str, to: &str) {
+        if let Some(words) = self.0.remove(from) {
+            self.0.entry(to.to_owned()).or_insert(words);
+        }
+    }
+
+    /// Takes over what an ID3v1 tag says beyond this one: nothing but ASCII when this one has Unicode, which a program that
+    /// knows the language wrote.
+    pub(super) fn fill_old(&mut self, mut old: Fields) {
+        if self.0.values().flatten().any(|word| !word.latin && !word.text.is_ascii()) {
+            old.0.values_mut().for_each(|words| words.retain(|word| !word.latin));
+            old.0.retain(|_, words| !words.is_empty());
+        }
+        self.fill(old);
+    }
+
+    /// Returns the words that may be of another charset than Latin-1, of the fields that people write.
+    pub(super) fn latin(&self) -> impl Iterator<Item = &str> {
+        let words = TOLD.iter().filter_map(|name| self.0.get(*name)).flatten();
+        words.filter(|word| word.latin).map(|word| word.text.as_str())
+    }
+
+    /// Returns the first value of the album as it was read; empty without one.
+    pub(super) fn album(&self) -> &str {
+        self.0.get("ALBUM").and_then(|words| words.first()).map_or("", |word| &word.text)
+    }
+
+    /// Returns the fields with the words of Latin-1 read in this charset, and those words as they were, by field.
+    pub(super) fn repaired(&self, charset: Charset) -> (Fields, Repaired) {
+        let (mut fields, mut raw) = (self.clone(), BTreeMap::<String, Vec<String>>::new());
+        for (name, words) in &mut fields.0 {
+            for word in words.iter_mut().filter(|word| word.latin) {
+                if let Some(text) = mojibake::repair(&word.text, charset) {
+                    let was = std::mem::replace(word, Word { text, latin: false });
+                    raw.entry(name.clone()).or_default().push(was.text);
+                }
             }
         }
+        (fields, Repaired { charset, raw })
     }
 
     /// Takes over the names that are not there yet: the first tag of a file wins, a later one fills gaps.
@@ -31,11 +100,15 @@ impl Fields {
     }
 
     fn all(&self, names: &[&str]) -> Vec<String> {
-        names.iter().find_map(|name| self.0.get(*name)).cloned().unwrap_or_default()
+        let words = names.iter().find_map(|name| self.0.get(*name)).into_iter().flatten();
+        words.map(|word| word.text.trim()).filter(|text| !text.is_empty()).map(str::to_owned).collect()
     }
 
     fn first(&self, names: &[&str]) -> Option<&str> {
-        names.iter().find_map(|name| self.0.get(*name)?.first().map(String::as_str))
+        let of = |name: &&str| {
+            self.0.get(*name)?.iter().map(|word| word.text.trim()).find(|text| !text.is_empty())
+        };
+        names.iter().find_map(of)
     }
 
     fn text(&self, names: &[&str]) -> Option<String> {
@@ -76,14 +149,40 @@ impl Fields {
             artist_sort: self.text(&["ARTISTSORT"]),
             album_sort: self.text(&["ALBUMSORT"]),
             album_artist_sort: self.text(&["ALBUMARTISTSORT"]),
+            composer_sort: self.text(&["COMPOSERSORT"]),
             comment: self.text(&["COMMENT", "DESCRIPTION"]),
             isrc: self.all(&["ISRC"]).iter().find_map(|text| isrc(text)),
+            barcode: self.all(&["BARCODE", "UPC"]).iter().find_map(|text| barcode(text)),
+            musicbrainz: self.musicbrainz(),
+            trim: self.first(&["ITUNSMPB"]).and_then(trim),
             track_gain: self.gain("REPLAYGAIN_TRACK_GAIN", "R128_TRACK_GAIN").or(checked.map(|it| it.0)),
             album_gain: self.gain("REPLAYGAIN_ALBUM_GAIN", "R128_ALBUM_GAIN"),
             track_peak: self.first(&["REPLAYGAIN_TRACK_PEAK"]).and_then(peak).or(checked.and_then(|it| it.1)),
             album_peak: self.first(&["REPLAYGAIN_ALBUM_PEAK"]).and_then(peak),
             has_picture: false,
+            repaired: None,
         }
+    }
+
+    /// Reference purchases 7.8: MUSICBRAINZ_TRACKID is the recording.
+    fn musicbrainz(&self) -> Option<Box<MusicBrainz>> {
+        let ids = |name: &str| -> Vec<Uuid> {
+            // ID3v2.3 has no list: programs write several with a slash between.
+            let all = self.all(&[name]);
+            let parts = all.iter().flat_map(|text| text.split(['/', ';', ',', ' ']));
+            parts.filter_map(|id| Uuid::try_parse(id.trim()).ok()).collect()
+        };
+        let one = |name: &str| ids(name).first().copied();
+        let found = MusicBrainz {
+            recording: one("MUSICBRAINZ_TRACKID"),
+            track: one("MUSICBRAINZ_RELEASETRACKID"),
+            release: one("MUSICBRAINZ_ALBUMID"),
+            release_group: one("MUSICBRAINZ_RELEASEGROUPID"),
+            work: one("MUSICBRAINZ_WORKID"),
+            artists: ids("MUSICBRAINZ_ARTISTID"),
+            album_artists: ids("MUSICBRAINZ_ALBUMARTISTID"),
+        };
+        (found != MusicBrainz::default()).then(|| Box::new(found))
     }
 
     /// Returns number and total, from `3/12` or two fields; zero means unknown.
@@ -173,6 +272,24 @@ pub(super) fn isrc(text: &str) -> Option<String> {
     shape.then_some(code)
 }
 
+/// Reads a bar code: UPC, EAN or GTIN, 8 to 14 digits.
+fn barcode(text: &str) -> Option<String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, '-' | ' ')).collect();
+    ((8..=14).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())).then_some(digits)
+}
+
+/// Reads iTunSMPB: ` 00000000 DDDDDDDD PPPPPPPP SSSSSSSSSSSSSSSS …` in hex: what the encoder added in front and behind, and
+/// the frames between (reference purchases 7.6).
+fn trim(text: &str) -> Option<Trim> {
+    let mut fields = text.split_whitespace().skip(1).take(3).map(|field| u64::from_str_radix(field, 16).ok());
+    let (front, back, frames) = (fields.next()??, fields.next()??, fields.next()??);
+    let (front, back) = (u32::try_from(front).ok()?, u32::try_from(back).ok()?);
+    (frames > 0 && i64::try_from(frames).is_ok()).then_some(Trim { front, back, frames: Frames(frames) })
+}
+
+/// Fields whose words tell the charset of an album.
+const TOLD: [&str; 8] =
+    ["TITLE", "ARTIST", "ALBUM", "COMMENT", "ARTISTS", "ALBUMARTIST", "COMPOSER", "GENRE"];
 /// Words of a Sound Check.
 const SOUND_CHECK: usize = 10;
 /// Bytes of one value; lyrics and worse do not belong into the tags.

@@ -2,24 +2,34 @@
 //!
 //! A broken tag never fails a file: what cannot be read is as if it were not there. Pictures are only noticed.
 
+mod asf;
+mod bare_id3;
+mod boxes;
 mod fields;
 pub mod front;
+mod look;
+mod riff;
+pub mod unsettled;
 
+use std::borrow::Cow;
 use std::io::{Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use lofty::TextEncoding;
 use lofty::aac::AacFile;
+use lofty::ape::{ApeFile, ApeTag};
 use lofty::config::{GlobalOptions, ParseOptions, apply_global_options};
 use lofty::file::AudioFile;
 use lofty::flac::FlacFile;
 use lofty::id3::v1::{GENRES, Id3v1Tag};
 use lofty::id3::v2::{Frame, Id3v2Tag};
 use lofty::iff::aiff::{AiffFile, AiffTextChunks};
-use lofty::iff::wav::{RiffInfoList, WavFile};
+use lofty::iff::wav::WavFile;
 use lofty::mp4::{AtomData, AtomIdent, Ilst, Mp4File};
 use lofty::mpeg::MpegFile;
 use lofty::ogg::tag::VorbisComments;
 use lofty::ogg::{OpusFile, VorbisFile};
+use lofty::wavpack::WavPackFile;
 
 use crate::error::Result;
 use crate::media::picture::notice;
@@ -29,8 +39,10 @@ use crate::media::sound::Sound;
 use crate::track::{Codec, Container, Tags};
 
 use fields::Fields;
+use unsettled::Unsettled;
 
-/// Returns the normalised tags of a plain file, and the raw ones for [`crate::media::purchase`].
+/// Returns the normalised tags of a plain file, and the raw ones for [`crate::media::purchase`]. Words of another charset
+/// than they say are repaired as far as this file alone tells.
 ///
 /// # Errors
 /// `Unsupported` for a protected file. Damaged tags are empty ones, not an error.
@@ -38,14 +50,32 @@ use fields::Fields;
 /// # Blocks
 /// On reading the tags, at most some MiB.
 pub fn read(sound: &mut Sound, sniffed: &Sniffed) -> Result<(Tags, Vec<RawTag>)> {
+    let (tags, raw, _) = read_unsettled(sound, sniffed)?;
+    Ok((tags, raw))
+}
+
+/// As [`read`], and the words that the other files of the album may have to settle; `None` when all is certain.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_unsettled(
+    sound: &mut Sound,
+    sniffed: &Sniffed,
+) -> Result<(Tags, Vec<RawTag>, Option<Unsettled>)> {
     sniffed.gate()?;
     // The limit belongs to the thread, and workers come and go.
     apply_global_options(GlobalOptions::new().allocation_limit(MOST_MEMORY));
     // A hostile tag may make lofty panic; nothing that it touched is used afterwards.
     let fields = catch_unwind(AssertUnwindSafe(|| fields(sound, sniffed))).ok().flatten();
-    let mut tags = fields.unwrap_or_default().tags();
-    tags.has_picture = notice::any(sound, sniffed.format.container).unwrap_or(false);
-    Ok((tags, Vec::new()))
+    let fields = fields.unwrap_or_default();
+    let has_picture = notice::any(sound, sniffed.format.container).unwrap_or(false);
+    let unsettled = Unsettled::of(&fields, has_picture);
+    let mut tags = match &unsettled {
+        Some(unsettled) => unsettled.tags(None),
+        None => fields.tags(),
+    };
+    tags.has_picture = has_picture;
+    Ok((tags, Vec::new(), unsettled))
 }
 
 /// Returns what the file's tags say, the most trusted tag first; `None` when the container cannot be read at all.
@@ -57,21 +87,13 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
         (Container::Mpeg, _) => {
             let file = MpegFile::read_from(sound, options).ok()?;
             file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.ape().iter().for_each(|tag| {
-                let mut items = Fields::default();
-                for item in *tag {
-                    if let lofty::tag::ItemValue::Text(text) = item.value() {
-                        ape(item.key(), text, &mut items);
-                    }
-                }
-                fields.fill(items);
-            });
-            file.id3v1().iter().for_each(|tag| fields.fill(id3v1(tag)));
+            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
+            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
         }
         (Container::Adts, _) => {
             let file = AacFile::read_from(sound, options).ok()?;
             file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill(id3v1(tag)));
+            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
         }
         (Container::Flac, _) => {
             let file = FlacFile::read_from(sound, options).ok()?;
@@ -85,17 +107,37 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
             fields.fill(vorbis(VorbisFile::read_from(sound, options).ok()?.vorbis_comments()));
         }
         (Container::Mp4, _) => {
-            Mp4File::read_from(sound, options).ok()?.ilst().iter().for_each(|tag| fields.fill(ilst(tag)));
+            let list = Mp4File::read_from(sound, options).ok().and_then(|file| file.ilst().map(ilst));
+            fields.fill(list.unwrap_or_default());
+            fields.fill(boxes::read(sound));
         }
         (Container::Wav, _) => {
             let file = WavFile::read_from(sound, options).ok()?;
             file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.riff_info().iter().for_each(|tag| fields.fill(riff_info(tag)));
+            fields.fill(riff::read(sound));
         }
         (Container::Aiff, _) => {
             let file = AiffFile::read_from(sound, options).ok()?;
             file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
             file.text_chunks().iter().for_each(|tag| fields.fill(text_chunks(tag)));
+        }
+        (Container::WavPack, _) => {
+            let file = WavPackFile::read_from(sound, options).ok()?;
+            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
+            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
+        }
+        (Container::Ape, _) => {
+            let file = ApeFile::read_from(sound, options).ok()?;
+            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
+            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
+            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
+        }
+        (Container::Asf, _) => fields.fill(asf::read(sound)?),
+        (Container::Oma, _) => fields.fill(bare_id3::of_oma(sound, sound.byte_len()?)?),
+        (Container::Dsf, _) => {
+            // DSF file format specification 1.01: the place of the tag stands at byte 20, 0 without one.
+            let (at, len) = (look::le(&look::bytes(sound, 20, 8)?, 0, 8), sound.byte_len()?);
+            fields.fill(bare_id3::read(sound, at, len.checked_sub(at).filter(|_| at > 0)?)?);
         }
         _ => return None,
     }
@@ -107,12 +149,13 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
     for frame in tag {
         match frame {
             // Its values may be numbers of ID3v1, which this turns into names.
-            Frame::Text(_) if frame.id_str() == "TCON" => {
-                tag.genres().into_iter().flatten().for_each(|genre| fields.push("GENRE", genre));
+            Frame::Text(text) if frame.id_str() == "TCON" => {
+                let genres = tag.genres().into_iter().flatten();
+                genres.for_each(|genre| put(&mut fields, "GENRE", genre, text.encoding));
             }
             Frame::Text(text) => {
                 if let Some(name) = named(ID3V2_NAMES, frame.id_str()) {
-                    fields.push(name, &text.value);
+                    put(&mut fields, name, &text.value, text.encoding);
                 }
             }
             Frame::Timestamp(stamp) => {
@@ -120,13 +163,21 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
                     fields.push(name, &stamp.timestamp.to_string());
                 }
             }
-            Frame::UserText(text) => fields.push(plain_name(&text.description), &text.content),
+            Frame::UserText(text) => {
+                put(&mut fields, &plain_name(&text.description), &text.content, text.encoding);
+            }
+            Frame::UniqueFileIdentifier(id) if id.owner == "http://musicbrainz.org" => {
+                fields.push("MUSICBRAINZ_TRACKID", &String::from_utf8_lossy(&id.identifier));
+            }
+            Frame::Comment(comment) if comment.description.eq_ignore_ascii_case("iTunSMPB") => {
+                fields.push("ITUNSMPB", &comment.content);
+            }
             Frame::Comment(comment) if comment.description.eq_ignore_ascii_case("iTunNORM") => {
                 fields.push("ITUNNORM", &comment.content);
             }
             // Programs keep numbers in described comments (iTunNORM, iTunSMPB); the plain one is for people.
             Frame::Comment(comment) if comment.description.trim().is_empty() => {
-                fields.push("COMMENT", &comment.content);
+                put(&mut fields, "COMMENT", &comment.content, comment.encoding);
             }
             _ => {}
         }
@@ -134,12 +185,19 @@ fn id3v2(tag: &Id3v2Tag) -> Fields {
     fields
 }
 
+fn put(fields: &mut Fields, name: &str, text: &str, encoding: TextEncoding) {
+    match encoding {
+        TextEncoding::Latin1 => fields.push_latin(name, text),
+        _ => fields.push(name, text),
+    }
+}
+
 fn id3v1(tag: &Id3v1Tag) -> Fields {
     let mut fields = Fields::default();
     let texts =
         [("TITLE", &tag.title), ("ARTIST", &tag.artist), ("ALBUM", &tag.album), ("COMMENT", &tag.comment)];
     for (name, text) in texts {
-        fields.push(name, text.as_deref().unwrap_or_default());
+        fields.push_latin(name, text.as_deref().unwrap_or_default());
     }
     fields.push("DATE", &tag.year.map(|year| format!("{year:04}")).unwrap_or_default());
     fields.push("TRACKNUMBER", &tag.track_number.map(|number| number.to_string()).unwrap_or_default());
@@ -156,9 +214,16 @@ fn vorbis(tag: &VorbisComments) -> Fields {
     fields
 }
 
-fn ape(name: &str, value: &str, fields: &mut Fields) {
-    let upper = name.to_uppercase();
-    fields.push(named(&[("TRACK", "TRACKNUMBER"), ("DISC", "DISCNUMBER")], &upper).unwrap_or(&upper), value);
+fn ape(tag: &ApeTag) -> Fields {
+    let mut fields = Fields::default();
+    for item in tag {
+        if let lofty::tag::ItemValue::Text(text) = item.value() {
+            let upper = item.key().to_uppercase();
+            let name = named(&[("TRACK", "TRACKNUMBER"), ("DISC", "DISCNUMBER")], &upper);
+            fields.push(name.unwrap_or(&upper), text);
+        }
+    }
+    fields
 }
 
 fn ilst(tag: &Ilst) -> Fields {
@@ -169,7 +234,7 @@ fn ilst(tag: &Ilst) -> Fields {
                 Some((_, name)) => (*name).to_owned(),
                 None => continue,
             },
-            AtomIdent::Freeform { name, .. } => plain_name(name).to_owned(),
+            AtomIdent::Freeform { name, .. } => plain_name(name).into_owned(),
         };
         for data in atom.data() {
             match data {
@@ -198,16 +263,6 @@ fn ilst(tag: &Ilst) -> Fields {
     fields
 }
 
-fn riff_info(tag: &RiffInfoList) -> Fields {
-    let mut fields = Fields::default();
-    for (id, value) in tag {
-        if let Some(name) = named(RIFF_NAMES, id) {
-            fields.push(name, value);
-        }
-    }
-    fields
-}
-
 fn text_chunks(tag: &AiffTextChunks) -> Fields {
     let mut fields = Fields::default();
     fields.push("TITLE", tag.name.as_deref().unwrap_or_default());
@@ -220,8 +275,8 @@ fn named(names: &[(&str, &'static str)], id: &str) -> Option<&'static str> {
     names.iter().find(|(known, _)| *known == id).map(|(_, name)| *name)
 }
 
-/// Returns the one name of what taggers write under several in TXXX frames and freeform atoms.
-fn plain_name(name: &str) -> &str {
+/// Returns the one name of what taggers write under several in TXXX frames, freeform atoms and attributes of ASF.
+fn plain_name(name: &str) -> Cow<'_, str> {
     const SAME: &[(&str, &str)] = &[
         ("ALBUM ARTIST", "ALBUMARTIST"),
         ("ITUNESCOMPILATION", "COMPILATION"),
@@ -229,7 +284,14 @@ fn plain_name(name: &str) -> &str {
         ("TITLE SORT", "TITLESORT"),
         ("ALBUM SORT", "ALBUMSORT"),
     ];
-    SAME.iter().find(|(other, _)| name.eq_ignore_ascii_case(other)).map_or(name, |(_, one)| one)
+    // `MusicBrainz Album Id`, and with a slash in ASF, is MUSICBRAINZ_ALBUMID of Vorbis comments.
+    let brainz = name.get(..11).filter(|front| front.eq_ignore_ascii_case("MusicBrainz"));
+    if let Some(what) = brainz.and_then(|_| name[11..].strip_prefix([' ', '/'])) {
+        return Cow::Owned(format!("MUSICBRAINZ_{}", what.replace(' ', "").to_ascii_uppercase()));
+    }
+    Cow::Borrowed(
+        SAME.iter().find(|(other, _)| name.eq_ignore_ascii_case(other)).map_or(name, |(_, one)| one),
+    )
 }
 
 /// Bytes that lofty may allocate for one item.
@@ -253,6 +315,7 @@ const ID3V2_NAMES: &[(&str, &str)] = &[
     ("TSOP", "ARTISTSORT"),
     ("TSOA", "ALBUMSORT"),
     ("TSO2", "ALBUMARTISTSORT"),
+    ("TSOC", "COMPOSERSORT"),
 ];
 
 /// iTunes metadata atoms.
@@ -272,19 +335,8 @@ const ILST_NAMES: &[([u8; 4], &str)] = &[
     (*b"soar", "ARTISTSORT"),
     (*b"soal", "ALBUMSORT"),
     (*b"soaa", "ALBUMARTISTSORT"),
+    (*b"soco", "COMPOSERSORT"),
     (*b"xid ", "XID"),
-];
-
-/// RIFF INFO list. Its `ISRC` is a source, not a recording code.
-const RIFF_NAMES: &[(&str, &str)] = &[
-    ("INAM", "TITLE"),
-    ("IART", "ARTIST"),
-    ("IPRD", "ALBUM"),
-    ("IPRT", "TRACKNUMBER"),
-    ("ITRK", "TRACKNUMBER"),
-    ("ICRD", "DATE"),
-    ("IGNR", "GENRE"),
-    ("ICMT", "COMMENT"),
 ];
 
 #[cfg(test)]
