@@ -124,7 +124,7 @@ fn decoders_and_tag_readers_are_opened_behind_the_gate_only() {
         for name in ["symphonia::", "symphonia_core::", "lofty::", "find(\"ffmpeg\")", "Command::new("] {
             if code.iter().any(|line| line.contains(name)) {
                 seen += 1;
-                let behind = inside.starts_with("media/decode/") || inside == "media/tags/mod.rs";
+                let behind = inside.starts_with("media/decode/") || inside.starts_with("media/tags/");
                 // lofty's own limits on memory are no reading.
                 assert!(behind, "src/{inside} uses {name}: only what stands behind the gate may");
             }
@@ -133,12 +133,13 @@ fn decoders_and_tag_readers_are_opened_behind_the_gate_only() {
     assert!(seen >= 4, "{seen} uses are found");
     for (file, entry) in [
         ("media/decode/mod.rs", "pub fn open(sound: Sound, sniffed: &Sniffed)"),
-        ("media/tags/mod.rs", "pub fn read(sound: &mut Sound, sniffed: &Sniffed)"),
+        ("media/tags/mod.rs", "pub fn read_unsettled("),
         ("media/picture.rs", "pub fn embedded(sound: &mut Sound, sniffed: &Sniffed)"),
     ] {
         let text = fs::read_to_string(root.join(file)).expect("a source file");
         let body = text.split_once(entry).unwrap_or_else(|| panic!("{file} has no {entry}")).1;
-        let first = body.lines().nth(1).unwrap_or_default().trim();
+        let first =
+            body.split_once("{\n").and_then(|(_, body)| body.lines().next()).unwrap_or_default().trim();
         assert_eq!(first, "sniffed.gate()?;", "{file}: {entry} does something before the gate");
     }
 }

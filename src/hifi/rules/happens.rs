@@ -36,9 +36,9 @@ impl Rules {
                     self.finished(now, out);
                 } else {
                     self.over = true;
-                    // A pause that came too late for it: its end was heard.
-                    if self.transport == Transport::Paused && self.duration > Millis::ZERO {
-                        self.position.anchor = self.duration;
+                    // Its end was heard. A pause that falls between the two shows that.
+                    if self.duration > Millis::ZERO {
+                        self.position = Position { anchor: self.duration, at: now, running: false };
                     }
                 }
             }
