@@ -130,7 +130,7 @@ impl SoundCard {
     /// with the sound is not known, and a server has a volume of its own.
     ///
     /// # Errors
-    /// As [`card_mixer::open`].
+    /// `Unsupported` when the element that the owner names is not there, or does not serve as a volume.
     pub fn mixer(&self, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
         match (&self.card, self.way) {
             (Some(card), Way::Direct | Way::Packed) => card_mixer::open(card, wish),
