@@ -150,14 +150,7 @@ fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
 fn output(config: &Output) -> (PlayerConfig, Device) {
     let name = config.device.clone();
     let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
-    let device = Device {
-        name: name.clone(),
-        silent: name == "silent",
-        open: false,
-        trouble: None,
-        underruns: 0,
-        mixer: None,
-    };
+    let device = Device::closed(name.as_str(), name == "silent");
     (PlayerConfig { device: name, knob, mixer: Wish::of(&config.mixer), gain: Gain::SILENT }, device)
 }
 

@@ -143,6 +143,13 @@ pub struct Device {
     pub mixer: Option<CardMixer>,
 }
 
+impl Device {
+    /// Returns a device that is not open and has no trouble.
+    pub fn closed(name: impl Into<String>, silent: bool) -> Device {
+        Device { name: name.into(), silent, open: false, trouble: None, underruns: 0, mixer: None }
+    }
+}
+
 /// An element of a card's mixer that has the volume.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CardMixer {

@@ -230,14 +230,7 @@ mod tests {
             known: Some(UnixTime(99)),
             ..Restored::default()
         };
-        let device = Device {
-            name: "test".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("test", true);
         let knob = Knob::new(false, Volume::MAX, Volume::new(30), now);
         let mut rules = Rules::new(knob, restored, device, now);
         let by = crate::offer::Via::Itself;

@@ -66,14 +66,7 @@ impl Bench {
             gain: Gain::SILENT,
         };
         let (player, events) = Player::start(silent)?;
-        let device = Device {
-            name: "silent".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("silent", true);
         let parts = Parts {
             library: library.clone(),
             player,

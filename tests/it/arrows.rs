@@ -95,7 +95,8 @@ fn module_of(inside: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// Returns the Rust sources below a folder.
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder").flatten() {
         let path = entry.path();

@@ -1,7 +1,7 @@
 //! No locked file reaches a decoder: neither symphonia nor lofty nor a child `ffmpeg` is opened on one.
 
 use std::fs;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::Cursor;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,24 +14,9 @@ use konpo::media::sniff::sniff;
 use konpo::media::sound::Sound;
 use konpo::media::{picture, tags};
 
+use crate::arrows::sources;
+use crate::counted::Counted;
 use crate::mint::{self, locks, rows};
-
-/// Bytes that count how many of them are read.
-struct Counted(Cursor<Vec<u8>>, Arc<AtomicU64>);
-
-impl Read for Counted {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.read(into)?;
-        self.1.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl Seek for Counted {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
 
 #[test]
 fn nothing_reads_a_byte_of_a_locked_file_behind_the_gate() {
@@ -142,19 +127,6 @@ fn decoders_and_tag_readers_are_opened_behind_the_gate_only() {
             body.split_once("{\n").and_then(|(_, body)| body.lines().next()).unwrap_or_default().trim();
         assert_eq!(first, "sniffed.gate()?;", "{file}: {entry} does something before the gate");
     }
-}
-
-fn sources(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder").flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    found
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod api;
 mod arrows;
 mod art;
 mod callback_alloc;
+mod counted;
 mod formats;
 mod itunes;
 mod locked;

@@ -117,14 +117,7 @@ impl Bench {
             gain: Gain::SILENT,
         };
         let (player, events) = Player::start(silent).expect("a thread");
-        let device = Device {
-            name: "silent".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("silent", true);
         let here = || Allow::Near { peer: Ipv4Addr::LOCALHOST.into(), networks: Vec::new() };
         let streams = Streams::new(Client::new(), here);
         let opens = streams.clone();

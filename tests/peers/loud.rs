@@ -231,7 +231,7 @@ fn an_opus_tag_counts_beside_the_gain_in_the_head() {
             let mut bytes = fs::read(&path).expect("a file");
             // RFC 7845, 5.1: the output gain of the head, Q7.8, here -3 dB; the head is alone on the first page.
             bytes[44..46].copy_from_slice(&(-768i16).to_le_bytes());
-            seal(&mut bytes);
+            crate::sounds::seal_first_page(&mut bytes);
             fs::write(&path, bytes).expect("a file");
             1
         },
@@ -284,19 +284,6 @@ fn tone(seconds: f64) -> Signal {
     let sample = |n: usize| (((n as f64 * step).sin() * 0.5 * FULL) as i32) & !0xffff;
     let frames = (48_000.0 * seconds) as usize;
     Signal { rate: 48_000, bits: 16, samples: (0..frames).flat_map(|n| [sample(n); 2]).collect() }
-}
-
-/// Sets the checksum of the Ogg page that begins at 0 anew (RFC 3533, 6: polynomial 0x04c11db7).
-fn seal(bytes: &mut [u8]) {
-    let lacing = usize::from(bytes[26]);
-    let body: usize = bytes[27..27 + lacing].iter().map(|&length| usize::from(length)).sum();
-    bytes[22..26].fill(0);
-    let crc = bytes[..27 + lacing + body].iter().fold(0u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
-            crc << 1 ^ if crc >> 31 == 1 { 0x04c1_1db7 } else { 0 }
-        })
-    });
-    bytes[22..26].copy_from_slice(&crc.to_le_bytes());
 }
 
 const FULL: f64 = 2_147_483_648.0;

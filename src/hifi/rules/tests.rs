@@ -62,14 +62,7 @@ impl Bench {
     fn new() -> Bench {
         let now = Instant::now();
         let knob = Knob::new(false, Volume::MAX, None, now);
-        let device = Device {
-            name: "test".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("test", true);
         let rules = Rules::new(knob, Restored::default(), device, now);
         Bench { rules, now, motor: (None, None), effects: Vec::new() }
     }
@@ -339,8 +332,7 @@ fn after_power_on_it_waits_where_it_was() {
         ..Restored::default()
     };
     let knob = Knob::new(false, Volume::MAX, None, now);
-    let device =
-        Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0, mixer: None };
+    let device = Device::closed("test", true);
     let mut bench = Bench { rules: Rules::new(knob, restored, device, now), now, ..Bench::new() };
     assert_eq!(bench.rules.state(0).transport, Transport::Paused);
     bench.send(Command::Play(None)).expect("paused");

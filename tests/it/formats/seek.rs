@@ -1,7 +1,6 @@
 //! Seeks: to the very frame, and without reading what lies between.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,24 +10,8 @@ use konpo::media::sniff::sniff;
 use konpo::media::sound::Sound;
 use konpo::units::Frames;
 
+use crate::counted::Counted;
 use crate::formats::sounds::*;
-
-/// A file that counts what is read of it.
-struct Counted(File, Arc<AtomicU64>);
-
-impl Read for Counted {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.0.read(into)?;
-        self.1.fetch_add(count as u64, Ordering::Relaxed);
-        Ok(count)
-    }
-}
-
-impl Seek for Counted {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
 
 fn counted(path: &Path) -> (Decoder, Arc<AtomicU64>) {
     let read = Arc::new(AtomicU64::new(0));

@@ -152,8 +152,7 @@ fn bench(gains: [i8; 4]) -> Bench {
     let config = QuietConfig { hours, limit, action: QuietAction::Fade };
     let quiet = Quiet::new(config, Choice::default(), clock(Some(12)));
     let knob = Knob::new(false, Volume::MAX, None, bench.now);
-    let device =
-        Device { name: "test".into(), silent: true, open: false, trouble: None, underruns: 0, mixer: None };
+    let device = Device::closed("test", true);
     bench.rules = Rules::new(knob, Restored { quiet, ..Restored::default() }, device, bench.now);
     bench.rules = bench.rules.with_gains(GainMode::Auto);
     let told =

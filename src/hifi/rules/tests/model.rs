@@ -369,14 +369,7 @@ impl Bench {
         let memory = Memory::read(&json).expect("as written");
         let tracks = Bench::given().tracks;
         let knob = Knob::new(false, Volume::MAX, memory.volume(), self.now);
-        let device = Device {
-            name: "test".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("test", true);
         let quiet = memory.quiet(self.rules.quiet().config(), self.rules.quiet().clock());
         let restored = Restored { quiet, ..memory.restore(&tracks) };
         self.rules = Rules::new(knob, restored, device, self.now);

@@ -27,14 +27,7 @@ impl Bench {
         let mut bench = Bench::new();
         let quiet = Quiet::new(config(action), Choice::default(), clock);
         let restored = Restored { quiet, ..Restored::default() };
-        let device = Device {
-            name: "test".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("test", true);
         bench.rules = Rules::new(knob, restored, device, bench.now);
         bench.add(&[1, 2, 3], At::End, false).expect("fits");
         bench.event(Event::Clock(clock));

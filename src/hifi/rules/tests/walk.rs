@@ -131,14 +131,7 @@ impl Walk {
         let (player, events) = Player::with(config, output, decoders()).expect("a thread");
         let now = Instant::now();
         let knob = Knob::new(true, Volume::MAX, None, now);
-        let device = Device {
-            name: "silent".into(),
-            silent: true,
-            open: false,
-            trouble: None,
-            underruns: 0,
-            mixer: None,
-        };
+        let device = Device::closed("silent", true);
         let rules = Rules::new(knob, Restored::default(), device, now);
         Walk {
             rules,
