@@ -1,5 +1,6 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod correction;
 pub mod tagged;
 mod words;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::track::correction::Corrected;
 use crate::track::tagged::{MusicBrainz, Repaired, Trim};
 use crate::units::{ByteCount, Frames, Gain, Millis, SampleRate, UnixTime};
 
@@ -28,8 +30,11 @@ impl fmt::Display for TrackId {
 pub struct Track {
     /// The name on the shelf.
     pub id: TrackId,
-    /// What the tags say, normalised.
+    /// What the tags say, normalised, with what was corrected in its place.
     pub tags: Arc<Tags>,
+    /// What was corrected by hand; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Arc<Corrected>>,
     /// How long it sounds; zero when nothing could tell.
     pub duration: Millis,
     /// The files, the one that sounds first. Never empty.

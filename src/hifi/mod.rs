@@ -39,6 +39,7 @@ use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Item, Page, Query, Section, What, Window};
 use crate::signal::{Device, GainMode};
+use crate::track::correction::Change;
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
 
@@ -203,6 +204,9 @@ pub struct Session {
 }
 
 impl Session {
+    /// Tracks that are corrected at once.
+    pub const MOST_CORRECTED: usize = 10_000;
+
     /// Returns who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -293,6 +297,19 @@ impl Session {
     pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
         self.need(Right::Owner, "see purchases")?;
         self.hifi.library.purchases(window).await
+    }
+
+    /// Changes what is corrected of tracks, of all of them or of none; no file is touched. Owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, `Invalid` for more than [`Session::MOST_CORRECTED`], `NotFound`, `Offline`.
+    pub async fn correct(&self, ids: &[TrackId], change: Change) -> Result<()> {
+        self.need(Right::Owner, "correct tracks")?;
+        if ids.len() > Session::MOST_CORRECTED {
+            let what = format!("{} tracks at once, at most {}", ids.len(), Session::MOST_CORRECTED);
+            return Err(Error::new(Kind::Invalid, what));
+        }
+        self.hifi.library.correct(ids, change, UnixTime::now()).await
     }
 
     /// Moves a track to the trash. Owner only.

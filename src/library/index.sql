@@ -9,7 +9,8 @@ CREATE TABLE shown (
     head   TEXT NOT NULL,           -- folded: album, album artists, readings
     line   TEXT NOT NULL,           -- folded: title, artists, readings, genres, composers, year, title key, artist key
     marks  INTEGER NOT NULL,        -- 1 playable, 2 bought, 4 compilation, 8 nothing of it is there
-    added  INTEGER NOT NULL
+    added  INTEGER NOT NULL,
+    tagged TEXT                     -- JSON of Tags as the file says them; NULL: nothing is corrected
 );
 
 -- What the bytes of a copy are.

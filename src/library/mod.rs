@@ -5,6 +5,7 @@ pub mod art;
 mod ask;
 pub mod backup;
 pub mod check;
+mod correct;
 pub mod cover;
 mod desk;
 pub mod disk;

@@ -12,9 +12,10 @@ use crate::error::Result;
 use crate::library::backup;
 use crate::library::check::{self, Repair, Report};
 use crate::library::exchange;
-use crate::library::ledger::{AdoptedLine, Entry, Ledger, Line, What};
+use crate::library::ledger::{AdoptedLine, CorrectedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
-use crate::library::store::{OWNER, Store, journal, salvage, scanned, tracks};
+use crate::library::store::corrections::{self, Correction};
+use crate::library::store::{OWNER, Store, journal, salvage, scanned, shown, tracks};
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
 use crate::track::{AudioFormat, Codec, Container, TrackId};
@@ -98,7 +99,7 @@ struct Told {
 
 /// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
 pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
-    let (mut arrived, mut merged, adopted) = told(disk)?;
+    let Whole { mut arrived, mut merged, adopted, corrected } = told(disk)?;
     store.write_now(|connection| {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
@@ -118,6 +119,7 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
             let new = arrival(line);
             tracks::note_arrival(&transaction, TrackId(line.track), &new)?;
         }
+        restore_corrections(&transaction, &corrected)?;
         for line in arrived.values().map(|told| &told.line).chain(&merged) {
             if let Some(seen) = seen(line) {
                 journal::remember(&transaction, &seen)?;
@@ -153,14 +155,31 @@ fn leave_out_known(
     Ok(())
 }
 
-/// What a history tells: arrivals by event, what was merged, and files that were found, by path.
-type Whole = (BTreeMap<i64, Told>, Vec<Line>, BTreeMap<PathBuf, AdoptedLine>);
+/// Keeps what the history says is corrected, where the database does not know better.
+fn restore_corrections(connection: &Connection, corrected: &BTreeMap<i64, CorrectedLine>) -> Result<()> {
+    for line in corrected.values() {
+        let at = UnixTime::parse(&line.at).unwrap_or_default();
+        let correction = Correction { words: line.words.clone(), number: line.number, at };
+        if corrections::put(connection, TrackId(line.track), &correction)? {
+            shown::refresh(connection, TrackId(line.track))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a history tells: arrivals by event, what was merged, files that were found, by path, and what is corrected, by
+/// track.
+#[derive(Default)]
+struct Whole {
+    arrived: BTreeMap<i64, Told>,
+    merged: Vec<Line>,
+    adopted: BTreeMap<PathBuf, AdoptedLine>,
+    corrected: BTreeMap<i64, CorrectedLine>,
+}
 
 /// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
 fn told(disk: &Disk) -> Result<Whole> {
-    let mut arrived: BTreeMap<i64, Told> = BTreeMap::new();
-    let mut merged = Vec::new();
-    let mut adopted = BTreeMap::new();
+    let Whole { mut arrived, mut merged, mut adopted, mut corrected } = Whole::default();
     let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
@@ -173,6 +192,13 @@ fn told(disk: &Disk) -> Result<Whole> {
     };
     Ledger::read(&disk.root.ledger(), |entry| match entry {
         Entry::Line(told) => line(*told),
+        Entry::Newer(_) => {}
+        Entry::Corrected(line) => {
+            let known = corrected.entry(line.track).or_insert_with(|| line.clone());
+            if known.number <= line.number {
+                *known = line;
+            }
+        }
         Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
         Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
     })?;
@@ -190,7 +216,7 @@ fn told(disk: &Disk) -> Result<Whole> {
             told.trashed = Some(name);
         }
     }
-    Ok((arrived, merged, adopted))
+    Ok(Whole { arrived, merged, adopted, corrected })
 }
 
 fn in_trash(line: &Line) -> String {

@@ -60,8 +60,13 @@ pub fn newest() -> u32 {
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 3] = [include_str!("owner.sql"), include_str!("owner2.sql"), include_str!("owner3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("owner.sql"),
+    include_str!("owner2.sql"),
+    include_str!("owner3.sql"),
+    include_str!("owner5.sql"),
+];
 /// The step that splits paths into folders and names.
 const FOLDERS: usize = 2;
 /// Grows with every change of index.sql.
-const INDEX_VERSION: u32 = 3;
+const INDEX_VERSION: u32 = 4;

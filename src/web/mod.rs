@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod art;
+mod corrections;
 mod events;
 mod guard;
 mod json;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, events, guard, library, neighbours, page};
+use crate::web::{Web, api, art, corrections, events, guard, library, neighbours, page};
 
 /// One route.
 pub struct Route {
@@ -105,6 +105,24 @@ pub fn table() -> Vec<Route> {
             delete(library::favourite),
         )
         .answers(204, ""),
+        Route::new(
+            "put",
+            "/api/tracks/{id}/correction",
+            Owner,
+            "Corrects a track: these words and no others; the file is not touched",
+            put(corrections::replace),
+        )
+        .answers(204, ""),
+        Route::new(
+            "delete",
+            "/api/tracks/{id}/correction",
+            Owner,
+            "Shows what the file says again",
+            delete(corrections::remove),
+        )
+        .answers(204, ""),
+        Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
+            .answers(204, ""),
         Route::list(
             "/api/purchases",
             Owner,

@@ -1,5 +1,6 @@
 //! All SQL. One writer connection on its own thread, a few readers; owner.db with index.db attached as `idx`.
 
+pub mod corrections;
 pub mod devices;
 pub mod finding;
 pub mod journal;

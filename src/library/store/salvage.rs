@@ -74,7 +74,7 @@ fn part(connection: &mut Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// What comes over, each in a transaction of its own. Rows that the history told already stay as it told them.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
     (
         "tracks on other music folders",
         "INSERT OR IGNORE INTO main.root(uuid, path) SELECT uuid, path FROM old.root;
@@ -129,6 +129,12 @@ const PARTS: [(&str, &str); 10] = [
          INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
     ),
     ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
+    (
+        "corrections",
+        "INSERT INTO main.correction(track, words, number, at) SELECT track, words, number, at FROM old.correction WHERE true
+             ON CONFLICT(track) DO UPDATE SET words = excluded.words, number = excluded.number, at = excluded.at
+             WHERE number < excluded.number;",
+    ),
     (
         "playlists",
         "INSERT OR IGNORE INTO main.list(id, root, path, name)
