@@ -9,3 +9,4 @@ pub mod problem;
 pub mod range;
 pub mod server;
 mod tls;
+pub mod zip;
