@@ -1,5 +1,9 @@
 //! What a face asks of the shelf: built by faces, compiled once and answered by `library`.
 
+pub mod export;
+
+pub mod export;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -70,7 +70,7 @@ impl Correct {
         for name in &self.clear {
             match name.as_str() {
                 "all" => change.clear.extend(Field::ALL),
-                name => drop(change.clear.insert(name.replace('-', "_").parse().map_err(invalid)?)),
+                name => change.clear.extend([name.replace('-', "_").parse::<Field>().map_err(invalid)?]),
             }
         }
         if change == Change::default() {

@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod command;
+pub mod export;
 mod memory;
 mod queue;
 pub mod quiet;

@@ -141,7 +141,10 @@ impl Zip {
                 } else {
                     let sum = hasher.finalize();
                     if said.is_some_and(|said| said != sum) {
-                        return Err(io::Error::other(format!("{} was changed while it was sent", entry.name)));
+                        return Err(io::Error::other(format!(
+                            "{} was changed while it was sent",
+                            entry.name
+                        )));
                     }
                     out.extend(entry.tail(sum));
                     self.sums.push(sum);
@@ -246,7 +249,8 @@ impl Turns {
             let longest = still.min_by_key(|(since, _)| *since);
             let longest = longest.filter(|(since, _)| now.saturating_duration_since(*since) >= STANDS_STILL);
             let Some((_, yields)) = longest else {
-                let what = format!("{MOST_AT_ONCE} archives are on their way out; ask again when one is done");
+                let what =
+                    format!("{MOST_AT_ONCE} archives are on their way out; ask again when one is done");
                 return Err(Error::new(Kind::Busy, what));
             };
             *yields.state() = State::Yielded;

@@ -10,6 +10,7 @@ pub mod cover;
 mod desk;
 pub mod disk;
 mod exchange;
+pub mod export;
 mod find;
 pub mod idle;
 mod keep_safe;

@@ -1,5 +1,7 @@
 //! Corrections by hand over HTTP.
 
+use std::collections::BTreeSet;
+
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
@@ -9,17 +11,20 @@ use serde::Deserialize;
 use crate::error::{Error, Kind};
 use crate::offer::Caller;
 use crate::track::TrackId;
-use crate::track::correction::{Change, Words};
+use crate::track::correction::{Change, Field, Words};
 use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::library::track_id;
 
 /// `POST /api/corrections`: tracks by number, what to set, and which fields show the tagged word again.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SeveralJson {
     ids: Vec<i64>,
-    #[serde(flatten)]
-    change: Change,
+    #[serde(default)]
+    set: Words,
+    #[serde(default)]
+    clear: BTreeSet<Field>,
 }
 
 /// `PUT /api/tracks/{id}/correction`: the words that are corrected; every other field shows what the file says.
@@ -47,9 +52,9 @@ pub async fn several(
     Extension(caller): Extension<Caller>,
     body: Result<Json<SeveralJson>, JsonRejection>,
 ) -> Result<StatusCode, Failure> {
-    let SeveralJson { ids, change: wanted } = read(body)?;
+    let SeveralJson { ids, set, clear } = read(body)?;
     let ids: Vec<TrackId> = ids.into_iter().map(TrackId).collect();
-    change(&web, caller, &ids, wanted).await
+    change(&web, caller, &ids, Change { clear, set }).await
 }
 
 async fn change(web: &Web, caller: Caller, ids: &[TrackId], change: Change) -> Result<StatusCode, Failure> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, corrections, events, guard, library, neighbours, page};
+use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page};
 
 /// One route.
 pub struct Route {
@@ -129,6 +129,17 @@ pub fn table() -> Vec<Route> {
             "Tracks that were bought, locked ones too",
             get(library::purchases),
         ),
+        Route {
+            query: &["album", "playlist", "tracks", "purchases", "all", "receipts", "leave"],
+            ..Route::new(
+                "get",
+                "/api/export.zip",
+                Owner,
+                "Music out as an archive: an album, a playlist, tracks, what was bought, or all",
+                get(export::archive),
+            )
+        }
+        .answers(200, "application/zip"),
         Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
             .answers(200, "audio/*"),
         Route::new(

@@ -152,7 +152,9 @@ fn put_extra(extra: &mut Vec<u8>, id: u16, numbers: &[u64]) {
 /// The time in UTC: that of DOS has no zone.
 fn put_time(extra: &mut Vec<u8>, time: UnixTime) {
     // Readers take it as signed.
-    let Some(seconds) = u32::try_from(time.0).ok().filter(|&seconds| seconds <= i32::MAX as u32) else { return };
+    let Some(seconds) = u32::try_from(time.0).ok().filter(|&seconds| seconds <= i32::MAX as u32) else {
+        return;
+    };
     extra.extend(TIMES.to_le_bytes());
     extra.extend(5u16.to_le_bytes());
     extra.push(1);
@@ -162,7 +164,9 @@ fn put_time(extra: &mut Vec<u8>, time: UnixTime) {
 /// Returns date and time of DOS: 1980 to 2107 in steps of 2 s.
 fn dos_time(time: UnixTime) -> (u16, u16) {
     let text = time.rfc3339();
-    let part = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u16>().ok()).unwrap_or(0);
+    let part = |range: std::ops::Range<usize>| {
+        text.get(range).and_then(|part| part.parse::<u16>().ok()).unwrap_or(0)
+    };
     let year = part(0..4);
     if !(1980..=2107).contains(&year) {
         return (0x21, 0);
@@ -194,7 +198,10 @@ mod tests {
         let entry = Entry { name: "a/あ", size: 3, modified: UnixTime(1_192_538_096), late: false };
         let head = entry.head(0x1122_3344);
         assert_eq!(&head[..10], b"PK\x03\x04\x14\0\0\x08\0\0");
-        assert_eq!(&head[10..30], &[0x5c, 0x64, 0x50, 0x37, 0x44, 0x33, 0x22, 0x11, 3, 0, 0, 0, 3, 0, 0, 0, 5, 0, 9, 0]);
+        assert_eq!(
+            &head[10..30],
+            &[0x5c, 0x64, 0x50, 0x37, 0x44, 0x33, 0x22, 0x11, 3, 0, 0, 0, 3, 0, 0, 0, 5, 0, 9, 0]
+        );
         assert_eq!(&head[30..], [&b"a/\xe3\x81\x82"[..], b"UT\x05\0\x01\xf0\xaf\x14\x47"].concat());
         let line = entry.line(0x1122_3344, 7);
         assert_eq!(&line[..8], b"PK\x01\x02\x2d\x03\x14\0");

@@ -371,7 +371,8 @@ fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis, Op
     Ok((copies.into_iter().map(|(.., copy, _)| copy).collect(), duration.unwrap_or(Millis::ZERO), loud))
 }
 
-fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
+/// Returns what proves the buys of a track, strongest first.
+pub fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
     let mut statement =
         connection.prepare_cached("SELECT facts FROM purchase WHERE track = ?1 ORDER BY id")?;
     let rows = statement.query_map([id.0], |row| row.get::<_, String>(0))?;

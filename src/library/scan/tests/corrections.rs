@@ -182,7 +182,7 @@ proptest! {
                 json!({ "clear": [field] })
             } else {
                 paper[which].insert(field, word.clone().filter(|word| !word.is_empty()));
-                json!({ "set": { field.name(): word } })
+                json!({ "set": { (field.name()): word } })
             };
             correct(&library, &tracks[which..=which], edit);
         }
