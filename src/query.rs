@@ -2,8 +2,6 @@
 
 pub mod export;
 
-pub mod export;
-
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};

@@ -105,7 +105,7 @@ impl Zip {
     /// # Blocks
     /// As long as the disk takes.
     pub fn read(&mut self) -> io::Result<Option<Bytes>> {
-        let mut block = Vec::with_capacity(BLOCK);
+        let mut block = Vec::new();
         while block.len() < BLOCK && !matches!(self.stage, Stage::Done) {
             self.step(&mut block)?;
         }
@@ -132,7 +132,12 @@ impl Zip {
                 let entry = self.entry(self.sums.len());
                 let count = (entry.size - at).min((BLOCK - out.len().min(BLOCK - 1)) as u64) as usize;
                 let from = out.len();
-                out.resize(from + count, 0);
+                if out.is_empty() {
+                    // The kernel gives zeros for nothing.
+                    *out = vec![0; count];
+                } else {
+                    out.resize(from + count, 0);
+                }
                 read_whole(&*file, &mut out[from..], at)?;
                 hasher.update(&out[from..]);
                 let at = at + count as u64;

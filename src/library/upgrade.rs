@@ -54,6 +54,16 @@ pub fn owner(connection: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether both databases are of this version.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_current(connection: &Connection) -> Result<bool> {
+    let version = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0));
+    let (owner, index) = (version("PRAGMA main.user_version")?, version("PRAGMA idx.user_version")?);
+    Ok((owner, index) == (newest(), INDEX_VERSION))
+}
+
 /// Returns the version of owner.db that this konpo writes.
 pub fn newest() -> u32 {
     STEPS.len() as u32

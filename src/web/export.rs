@@ -120,7 +120,7 @@ struct Window {
 
 impl ReadAt for Window {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
-        self.file.read_at(buf, self.from + at)
+        FileExt::read_at(&self.file, buf, self.from + at)
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Bench {
     intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(crate) library: Library,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// Who asks.
@@ -77,7 +77,7 @@ impl Bench {
         };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
         let app = router(Web::new(hifi, intake.clone(), "Test <1>"));
-        Ok(Bench { app, stop, intake, tasks, library, _folder: folder })
+        Ok(Bench { app, stop, intake, tasks, library, folder })
     }
 
     pub(crate) async fn ask(

@@ -1,6 +1,7 @@
 """A stranger's program: reads what `konpo export --all --leave` wrote, knowing only README.txt, and holds it against what
 the API told. Arguments: the folder, and a JSON file {purchases, favourites, played, corrected, plays}."""
 import csv
+import io
 import json
 import os
 import sys
@@ -12,12 +13,18 @@ def table(name):
     with open(os.path.join(folder, name), encoding="utf-8", newline="") as file:
         raw = file.read()
         assert raw.count("\r\n") >= 1 and not raw.startswith("\ufeff"), name
-        rows = list(csv.DictReader(raw.splitlines(keepends=True), strict=True))
+        rows = list(csv.DictReader(io.StringIO(raw, newline=""), strict=True))
     for row in rows:
         assert None not in row and None not in row.values(), (name, row)
         if row["file"]:
             assert os.path.isfile(os.path.join(folder, row["file"])), (name, row["file"])
     return rows
+
+
+def text(word):
+    if isinstance(word, list):
+        return "; ".join(word)
+    return "" if word is None else str(word).lower() if isinstance(word, bool) else str(word)
 
 
 def words(row):
@@ -54,8 +61,7 @@ for track in told["corrected"]:
     assert words(tracks[track["id"]]) == tuple(track[field] or "" for field in ("title", "artist", "album"))
     for field, both in track["corrected"].items():
         row = corrections[(track["id"], field)]
-        assert row["word"] == str(both["word"] if both["word"] is not None else ""), row
-        assert row["tagged"] == str(both["tagged"] if both["tagged"] is not None else ""), row
+        assert (row["word"], row["tagged"]) == (text(both["word"]), text(both["tagged"])), row
         corrected += 1
 arrived = {int(row["track"]) for row in history if row["what"] == "arrived"}
 trashed = {int(row["track"]) for row in history if row["what"] == "trashed"}

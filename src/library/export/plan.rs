@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Kind, Result};
 use crate::library::CopyRow;
 use crate::library::export::names::{self, Names};
-use crate::library::export::spool::Spool;
+use crate::library::export::spool::{Part, Spool};
 use crate::library::export::{Bytes, Look, Plan, Planned, tables, texts};
 use crate::library::find::Find;
 use crate::library::place::component;
@@ -26,11 +26,11 @@ pub struct Maker<'a> {
     pub(super) connection: &'a Connection,
     look: &'a Look<'a>,
     pub(super) names: Names,
-    files: Vec<Planned>,
+    pub(super) files: Vec<Planned>,
     pub(super) spool: Spool,
     roots: HashMap<i64, PathBuf>,
     /// The first file of each track that goes out.
-    gone_out: HashMap<TrackId, usize>,
+    pub(super) gone_out: HashMap<TrackId, usize>,
     /// Folders that have their cover.
     covered: HashSet<String>,
     covers: Vec<(String, CopyId)>,
@@ -84,8 +84,9 @@ impl<'a> Maker<'a> {
         let title = self.title(&export.wanted, &ids)?;
         self.playlists(&export.wanted, &title, &ids, now)?;
         if export.receipts {
-            let out = self.out();
-            let part = self.spool.put(|to| texts::receipts(self.connection, &ids, &out, to))?;
+            let out = Out { files: &self.files, of: &self.gone_out };
+            let connection = self.connection;
+            let part = self.spool.put(|to| texts::receipts(connection, &ids, &out, to))?;
             self.text("", "purchases", "json", part, now);
         }
         if export.leave {
@@ -232,37 +233,25 @@ impl<'a> Maker<'a> {
                 let beside = first.and_then(|name| name.rsplit_once('/')).map_or("", |(folder, _)| folder);
                 let folder =
                     if matches!(wanted, Wanted::Album(_)) { beside.to_owned() } else { String::new() };
-                let out = self.out();
-                let part =
-                    self.spool.put(|to| texts::playlist_of(self.connection, ids, &folder, &out, to))?;
+                let out = Out { files: &self.files, of: &self.gone_out };
+                let connection = self.connection;
+                let part = self.spool.put(|to| texts::playlist_of(connection, ids, &folder, &out, to))?;
                 self.text(&folder, title, "m3u8", part, now);
                 return Ok(());
             }
         };
         let folder = if *wanted == Wanted::All { "Playlists" } else { "" };
         for (id, name) in lists {
-            let out = self.out();
-            let part = self.spool.put(|to| texts::playlist(self.connection, id, folder, &out, to))?;
+            let out = Out { files: &self.files, of: &self.gone_out };
+            let connection = self.connection;
+            let part = self.spool.put(|to| texts::playlist(connection, id, folder, &out, to))?;
             self.text(folder, &name, "m3u8", part, now);
         }
         Ok(())
     }
 
-    /// Returns the names under which tracks go out.
-    pub(super) fn out(&self) -> Out {
-        let name = |(&id, &at): (&TrackId, &usize)| (id, self.files[at].name.clone());
-        Out(self.gone_out.iter().map(name).collect())
-    }
-
     /// Adds a text that was made.
-    pub(super) fn text(
-        &mut self,
-        folder: &str,
-        stem: &str,
-        extension: &str,
-        part: super::spool::Part,
-        now: UnixTime,
-    ) {
+    pub(super) fn text(&mut self, folder: &str, stem: &str, extension: &str, part: Part, now: UnixTime) {
         let name = self.names.take(folder, stem, Some(extension));
         let (size, from) = (ByteCount(part.size), Bytes::Text { at: part.at });
         self.files.push(Planned { name, size, modified: now, from });
@@ -270,12 +259,17 @@ impl<'a> Maker<'a> {
 }
 
 /// The name under which each track goes out.
-pub struct Out(HashMap<TrackId, String>);
+pub struct Out<'b> {
+    /// What goes out.
+    pub(super) files: &'b [Planned],
+    /// The first file of each track.
+    pub(super) of: &'b HashMap<TrackId, usize>,
+}
 
-impl Out {
+impl Out<'_> {
     /// Returns the name of a track's file; `None` when it stays.
     pub fn of(&self, track: TrackId) -> Option<&str> {
-        self.0.get(&track).map(String::as_str)
+        self.of.get(&track).map(|&at| self.files[at].name.as_str())
     }
 }
 

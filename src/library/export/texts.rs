@@ -17,7 +17,7 @@ pub fn playlist_of(
     connection: &Connection,
     ids: &[TrackId],
     folder: &str,
-    out: &Out,
+    out: &Out<'_>,
     to: &mut dyn Write,
 ) -> Result<()> {
     line(to, "#EXTM3U")?;
@@ -34,7 +34,7 @@ pub fn playlist(
     connection: &Connection,
     list: GroupId,
     folder: &str,
-    out: &Out,
+    out: &Out<'_>,
     to: &mut dyn Write,
 ) -> Result<()> {
     line(to, "#EXTM3U")?;
@@ -60,7 +60,7 @@ pub fn playlist(
     Ok(())
 }
 
-fn entry(track: &Track, folder: &str, out: &Out, to: &mut dyn Write) -> Result<()> {
+fn entry(track: &Track, folder: &str, out: &Out<'_>, to: &mut dyn Write) -> Result<()> {
     let words: Vec<&str> =
         [&track.tags.artist, &track.tags.title].into_iter().flatten().map(String::as_str).collect();
     let words = plain(&words.join(" - "));
@@ -78,7 +78,7 @@ pub fn left_out(left: &[String], to: &mut dyn Write) -> Result<()> {
 }
 
 /// Writes what proves the buys of tracks, and who bought them, as JSON.
-pub fn receipts(connection: &Connection, ids: &[TrackId], out: &Out, to: &mut dyn Write) -> Result<()> {
+pub fn receipts(connection: &Connection, ids: &[TrackId], out: &Out<'_>, to: &mut dyn Write) -> Result<()> {
     let mut first = true;
     write(to, "[")?;
     for &id in ids {
