@@ -134,14 +134,20 @@ pub fn table() -> Vec<Route> {
             ..Route::new(
                 "get",
                 "/api/export.zip",
-                Owner,
-                "Music out as an archive: an album, a playlist, tracks, what was bought, or all",
+                Member,
+                "Music out as an archive: an album, a playlist, tracks; for the owner what was bought, or all",
                 get(export::archive),
             )
         }
         .answers(200, "application/zip"),
-        Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
-            .answers(200, "audio/*"),
+        Route::new(
+            "get",
+            "/api/media/{file}",
+            Room,
+            "A music file, byte ranges; for all but the owner without what names its buyer",
+            get(library::media),
+        )
+        .answers(200, "audio/*"),
         Route::new(
             "get",
             "/api/art/{id}/{file}",

@@ -15,6 +15,7 @@ mod marks;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod rights;
 mod saved;
 mod settings;
 mod stories_leave;

@@ -61,7 +61,8 @@ impl Body {
     }
 }
 
-/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over.
+/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over, and
+/// what cannot be read and may name the buyer is marked as unread.
 ///
 /// # Errors
 /// Those of reading; a broken frame ends the walk.
@@ -70,7 +71,11 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
     let (version, flags) = (head[3], head[5]);
     let length = (10 + synchsafe(&head[6..10])).min(look.len() - at);
     // Since 2.4 each frame says it for itself, and its size counts all bytes.
-    let body = Body::new(look, at, length, flags & 0x80 != 0 && version < 4)?;
+    let unsynchronised = flags & 0x80 != 0 && version < 4;
+    let body = Body::new(look, at, length, unsynchronised)?;
+    if unsynchronised && body.plain.is_none() {
+        return Ok(vec![RawTag::unread(body.place(10, length.saturating_sub(10)))]);
+    }
     let length = body.plain.as_ref().map_or(length, |(plain, _)| plain.len() as u64);
     let (id_len, size_len, head_len) = if version == 2 { (3, 3, 6) } else { (4, 4, 10) };
     let mut place = 10;
@@ -79,13 +84,19 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         place += if version == 4 { synchsafe(&extended) } else { be(&extended, 0, 4) + 4 };
     }
     let mut found = Vec::new();
-    for _ in 0..MOST_FRAMES {
+    for number in 0.. {
         if place + head_len >= length {
             break;
         }
+        let rest = || RawTag::unread(body.place(place, length - place));
         let frame = body.some(look, place, head_len as usize)?;
         let Some(id) = frame.get(..id_len).filter(|_| frame.len() == head_len as usize) else { break };
-        if !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        // Padding is zeros.
+        if id.iter().all(|&b| b == 0) {
+            break;
+        }
+        if number == MOST_FRAMES || !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+            found.push(rest());
             break;
         }
         let size = match version {
@@ -93,7 +104,8 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             _ => be(&frame, id_len, size_len),
         };
         let inside = place + head_len;
-        if size == 0 || inside + size > length {
+        if inside + size > length {
+            found.push(rest());
             break;
         }
         // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
@@ -112,12 +124,15 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
                 bytes = synchronised(&bytes);
             }
             let tag = frame_tag(id, &bytes, dialect, &body, inside + skip..inside + size);
-            found.extend(tag);
+            let unread = || may_name_buyer(id).then(|| RawTag::unread(body.place(inside, size)));
+            found.extend(tag.or_else(unread));
         } else if odd && is_of_use(id) && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
             // A frame that cannot be read here may name the buyer all the same.
             let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
             let personal = Some(body.place(inside, size));
             found.push(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) });
+        } else if size > 0 && may_name_buyer(id) {
+            found.push(RawTag::unread(body.place(inside, size)));
         }
         place = inside + size;
     }
@@ -136,6 +151,10 @@ fn synchronised(bytes: &[u8]) -> Vec<u8> {
 
 fn is_object(id: &[u8]) -> bool {
     matches!(id, b"GEOB" | b"GEO")
+}
+
+fn may_name_buyer(id: &[u8]) -> bool {
+    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
 }
 
 fn is_of_use(id: &[u8]) -> bool {

@@ -2,24 +2,24 @@
 //! bytes. The name of a file is never believed, but it may lock one (`SONY_NAMES`).
 
 mod ape;
-mod apev2;
+pub(in crate::media) mod apev2;
 mod asf;
 mod caf;
 mod dsd;
 mod flac;
 pub(in crate::media) mod id3;
-mod look;
+pub(in crate::media) mod look;
 mod matroska;
 pub(in crate::media) mod mp4;
 mod mp4_entry;
 mod mp4_list;
 pub(in crate::media) mod mpeg;
-mod ogg;
+pub(in crate::media) mod ogg;
 mod oma;
 mod oma_drm;
 pub(in crate::media) mod rare;
 mod riff;
-mod vorbis;
+pub(in crate::media) mod vorbis;
 mod wavpack;
 
 use std::ops::Range;
@@ -99,7 +99,8 @@ impl Sniffed {
 
     /// Collects where the raw tags name the buyer.
     fn gather_personal(&mut self) {
-        self.personal.extend(self.raw.iter().filter_map(|tag| tag.personal));
+        let read = self.raw.iter().filter(|tag| !tag.is_unread());
+        self.personal.extend(read.filter_map(|tag| tag.personal));
         self.personal.sort_by_key(|bytes| (bytes.offset, bytes.length));
         self.personal.dedup();
     }
