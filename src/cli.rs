@@ -145,7 +145,7 @@ pub struct TakeOut {
     #[arg(long)]
     pub receipts: bool,
     /// With tables of purchases, history, favourites and corrections, to leave konpo for another system
-    #[arg(long, requires = "all")]
+    #[arg(long, requires = "all", conflicts_with_all = ["album", "playlist", "track", "purchases"])]
     pub leave: bool,
 }
 
