@@ -1,8 +1,9 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
 pub mod past;
+pub mod story;
 pub mod tagged;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
