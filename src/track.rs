@@ -2,8 +2,10 @@
 
 pub mod blank;
 pub mod correction;
+pub mod past;
+pub mod story;
 pub mod tagged;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -496,6 +498,13 @@ pub enum PurchaseLevel {
     Embedded,
     /// The owner holds an order mail or price.
     Receipt,
+}
+
+impl PurchaseLevel {
+    /// Returns whether it counts as bought where konpo decides by it. What a library or an address says does not.
+    pub fn is_proof(self) -> bool {
+        self >= PurchaseLevel::Embedded
+    }
 }
 
 /// One fact and where it was found.

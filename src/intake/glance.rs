@@ -50,7 +50,9 @@ impl Glance {
         let sniffed = sniff(&mut Sound::new(sparse, Some(self.size), None));
         let missing = missing.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (sniffed, missing) {
-            (Ok(sniffed), _) if !purchases(&sniffed, &[]).is_empty() => Says::Bought,
+            (Ok(sniffed), _) if purchases(&sniffed, &[]).iter().any(|buy| buy.level.is_proof()) => {
+                Says::Bought
+            }
             (Err(_), Some(at)) if self.spent < MOST && self.pieces.len() < PIECES => {
                 Says::More(at, STEP.min(self.size - at).min(MOST - self.spent))
             }

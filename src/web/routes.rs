@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page};
+use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
 
 /// One route.
 pub struct Route {
@@ -123,12 +123,16 @@ pub fn table() -> Vec<Route> {
         .answers(204, ""),
         Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
             .answers(204, ""),
-        Route::list(
-            "/api/purchases",
-            Owner,
-            "Tracks that were bought, locked ones too",
-            get(library::purchases),
-        ),
+        Route {
+            query: &["by", "sort", "store", "device", "person", "year", "locked", "offset", "limit"],
+            ..Route::new(
+                "get",
+                "/api/purchases",
+                Member,
+                "What was bought, by=date, store, device or person: a member's own, the owner everybody's",
+                get(purchases::purchases),
+            )
+        },
         Route {
             query: &["album", "playlist", "tracks", "purchases", "all", "receipts", "leave"],
             ..Route::new(
