@@ -227,7 +227,9 @@ impl Slot {
 
     /// Reads the next block.
     fn read(&self) -> io::Result<Option<Bytes>> {
-        let mut zip = match std::mem::replace(&mut *self.state(), State::Reads) {
+        // Not within the match: its lock would be held to the end of it.
+        let state = std::mem::replace(&mut *self.state(), State::Reads);
+        let mut zip = match state {
             State::Waits(zip, _) => zip,
             State::Reads | State::Yielded => {
                 *self.state() = State::Yielded;
