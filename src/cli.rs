@@ -89,7 +89,7 @@ pub enum Command {
     Export {
         /// What goes out
         #[command(flatten)]
-        out: TakeOut,
+        out: Box<TakeOut>,
         /// The folder
         folder: PathBuf,
         /// Where things lie

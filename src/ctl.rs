@@ -156,7 +156,7 @@ pub enum Ask {
     /// Files on their way in, and what became of the last ones
     Arrivals,
     /// Correct words that tracks show; the files are not touched
-    Correct(correct::Correct),
+    Correct(Box<correct::Correct>),
     /// Make a token with the owner's right, for `--url` and scripts
     Token,
 }

@@ -171,14 +171,15 @@ fn dos_time(time: UnixTime) -> (u16, u16) {
     if !(1980..=2107).contains(&year) {
         return (0x21, 0);
     }
-    let date = (year - 1980) << 9 | part(5..7) << 5 | part(8..10);
-    (date, part(11..13) << 11 | part(14..16) << 5 | part(17..19) / 2)
+    let date = ((year - 1980) << 9) | (part(5..7) << 5) | part(8..10);
+    let time = (part(11..13) << 11) | (part(14..16) << 5) | (part(17..19) / 2);
+    (date, time)
 }
 
 /// What stands where a number does not fit into 32 bits.
 const FULL: u64 = 0xffff_ffff;
 /// Of Unix, by version 4.5.
-const MADE_BY: u16 = 3 << 8 | 45;
+const MADE_BY: u16 = (3 << 8) | 45;
 /// A plain file that everybody may read.
 const MODE: u16 = 0o100_644;
 const NAMES_ARE_UTF8: u16 = 1 << 11;
