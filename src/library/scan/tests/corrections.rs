@@ -190,10 +190,10 @@ proptest! {
             let words: Words = serde_json::from_value(json!(paper[which])).expect("words");
             words.apply(&tagged[which])
         };
-        for which in 0..2 {
-            prop_assert_eq!(shows(&library, tracks[which]), expected(which));
+        for (which, &id) in tracks.iter().enumerate() {
+            prop_assert_eq!(shows(&library, id), expected(which));
             for (field, word) in &paper[which] {
-                let now = field.of(&shows(&library, tracks[which])).map(|word| word.to_string());
+                let now = field.of(&shows(&library, id)).map(|word| word.to_string());
                 prop_assert_eq!(&now, word, "{:?}", field);
             }
         }
@@ -203,8 +203,8 @@ proptest! {
         shelf.forget_index();
         rebuild(&shelf.config()).expect("rebuilt");
         let library = shelf.open();
-        for which in 0..2 {
-            prop_assert_eq!(shows(&library, tracks[which]), expected(which), "after the rebuild");
+        for (which, &id) in tracks.iter().enumerate() {
+            prop_assert_eq!(shows(&library, id), expected(which), "after the rebuild");
         }
     }
 }
