@@ -215,8 +215,10 @@ async fn no_route_names_a_buyer_to_anybody_but_the_owner() {
                     }
                     assert_eq!(told(&body), [""; 0], "{who:?} {method} {path} ({status})");
                     assert_eq!(told(head.as_bytes()), [""; 0], "{who:?} {method} {path}: {head}");
-                    // That somebody is found is told as well.
-                    let found = query.contains("%40") && memchr::memmem::find(&body, b"\"id\"").is_some();
+                    // That somebody is found is told as well; lists of names do not look at words.
+                    let looks = ["/api/library/tracks", "/api/library/search"].contains(&route.path);
+                    let found =
+                        looks && query.contains("%40") && memchr::memmem::find(&body, b"\"id\"").is_some();
                     assert!(!found, "{who:?} finds a buyer by {path}");
                 }
             }
