@@ -546,7 +546,7 @@ impl Motor {
         }
     }
 
-    /// Returns how often since the start sound was not decoded in time.
+    /// Returns how often since the start sound was not there in time.
     fn underruns(&self) -> u64 {
         self.underruns + self.device.as_ref().map_or(0, |device| device.shared().underruns())
     }
@@ -555,7 +555,7 @@ impl Motor {
     fn count_gaps(&mut self) {
         let underruns = self.underruns();
         if let Some(told) = self.told_device.as_ref().filter(|told| told.underruns != underruns) {
-            tracing::warn!(device = told.name, underruns, "the sound broke off: it was not decoded in time");
+            tracing::warn!(device = told.name, underruns, "the sound broke off: the machine did not keep up");
             self.tell_device(Device { underruns, ..told.clone() });
         }
     }
