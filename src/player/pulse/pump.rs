@@ -10,7 +10,7 @@
 use std::io::{Cursor, Error as IoError, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -99,7 +99,7 @@ pub struct Pump<T> {
     /// Whether the server plays, and was given sound since it last ran out of it.
     started: bool,
     fed: bool,
-    suspended: bool,
+    suspended: Arc<AtomicBool>,
     /// The question that waits for its answer, and what was written before it.
     asked: Option<(u32, u64)>,
     serial: u32,
@@ -130,7 +130,7 @@ impl<T: Wire> Pump<T> {
             written: 0,
             started: false,
             fed: false,
-            suspended: false,
+            suspended: Arc::default(),
             asked: None,
             serial: FIRST_QUESTION,
             ask_beside: now + ASK_EVERY,
@@ -208,13 +208,13 @@ impl<T: Wire> Pump<T> {
                 self.ask_soon(now);
             }
             Command::PlaybackStreamSuspended(params) => {
-                self.suspended = params.suspended;
+                self.suspended.store(params.suspended, Ordering::Relaxed);
                 self.place.stand(now);
                 self.ask_soon(now);
                 tracing::info!(suspended = params.suspended, "the sound server holds the device");
             }
             Command::PlaybackStreamMoved(to) => {
-                self.suspended = to.device_suspended;
+                self.suspended.store(to.device_suspended, Ordering::Relaxed);
                 self.ask_soon(now);
                 let sink = to.device_name.to_string_lossy();
                 tracing::info!(%sink, "the sound server plays on another device");
@@ -252,7 +252,8 @@ impl<T: Wire> Pump<T> {
             self.place.stand(now);
         }
         // It says so also in the moment in which it starts.
-        let wait = if latency.playing || self.suspended { ASK_EVERY } else { ASK_STARTING };
+        let suspended = self.suspended.load(Ordering::Relaxed);
+        let wait = if latency.playing || suspended { ASK_EVERY } else { ASK_STARTING };
         (self.ask_beside, self.ask_alone) = (now + wait, now + wait + GRACE);
     }
 
@@ -407,6 +408,7 @@ type Fault = Arc<Mutex<Option<Error>>>;
 struct PulseStream {
     name: String,
     fault: Fault,
+    suspended: Arc<AtomicBool>,
     /// Its end is the word to end.
     stop: Option<PipeWriter>,
     thread: Option<JoinHandle<()>>,
@@ -419,13 +421,13 @@ struct PulseStream {
 pub fn spawn<T: Wire>(name: String, pump: Pump<T>) -> Result<Box<dyn Stream>, IoError> {
     let (stopped, stop) = std::io::pipe()?;
     let fault = Fault::default();
-    let slot = Arc::clone(&fault);
+    let (slot, suspended) = (Arc::clone(&fault), Arc::clone(&pump.suspended));
     let thread = std::thread::Builder::new().name(THREAD.into()).spawn(move || {
         if let Err(error) = run(pump, &stopped) {
             *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         }
     })?;
-    Ok(Box::new(PulseStream { name, fault, stop: Some(stop), thread: Some(thread) }))
+    Ok(Box::new(PulseStream { name, fault, suspended, stop: Some(stop), thread: Some(thread) }))
 }
 
 fn run<T: Wire>(mut pump: Pump<T>, stopped: &PipeReader) -> Result<()> {
@@ -453,6 +455,11 @@ impl Stream for PulseStream {
         let broke = || ended.then(|| Error::new(Kind::Internal, "the thread of the sound ended"));
         let fault = fault.or_else(broke)?;
         Some(Error::with(fault.kind(), format!("play on the device {}", self.name), fault))
+    }
+
+    fn held(&self) -> Option<String> {
+        let suspended = self.suspended.load(Ordering::Relaxed);
+        suspended.then(|| format!("the sound server has suspended the device {}", self.name))
     }
 }
 

@@ -238,6 +238,11 @@ fn a_stream_that_is_suspended_stands_until_it_goes_on() {
     pump.turn(server.at(0)).expect("it turns");
     assert_eq!(pump.place.ahead(200, server.at(60_000)), 200);
     assert_eq!(server.feed.shared().underruns(), 0);
+    assert!(pump.suspended.load(Ordering::Relaxed));
+    let goes_on = StreamSuspendedParams { stream_index: CHANNEL, suspended: false };
+    server.say(&Command::PlaybackStreamSuspended(goes_on));
+    pump.turn(server.at(60_000)).expect("it turns");
+    assert!(!pump.suspended.load(Ordering::Relaxed));
 }
 
 #[test]
