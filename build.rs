@@ -8,7 +8,8 @@ fn main() {
     println!("cargo::rerun-if-changed={ORDER}");
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|it| it == value);
     // The linkers of other systems have no such scripts. Tests and `cargo check` gain nothing from it.
-    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu") {
+    if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_OS", "linux") || !is("CARGO_CFG_TARGET_ENV", "gnu")
+    {
         return;
     }
     // A script with INSERT adds to the layout that the linker has anyway; rust-lld and GNU ld both know it. An order by
