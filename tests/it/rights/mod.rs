@@ -23,7 +23,7 @@ use tower_service::Service;
 
 use crate::api::{Bench, arrival, shelve};
 use crate::mint::{self, buys};
-use crate::rights::fixtures::{PERSONAL, awkward, of_rows, told};
+use crate::rights::fixtures::{PERSONAL, awkward, long_ogg, of_rows, told};
 
 /// Who asks: nobody known, a paired device by its cookie, an owner's device by its cookie, the local socket.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -433,6 +433,8 @@ async fn adopted_files_are_served_without_their_buyer_too() {
             put += 1;
         }
     }
+    std::fs::write(folder.join("long.ogg"), long_ogg()).expect("room");
+    put += 1;
     bench.library.start_scanning().expect("a thread");
     let mut progress = bench.library.scanning();
     let done = progress.wait_for(|progress| progress.passes >= 1 && !progress.scanning);
