@@ -100,7 +100,8 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             break;
         }
         let size = match version {
-            4 => synchsafe(&frame[4..8]),
+            // Old versions of iTunes write all eight bits (ID3v2.4.0-structure, 6.2).
+            4 if frame[4..8].iter().all(|&b| b < 0x80) => synchsafe(&frame[4..8]),
             _ => be(&frame, id_len, size_len),
         };
         let inside = place + head_len;
@@ -115,28 +116,52 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
             _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
         };
-        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
-        if !odd && is_of_use(id) && size <= largest && skip < size {
-            // Of an object only its name is of use.
-            let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
-            let mut bytes = body.some(look, inside + skip, count as usize)?;
-            if version == 4 && form & 2 != 0 {
-                bytes = synchronised(&bytes);
-            }
-            let tag = frame_tag(id, &bytes, dialect, &body, inside + skip..inside + size);
-            let unread = || may_name_buyer(id).then(|| RawTag::unread(body.place(inside, size)));
-            found.extend(tag.or_else(unread));
-        } else if odd && is_of_use(id) && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
-            // A frame that cannot be read here may name the buyer all the same.
-            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
-            let personal = Some(body.place(inside, size));
-            found.push(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) });
-        } else if size > 0 && may_name_buyer(id) {
-            found.push(RawTag::unread(body.place(inside, size)));
-        }
+        let unsynchronised = version == 4 && form & 2 != 0;
+        let frame = Frame { id, odd, unsynchronised, skip, lies: inside..inside + size };
+        found.extend(frame.tag(look, &body, dialect)?);
         place = inside + size;
     }
     Ok(found)
+}
+
+/// A frame: its name, how its body is written and where in the tag it lies.
+struct Frame<'a> {
+    id: &'a [u8],
+    /// Compressed or encrypted.
+    odd: bool,
+    unsynchronised: bool,
+    /// Bytes in front of what it says.
+    skip: u64,
+    lies: std::ops::Range<u64>,
+}
+
+impl Frame<'_> {
+    /// Reads what is of use, and marks what cannot be read and may name the buyer.
+    fn tag(&self, look: &mut Look<'_>, body: &Body, dialect: &str) -> Result<Option<RawTag>> {
+        let (id, lies) = (self.id, &self.lies);
+        let size = lies.end - lies.start;
+        let unread =
+            || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(lies.start, size)));
+        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+        if !self.odd && is_of_use(id) && size <= largest && self.skip < size {
+            let said = lies.start + self.skip..lies.end;
+            // Of an object only its name is of use.
+            let count = said.end - said.start;
+            let count = if is_object(id) { count.min(OBJECT_HEAD) } else { count };
+            let mut bytes = body.some(look, said.start, count as usize)?;
+            if self.unsynchronised {
+                bytes = synchronised(&bytes);
+            }
+            return Ok(frame_tag(id, &bytes, dialect, body, said).or_else(unread));
+        }
+        if self.odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
+            // A frame that cannot be read here may name the buyer all the same.
+            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+            let personal = Some(body.place(lies.start, size));
+            return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
+        }
+        Ok(unread())
+    }
 }
 
 fn synchronised(bytes: &[u8]) -> Vec<u8> {

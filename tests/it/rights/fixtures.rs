@@ -182,8 +182,9 @@ fn id3() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Vorbis comments in Ogg whose packet begins with a picture of this many bytes, over as many pages as it takes.
-fn ogg_with_picture(picture: usize) -> Vec<u8> {
+/// Vorbis comments in Ogg whose packet begins with a picture of this many bytes, over as many pages as it takes; the sound
+/// comes so many times.
+fn ogg_of(picture: usize, times: usize) -> Vec<u8> {
     let cover = "A".repeat(picture);
     let fields = [("METADATA_BLOCK_PICTURE", cover.as_str()), ("TITLE", "Song"), ("PURCHASE_OWNER", BUYER)];
     let file = mint::data("tone.ogg");
@@ -198,11 +199,19 @@ fn ogg_with_picture(picture: usize) -> Vec<u8> {
     }
     pages.push(buys::page(0, serial, pages.len() as u32, &packets[2], true));
     let first = pages.len() as u32;
-    for (number, mut whole) in (first..).zip(audio) {
+    for (number, mut whole) in (first..).zip(audio.repeat(times)) {
         whole[18..22].copy_from_slice(&number.to_le_bytes());
         pages.push(buys::summed(whole));
     }
     pages.concat()
+}
+
+/// An Ogg file that is longer than what a scan reads of one.
+pub fn long_ogg() -> Vec<u8> {
+    let once = ogg_of(100, 1).len();
+    let file = ogg_of(100, (900 << 10) / once);
+    assert!(file.len() > 600 << 10, "{} bytes", file.len());
+    file
 }
 
 /// Awkward files made here.
@@ -233,7 +242,7 @@ pub fn awkward() -> Vec<Named> {
         ("FLAC, a comment that is too long to read", flac, "flac"),
         ("FLAC behind ID3", behind_id3, "flac"),
         ("Ogg, on two pages", split, "ogg"),
-        ("Ogg behind a large picture", ogg_with_picture(1_600_000), "ogg"),
+        ("Ogg behind a large picture", ogg_of(1_600_000, 1), "ogg"),
     ];
     let mut all: Vec<Named> =
         id3().into_iter().map(|(of, bytes)| named(of, bytes, "mp3", true, true)).collect();
