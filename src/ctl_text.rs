@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn a_buy_says_what_can_be_done_about_its_lock() {
-        let lock = json!({ "headline": "Bought from iTunes with copy protection", "advice": "Download it again." });
+        let lock =
+            json!({ "headline": "Bought from iTunes with copy protection", "advice": "Download it again." });
         let item = json!({ "track": { "id": 3 }, "title": "Song", "artist": "Singer", "album": null, "level": "embedded",
             "at": "2006-01-02", "store_name": "the iTunes Store", "brought_by": "Yuki's phone", "locked": true,
             "protection": lock, "unlocked": null });

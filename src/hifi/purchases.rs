@@ -54,8 +54,12 @@ impl Session {
         let owner = self.caller.right >= Right::Owner;
         let mine = if owner { None } else { Some(self.own_names().await.unwrap_or_default()) };
         let first = Some(Window { offset: 0, limit: 1 });
-        let query =
-            PurchaseQuery { track: Some(id), brought_by: mine.clone(), window: first, ..PurchaseQuery::default() };
+        let query = PurchaseQuery {
+            track: Some(id),
+            brought_by: mine.clone(),
+            window: first,
+            ..PurchaseQuery::default()
+        };
         let bought = self.hifi.library.bought(&query).await?.items.into_iter().next();
         let history = self.hifi.library.history(id).await?;
         let zone = TimeZone::system();

@@ -272,7 +272,8 @@ impl Library {
         // News that nobody takes are dropped when 64 wait: the list of purchases tells them all.
         let (tell, told) = mpsc::channel(64);
         let news = (tell, Mutex::new(Some(told)));
-        let inner = Inner { store, roots, keeper, scanner, data, safety, revision, covers, news, _lock: lock };
+        let inner =
+            Inner { store, roots, keeper, scanner, data, safety, revision, covers, news, _lock: lock };
         let library = Library { inner: Arc::new(inner) };
         if !clean && let Ok(disk) = library.inner.disk() {
             arrive::mend(&library.inner, &disk)?;

@@ -33,10 +33,18 @@ fn past(item: Option<&str>, id: Option<&str>, title: &str) -> PastPurchase {
         purchase: Purchase {
             item_id: item.map(str::to_owned),
             bought_at: Some("2008-01-02T03:04:05Z".into()),
-            evidence: vec![Evidence { place: "itunesxml:Purchased".into(), text: "true".into(), personal: false }],
+            evidence: vec![Evidence {
+                place: "itunesxml:Purchased".into(),
+                text: "true".into(),
+                personal: false,
+            }],
             ..Purchase::at("itunes", PurchaseLevel::Claimed)
         },
-        from: Provenance { way: "itunes".into(), original_name: "Library.xml".into(), ..Provenance::default() },
+        from: Provenance {
+            way: "itunes".into(),
+            original_name: "Library.xml".into(),
+            ..Provenance::default()
+        },
     }
 }
 
@@ -189,7 +197,8 @@ fn a_history_is_kept_with_its_tracks_and_without() {
     ];
     let added = wait(library.add_history(told.clone())).expect("kept");
     assert_eq!(added, HistoryAdded { added: 4, nameless: 1, ..HistoryAdded::default() });
-    let lines = || fs::read_to_string(bench.music().join(".konpo/ledger.jsonl")).expect("there").lines().count();
+    let lines =
+        || fs::read_to_string(bench.music().join(".konpo/ledger.jsonl")).expect("there").lines().count();
     let before = lines();
     let again = wait(library.add_history(told.clone())).expect("kept");
     assert_eq!(again, HistoryAdded { known: 4, nameless: 1, ..HistoryAdded::default() });
@@ -250,8 +259,11 @@ fn purchases_are_grouped_filtered_and_paged() {
         [group("bandcamp", "Bandcamp", 1), group("itunes", "the iTunes Store", 2), group("mora", "mora", 1)];
     assert_eq!(groups(By::Store), stores);
     assert_eq!(titles(PurchaseQuery { by: By::Store, ..Default::default() }), ["D", "B", "A", "C"]);
-    let devices =
-        [group("udn:2", "Ken's phone", 1), group("udn:1", "Yuki's phone", 2), group("inbox", "the drop folder", 1)];
+    let devices = [
+        group("udn:2", "Ken's phone", 1),
+        group("udn:1", "Yuki's phone", 2),
+        group("inbox", "the drop folder", 1),
+    ];
     assert_eq!(groups(By::Device), devices);
     let people = [
         group("ken@example.com", "ken@example.com", 1),
@@ -274,7 +286,8 @@ fn purchases_are_grouped_filtered_and_paged() {
     ] {
         assert_eq!(titles(query.clone()), wanted, "{query:?}");
     }
-    let page = ask(&library, PurchaseQuery { window: Some(Window { offset: 1, limit: 2 }), ..Default::default() });
+    let page =
+        ask(&library, PurchaseQuery { window: Some(Window { offset: 1, limit: 2 }), ..Default::default() });
     let names: Vec<_> = page.items.iter().map(|item| item.title.as_deref().expect("told")).collect();
     assert_eq!((page.total, names.as_slice()), (4, &["B", "A"][..]));
 }
@@ -285,7 +298,8 @@ fn picture(library: &Library) -> Vec<String> {
         .into_iter()
         .map(|bought| {
             let track = bought.track.map(|track| {
-                let copies: Vec<_> = track.copies.iter().map(|copy| (copy.sha256, copy.is_playable())).collect();
+                let copies: Vec<_> =
+                    track.copies.iter().map(|copy| (copy.sha256, copy.is_playable())).collect();
                 (track.id, track.purchases.clone(), copies)
             });
             let Bought { purchase, at, title, way, device, locked, unlocked, .. } = bought;

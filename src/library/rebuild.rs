@@ -118,7 +118,8 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
         for (path, line) in &adopted {
             if !tracks::path_taken(&transaction, disk.id, path)? {
                 let (track, size) = (TrackId(line.track), ByteCount(line.size));
-                let copy = scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+                let copy =
+                    scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
                 if let Some((by, at)) = line.joined {
                     same::note(&transaction, -copy.0, track, at, by)?;
                 }

@@ -75,11 +75,15 @@ fn what_was_bought_is_known() {
         assert_eq!(purchase.account.as_deref(), Some("yuki@example.com"), "{name}");
         assert_eq!(purchase.evidence.len(), 2, "{name}");
         if name == "owner-3.db" {
-            let [other] = bought.items.iter().filter(|item| item.way == "found").collect::<Vec<_>>()[..] else {
+            let [other] = bought.items.iter().filter(|item| item.way == "found").collect::<Vec<_>>()[..]
+            else {
                 panic!("{name}: the buy of the adopted file")
             };
             assert_eq!(other.at.as_deref(), Some("2011-03-04 05:06:07"));
-            assert_eq!((other.purchase.level, other.purchase.isrc.as_deref()), (PurchaseLevel::Claimed, Some("JPX010700001")));
+            assert_eq!(
+                (other.purchase.level, other.purchase.isrc.as_deref()),
+                (PurchaseLevel::Claimed, Some("JPX010700001"))
+            );
             assert_eq!(other.purchase.price.as_deref(), Some("JPY 150"));
         }
         assert_eq!(bought.total, if name == "owner-3.db" { 2 } else { 1 }, "{name}");

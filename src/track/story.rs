@@ -102,7 +102,17 @@ fn on(day: Day, today: Day) -> String {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 
@@ -141,7 +151,9 @@ mod tests {
                     came: came("found", "", day(2025, 12, 31)),
                     unlocked: came("inbox", "", march),
                 },
-                Some("Bought in October 2007 at mora, found in the music folder on 31 December 2025, unlocked by a free file on 3 March"),
+                Some(
+                    "Bought in October 2007 at mora, found in the music folder on 31 December 2025, unlocked by a free file on 3 March",
+                ),
             ),
             (Story { bought: buy(Some("2007")), ..Story::default() }, Some("Bought in 2007 at mora")),
             (Story { bought: buy(None), ..Story::default() }, Some("Bought at mora")),

@@ -266,7 +266,8 @@ async fn nobody_but_the_owner_reads_who_bought_a_song() {
     // The same item is one track: first what sounds, then the locked file beside it.
     shelve(&bench.library, 1, "plus.m4a", &mint::itunes_plus()).await;
     shelve(&bench.library, 2, "locked.m4p", &mint::itunes_locked()).await;
-    let other = mint::renamed(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &other_account()), b"drms");
+    let other =
+        mint::renamed(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &other_account()), b"drms");
     shelve(&bench.library, 3, "other.m4p", &other).await;
     let personal = ["user@example.com", "Hanako Yamada", "4711", "777001"];
     let mut shown_to_owner = String::new();

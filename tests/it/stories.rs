@@ -9,11 +9,6 @@ use serde_json::{Value, json};
 use crate::api::{Bench, Who, shelve};
 use crate::mint;
 
-/// The song as the store gives it today: another encoding of the same item.
-fn free_copy() -> Vec<u8> {
-    mint::store_atoms(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &mint::account(b"pinf")))
-}
-
 async fn get(bench: &mut Bench, who: Who, path: &str) -> Value {
     let (status, body) = bench.ask(who, "GET", path, None).await;
     assert_eq!(status, StatusCode::OK, "{path}: {body}");
@@ -44,7 +39,10 @@ async fn a_song_bought_with_protection_years_ago_named_kept_and_unlocked_when_it
     let bought = get(&mut bench, Who::Owner, "/api/purchases").await;
     let item = &bought["items"][0];
     assert_eq!((&bought["total"], &item["id"]), (&json!(1), &json!(1)), "{bought}");
-    assert_eq!((&item["store_name"], &item["at"]), (&json!("the iTunes Store"), &json!("2007-10-16 12:34:56")));
+    assert_eq!(
+        (&item["store_name"], &item["at"]),
+        (&json!("the iTunes Store"), &json!("2007-10-16 12:34:56"))
+    );
     assert_eq!((&item["level"], &item["locked"]), (&json!("embedded"), &json!(true)));
     assert_eq!(item["protection"]["code"], "drm.fairplay");
     let advice = item["protection"]["advice"].as_str().expect("told");
@@ -60,13 +58,16 @@ async fn a_song_bought_with_protection_years_ago_named_kept_and_unlocked_when_it
     bench.library.note_play(id, konpo::units::UnixTime(6)).await.expect("noted");
 
     // Unlocked: the free copy takes over the same track.
-    shelve(&bench.library, 2, "2026.m4a", &free_copy()).await;
+    shelve(&bench.library, 2, "2026.m4a", &mint::itunes_plus()).await;
     let said = notice(&mut bench, "unlocked: ").await;
     assert_eq!(said, "unlocked: 夜 by Aimer was copy-protected and can be played now");
     let track = get(&mut bench, Who::Owner, "/api/tracks/1").await;
     assert_eq!((&track["playable"], &track["copies"]), (&json!(true), &json!(2)), "{track}");
     let story = track["story"].as_str().expect("told");
-    assert!(story.starts_with("Bought 16 October 2007 at the iTunes Store, put into the drop folder on "), "{story}");
+    assert!(
+        story.starts_with("Bought 16 October 2007 at the iTunes Store, put into the drop folder on "),
+        "{story}"
+    );
     assert!(story.contains(", unlocked by a free file on "), "{story}");
     assert_eq!(bench.library.times_played(id).await.expect("read"), 1);
     let favourites = get(&mut bench, Who::Room, "/api/library/favourites").await;
@@ -90,14 +91,19 @@ async fn a_member_sees_its_own_purchases_without_the_buyer_and_the_room_none() {
     assert!(story.contains("Put into the drop folder") && !story.contains("ought"), "{story}");
     // A device sees what it brought, under each of its names.
     let library = bench.library.clone();
-    let device = library.add_device(Key::Udn("1".into()), "Phone".into(), Right::Member).await.expect("added");
-    assert_eq!(library.names_of_device(device).await.expect("read"), ["udn:1".to_owned(), format!("device:{}", device.0)]);
+    let device =
+        library.add_device(Key::Udn("1".into()), "Phone".into(), Right::Member).await.expect("added");
+    assert_eq!(
+        library.names_of_device(device).await.expect("read"),
+        ["udn:1".to_owned(), format!("device:{}", device.0)]
+    );
     let own = |names: Vec<String>| PurchaseQuery { brought_by: Some(names), ..PurchaseQuery::default() };
     let mine = own(library.names_of_device(device).await.expect("read"));
     assert_eq!(library.bought(&mine).await.expect("read").total, 0, "it brought nothing");
     // What is seen below the owner names no buyer.
     let found = library.bought(&PurchaseQuery::default()).await.expect("read");
-    let member = konpo::offer::Caller { right: Right::Member, device: Some(device), via: konpo::offer::Via::Web };
+    let member =
+        konpo::offer::Caller { right: Right::Member, device: Some(device), via: konpo::offer::Via::Web };
     let seen = format!("{:?}", found.items[0].seen_by(&member));
     let whole = format!("{:?}", found.items[0].seen_by(&konpo::offer::Caller::itself()));
     for name in ["user@example.com", "Hanako Yamada", "4711", "777001"] {

@@ -32,7 +32,10 @@ fn a_song_bought_with_protection_years_ago_named_kept_and_unlocked_when_its_free
     let bought = konpo.get("/api/purchases");
     assert_eq!(bought["total"], 1, "{bought}");
     let buy = &bought["items"][0];
-    assert_eq!((&buy["store"], &buy["level"], &buy["locked"]), (&json!("itunes"), &json!("embedded"), &json!(true)));
+    assert_eq!(
+        (&buy["store"], &buy["level"], &buy["locked"]),
+        (&json!("itunes"), &json!("embedded"), &json!(true))
+    );
     assert_eq!(buy["account"], "hanako@example.com", "the owner may see it");
     assert!(buy["protection"]["advice"].as_str().is_some_and(|words| words.contains("Apple")), "{buy}");
     // Kept: byte-identical, with its history.

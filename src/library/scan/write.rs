@@ -10,8 +10,8 @@ use crate::library::ledger::AdoptedLine;
 use crate::library::roots::Disk;
 use crate::library::scan::walk::name_of;
 use crate::library::store::roots::folder_id;
-use crate::library::store::scanned::{self, Facts, Read};
 use crate::library::store::same::{self, Joined, Song};
+use crate::library::store::scanned::{self, Facts, Read};
 use crate::library::store::{shown, tracks};
 use crate::library::{CopyRow, Inner};
 use crate::track::{CopyId, TrackId};
@@ -161,7 +161,9 @@ impl Work<'_> {
             return Ok(false);
         }
         let replaces = match facts.shown.alike {
-            Some(alike) if self.look.any_missing => scanned::replaced(self.transaction, alike, facts.duration)?,
+            Some(alike) if self.look.any_missing => {
+                scanned::replaced(self.transaction, alike, facts.duration)?
+            }
             _ => None,
         };
         let joins = match replaces {

@@ -151,7 +151,8 @@ pub fn unlocked(connection: &Connection, track: TrackId) -> Result<Option<Unlock
     if !same::is_free(connection, track)? {
         return Ok(None);
     }
-    let sql = "SELECT unlocked.at, by, coalesce(facts ->> '$.way', 'found'), coalesce(facts ->> '$.device', ''),
+    let sql =
+        "SELECT unlocked.at, by, coalesce(facts ->> '$.way', 'found'), coalesce(facts ->> '$.device', ''),
                    coalesce(facts ->> '$.device_name', '')
                FROM unlocked LEFT JOIN provenance ON provenance.event = unlocked.event
                WHERE unlocked.track = ?1 ORDER BY unlocked.at DESC, unlocked.event DESC LIMIT 1";

@@ -33,7 +33,9 @@ pub struct Joined {
 
 impl Song<'_> {
     fn items(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.purchases.iter().filter_map(|purchase| Some((purchase.item_id.as_deref()?, purchase.store.as_str())))
+        self.purchases
+            .iter()
+            .filter_map(|purchase| Some((purchase.item_id.as_deref()?, purchase.store.as_str())))
     }
 
     fn isrc(&self) -> Option<&str> {
@@ -70,14 +72,18 @@ pub fn any_locked(connection: &Connection) -> Result<bool> {
 /// Returns the track that a free file unlocks: one of which nothing can be played.
 pub fn locked_for(connection: &Connection, song: &Song<'_>) -> Result<Option<Joined>> {
     for item in song.items() {
-        let sql = format!("SELECT track FROM purchase WHERE item = ?1 AND store = ?2 AND {} ORDER BY track LIMIT 1", locked("purchase"));
+        let sql = format!(
+            "SELECT track FROM purchase WHERE item = ?1 AND store = ?2 AND {} ORDER BY track LIMIT 1",
+            locked("purchase")
+        );
         if let Some(track) = one(connection, &sql, item)? {
             return Ok(Some(Joined { track, by: SameBy::Item }));
         }
     }
     let at = "FROM idx.locked JOIN copy ON copy.id = locked.copy";
     if let Some(isrc) = song.isrc() {
-        let sql = format!("SELECT track {at} WHERE locked.isrc = ?1 AND {} ORDER BY track LIMIT 1", locked("copy"));
+        let sql =
+            format!("SELECT track {at} WHERE locked.isrc = ?1 AND {} ORDER BY track LIMIT 1", locked("copy"));
         if let Some(track) = one(connection, &sql, [isrc])? {
             return Ok(Some(Joined { track, by: SameBy::Isrc }));
         }
@@ -96,7 +102,8 @@ pub fn locked_for(connection: &Connection, song: &Song<'_>) -> Result<Option<Joi
 /// their number.
 pub fn free_for(connection: &Connection, songs: &[Song<'_>]) -> Result<Vec<Option<Joined>>> {
     let mut found = vec![None; songs.len()];
-    let (mut by_isrc, mut by_words): (HashMap<&str, Vec<usize>>, HashMap<i64, Vec<usize>>) = Default::default();
+    let (mut by_isrc, mut by_words): (HashMap<&str, Vec<usize>>, HashMap<i64, Vec<usize>>) =
+        Default::default();
     for (place, song) in songs.iter().enumerate() {
         for item in song.items() {
             let free = one(connection, FREE, item)?;

@@ -289,7 +289,9 @@ pub fn put(
     let sql = "INSERT OR REPLACE INTO idx.shown(track, tags, key, head, line, marks, added, song, isrc)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let Shown { tags, key, head, line, song, isrc, .. } = shown;
-    connection.prepare_cached(sql)?.execute(params![track.0, tags, key, head, line, marks, added, song, isrc])?;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![track.0, tags, key, head, line, marks, added, song, isrc])?;
     Ok(())
 }
 
