@@ -1,7 +1,9 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod past;
+pub mod story;
 pub mod tagged;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -485,6 +487,13 @@ pub enum PurchaseLevel {
     Embedded,
     /// The owner holds an order mail or price.
     Receipt,
+}
+
+impl PurchaseLevel {
+    /// Returns whether it counts as bought where konpo decides by it. What a library or an address says does not.
+    pub fn is_proof(self) -> bool {
+        self >= PurchaseLevel::Embedded
+    }
 }
 
 /// One fact and where it was found.

@@ -16,6 +16,7 @@ mod mint;
 mod quiet;
 mod saved;
 mod settings;
+mod stories;
 mod tags;
 mod url_files;
 mod urls;
