@@ -161,7 +161,7 @@ fn frame_tag(
             let owner = latin(&bytes[..end]);
             let data = bytes.get(end + 1..)?;
             // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
-            let uits = data.windows(5).take(UITS_HEAD).any(|word| word == b":UITS");
+            let uits = data.windows(4).any(|word| word == b"UITS");
             let from = lies.start + end as u64 + 1;
             let personal = (uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS"))
                 .then(|| body.place(from, lies.end - from));
@@ -254,7 +254,5 @@ const MOST_FRAMES: usize = 512;
 const LARGEST_FRAME: u64 = 256 << 10;
 /// What of an object is read: its type, file name and description.
 const OBJECT_HEAD: u64 = 512;
-/// The name of the root stands at the start of a UITS document.
-const UITS_HEAD: usize = 1024;
 /// Tags with larger pictures are read as if nothing was put in.
 const LARGEST_UNSYNCHRONISED: u64 = 4 << 20;

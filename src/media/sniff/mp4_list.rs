@@ -59,7 +59,11 @@ fn value(name: &str, key: &str, data: &[u8], at: u64) -> RawTag {
         21 if (1..=8).contains(&bytes.len()) => number(),
         _ => RawValue::Bytes(bytes.to_vec()),
     };
-    let buyer = if let RawValue::Text(text) = &value { names_buyer(key, text) } else { false };
+    let buyer = match &value {
+        RawValue::Text(text) => names_buyer(key, text),
+        RawValue::Number(_) => names_buyer(key, ""),
+        RawValue::Bytes(_) => false,
+    };
     let personal = (buyer || matches!(name, "apID" | "ownr"))
         .then_some(PersonalBytes { offset: ByteCount(at + 8), length: ByteCount(bytes.len() as u64) });
     RawTag { personal, ..RawTag::new(place, value) }
