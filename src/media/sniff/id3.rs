@@ -156,17 +156,7 @@ fn frame_tag(
     let tag = |place: String, value| RawTag::new(format!("{dialect}:{place}"), value);
     let words = |text: &str| RawValue::Text(text.trim_end_matches('\0').to_owned());
     match name.as_str() {
-        "PRIV" => {
-            let end = bytes.iter().position(|&b| b == 0)?;
-            let owner = latin(&bytes[..end]);
-            let data = bytes.get(end + 1..)?;
-            // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
-            let uits = data.windows(4).any(|word| word == b"UITS");
-            let from = lies.start + end as u64 + 1;
-            let personal = (uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS"))
-                .then(|| body.place(from, lies.end - from));
-            Some(RawTag { personal, ..tag(format!("PRIV/{owner}"), RawValue::Bytes(data.to_vec())) })
-        }
+        "PRIV" => private(bytes, dialect, |from| body.place(lies.start + from, lies.end - lies.start - from)),
         "OWNE" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),
         "TOWN" => {
             let text = text_of(*bytes.first()?, bytes.get(1..)?);
@@ -207,6 +197,19 @@ fn frame_tag(
         _ if id[0] == b'W' => Some(tag(name, RawValue::Text(latin(bytes).trim_matches('\0').to_owned()))),
         _ => Some(tag(name, RawValue::Bytes(bytes.to_vec()))),
     }
+}
+
+/// Reads a private frame: its owner in Latin-1, a zero, bytes. `place` says where they lie from a place of the frame on.
+fn private(bytes: &[u8], dialect: &str, place: impl Fn(u64) -> PersonalBytes) -> Option<RawTag> {
+    let end = bytes.iter().position(|&b| b == 0)?;
+    let owner = latin(&bytes[..end]);
+    let data = bytes.get(end + 1..)?;
+    // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
+    let uits = data.windows(4).any(|word| word == b"UITS");
+    let names_buyer = uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS");
+    let personal = names_buyer.then(|| place(end as u64 + 1));
+    let name = format!("{dialect}:PRIV/{owner}");
+    Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(data.to_vec())) })
 }
 
 /// Returns where a text ends: its terminator, of two bytes in UTF-16; the end of the bytes when there is none.

@@ -331,24 +331,23 @@ fn schi(
                     entry.raw.extend(raw);
                 }
             }
-            b"righ" => {
-                let bytes = look.some(child.at, size)?;
-                for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4])
-                {
-                    let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
-                    let number = RawValue::Number(be(pair, 4, 4) as i64);
-                    if name == "tran" {
-                        entry.raw.push(tag("tran", number, child.at + i as u64 * 8 + 4, 4));
-                    } else {
-                        entry.raw.push(RawTag::new(format!("{place}/{name}"), number));
-                    }
-                }
-            }
+            b"righ" => righ(&look.some(child.at, size)?, child.at, place, entry),
             _ => {}
         }
         at = child.end;
     }
     Ok(rights_issuer)
+}
+
+/// Pairs of a name and a number, up to a name of zeros.
+fn righ(bytes: &[u8], at: u64, place: &str, entry: &mut Entry) {
+    for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4]) {
+        let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
+        let lies = PersonalBytes { offset: ByteCount(at + i as u64 * 8 + 4), length: ByteCount(4) };
+        let personal = (name == "tran").then_some(lies);
+        let number = RawValue::Number(be(pair, 4, 4) as i64);
+        entry.raw.push(RawTag { personal, ..RawTag::new(format!("{place}/{name}"), number) });
+    }
 }
 
 /// Names of systems in `pssh` (reference purchases 2.1).
