@@ -22,6 +22,11 @@ struct Word {
 }
 
 impl Fields {
+    /// Returns whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a value. NUL separates several (ID3v2.4.0 structure, 4.2); blank ones are left out, as are overlong ones.
     pub(super) fn push(&mut self, name: &str, value: &str) {
         value.split('\0').for_each(|part| self.put(name, part.trim(), false));

@@ -84,16 +84,8 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
     let options = ParseOptions::new().read_properties(false).read_cover_art(false);
     let mut fields = Fields::default();
     match (sniffed.format.container, sniffed.format.codec) {
-        (Container::Mpeg, _) => {
-            let file = MpegFile::read_from(sound, options).ok()?;
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
-        }
-        (Container::Adts, _) => {
-            let file = AacFile::read_from(sound, options).ok()?;
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
+        (Container::Mpeg | Container::Adts | Container::WavPack | Container::Ape, _) => {
+            fields = around(sound, sniffed.format.container, options)?;
         }
         (Container::Flac, _) => {
             let file = FlacFile::read_from(sound, options).ok()?;
@@ -108,8 +100,7 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
         }
         (Container::Mp4, _) => {
             let list = Mp4File::read_from(sound, options).ok().and_then(|file| file.ilst().map(ilst));
-            fields.fill(list.unwrap_or_default());
-            fields.fill(boxes::read(sound));
+            fields = list.filter(|list| !list.is_empty()).unwrap_or_else(|| boxes::read(sound));
         }
         (Container::Wav, _) => {
             let file = WavFile::read_from(sound, options).ok()?;
@@ -121,17 +112,6 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
             file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
             file.text_chunks().iter().for_each(|tag| fields.fill(text_chunks(tag)));
         }
-        (Container::WavPack, _) => {
-            let file = WavPackFile::read_from(sound, options).ok()?;
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
-        }
-        (Container::Ape, _) => {
-            let file = ApeFile::read_from(sound, options).ok()?;
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
-        }
         (Container::Asf, _) => fields.fill(asf::read(sound)?),
         (Container::Oma, _) => fields.fill(bare_id3::of_oma(sound, sound.byte_len()?)?),
         (Container::Dsf, _) => {
@@ -141,6 +121,32 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
         }
         _ => return None,
     }
+    Some(fields)
+}
+
+/// Returns what the tags in front of frames and behind them say, those of the container's own kind first, ID3v1 last.
+fn around(sound: &mut Sound, container: Container, options: ParseOptions) -> Option<Fields> {
+    let (first, second, old) = match container {
+        Container::Mpeg => {
+            let file = MpegFile::read_from(sound, options).ok()?;
+            (file.id3v2().map(id3v2), file.ape().map(ape), file.id3v1().map(id3v1))
+        }
+        Container::Adts => {
+            let file = AacFile::read_from(sound, options).ok()?;
+            (file.id3v2().map(id3v2), None, file.id3v1().map(id3v1))
+        }
+        Container::WavPack => {
+            let file = WavPackFile::read_from(sound, options).ok()?;
+            (file.ape().map(ape), None, file.id3v1().map(id3v1))
+        }
+        _ => {
+            let file = ApeFile::read_from(sound, options).ok()?;
+            (file.ape().map(ape), file.id3v2().map(id3v2), file.id3v1().map(id3v1))
+        }
+    };
+    let mut fields = first.unwrap_or_default();
+    fields.fill(second.unwrap_or_default());
+    fields.fill_old(old.unwrap_or_default());
     Some(fields)
 }
 
