@@ -103,6 +103,7 @@ fn in_json(path: &Path, facts: &Facts, personal: bool) -> Value {
         "purchases": purchases,
         "has_personal": personal,
         "personal": sniffed.personal,
+        "unsearched": sniffed.unsearched,
     })
 }
 

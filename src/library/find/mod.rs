@@ -297,8 +297,8 @@ impl Making {
             }
         }
         drop(titles);
-        find.artists = artists.finish();
-        find.album_artists = album_artists.finish();
+        find.artists = artists.split().finish();
+        find.album_artists = album_artists.split().finish();
         find.genres = genres.finish();
         find.composers = composers.finish();
         find.years = years.finish();

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
-use crate::media::raw::{RawTag, RawValue};
+use crate::media::raw::{RawTag, RawValue, names_buyer};
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, le};
 use crate::track::{Codec, Container, Protection};
@@ -48,7 +48,11 @@ impl Walk<'_> {
         let mut at = part.start;
         for _ in 0..count {
             self.objects += 1;
-            if at.saturating_add(24) > part.end || self.objects > MOST_OBJECTS || depth > DEEPEST {
+            if self.objects > MOST_OBJECTS || depth > DEEPEST {
+                look.give_up();
+                break;
+            }
+            if at.saturating_add(24) > part.end {
                 break;
             }
             let object = look.exact(at, 24)?;
@@ -63,6 +67,10 @@ impl Walk<'_> {
     }
 
     fn object(&mut self, look: &mut Look<'_>, guid: &[u8], lies: Range<u64>, depth: usize) -> Result<()> {
+        // Words beyond the part that is read may name the buyer.
+        if [EXTENDED_DESCRIPTION, METADATA_LIBRARY].contains(&guid) && lies.end - lies.start > LARGEST_BODY {
+            look.give_up();
+        }
         // Reserved GUID and number, size, then objects (ASF specification 3.4): Advanced Content Encryption lies here.
         if guid == HEADER_EXTENSION {
             return self.objects_in(look, lies.start.saturating_add(22)..lies.end, MOST_OBJECTS, depth + 1);
@@ -213,6 +221,8 @@ fn attribute(sniffed: &mut Sniffed, name: &str, kind: u64, value: &[u8]) {
 
 fn put(sniffed: &mut Sniffed, name: &str, value: Option<&[u8]>) {
     let text = wide(value.unwrap_or_default());
+    // Its bytes are not located here.
+    sniffed.unsearched |= names_buyer(name, &text);
     if !text.is_empty() {
         sniffed.raw.push(RawTag::new(format!("asf:{name}"), RawValue::Text(text)));
     }

@@ -79,49 +79,100 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         place += if version == 4 { synchsafe(&extended) } else { be(&extended, 0, 4) + 4 };
     }
     let mut found = Vec::new();
-    for _ in 0..MOST_FRAMES {
+    for count in 0.. {
         if place + head_len >= length {
             break;
         }
         let frame = body.some(look, place, head_len as usize)?;
-        let Some(id) = frame.get(..id_len).filter(|_| frame.len() == head_len as usize) else { break };
-        if !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        let whole = frame.len() == head_len as usize;
+        let Some(id) = frame.get(..id_len).filter(|id| whole && count < MOST_FRAMES && is_name(id)) else {
+            // Zeros are padding.
+            if frame.iter().any(|&byte| byte != 0) {
+                look.give_up();
+            }
             break;
-        }
-        let size = match version {
-            4 => synchsafe(&frame[4..8]),
-            _ => be(&frame, id_len, size_len),
         };
         let inside = place + head_len;
-        if size == 0 || inside + size > length {
+        let size = match version {
+            4 => size_of_v4(look, &body, &frame, inside..length)?,
+            _ => be(&frame, id_len, size_len),
+        };
+        if inside + size > length {
+            look.give_up();
             break;
         }
-        // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
-        // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
         let form = if version >= 3 { frame[9] } else { 0 };
-        let (odd, skip) = match version {
-            4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
-            _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
-        };
-        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
-        if !odd && is_of_use(id) && size <= largest && skip < size {
-            // Of an object only its name is of use.
-            let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
-            let mut bytes = body.some(look, inside + skip, count as usize)?;
-            if version == 4 && form & 2 != 0 {
-                bytes = synchronised(&bytes);
-            }
-            let tag = frame_tag(id, &bytes, dialect, &body, inside + skip..inside + size);
-            found.extend(tag);
-        } else if odd && is_of_use(id) && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
-            // A frame that cannot be read here may name the buyer all the same.
-            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
-            let personal = Some(body.place(inside, size));
-            found.push(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) });
-        }
+        found.extend(one(look, &body, dialect, &Frame { id, version, form, lies: inside..inside + size })?);
         place = inside + size;
     }
     Ok(found)
+}
+
+/// One frame: its name, the tag's version, its second byte of flags, where its bytes lie in the tag.
+struct Frame<'a> {
+    id: &'a [u8],
+    version: u8,
+    form: u8,
+    lies: std::ops::Range<u64>,
+}
+
+/// Reads a frame that is of use; `None` for others.
+fn one(look: &mut Look<'_>, body: &Body, dialect: &str, frame: &Frame<'_>) -> Result<Option<RawTag>> {
+    let Frame { id, version, form, .. } = *frame;
+    let (inside, size) = (frame.lies.start, frame.lies.end - frame.lies.start);
+    // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
+    // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
+    let (odd, skip) = match version {
+        4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
+        _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
+    };
+    if odd {
+        // A frame that cannot be read here may name the buyer all the same.
+        let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+        let personal = Some(body.place(inside, size));
+        let whole = RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) };
+        return Ok(matches!(id, b"PRIV" | b"OWNE" | b"TOWN").then_some(whole));
+    }
+    let large = size > LARGEST_FRAME;
+    let is_of_use = is_of_use(id) && skip < size && (!large || is_object(id) || may_name_buyer(id));
+    if !is_of_use {
+        return Ok(None);
+    }
+    // Of an object only its name is of use, and so it is of what is larger than any text.
+    let count = if large || is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
+    let mut bytes = body.some(look, inside + skip, count as usize)?;
+    if version == 4 && form & 2 != 0 {
+        bytes = synchronised(&bytes);
+    }
+    Ok(frame_tag(id, &bytes, dialect, body, inside + skip..inside + size))
+}
+
+fn is_name(id: &[u8]) -> bool {
+    id.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+fn may_name_buyer(id: &[u8]) -> bool {
+    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
+}
+
+/// Returns the size of a frame of ID3v2.4, whose body may lie at `room`. iTunes wrote plain numbers for years, where the
+/// standard has seven bits a byte: the one behind which another frame, padding or the end stands is meant.
+fn size_of_v4(
+    look: &mut Look<'_>,
+    body: &Body,
+    frame: &[u8],
+    room: std::ops::Range<u64>,
+) -> Result<u64> {
+    let (safe, plain) = (synchsafe(&frame[4..8]), be(frame, 4, 4));
+    if safe == plain || room.start + plain > room.end {
+        return Ok(safe);
+    }
+    let mut leads_on = |size: u64| -> Result<bool> {
+        let next = body.some(look, room.start + size, 4)?;
+        let ends = room.start + size + 10 >= room.end || next.iter().all(|&byte| byte == 0);
+        Ok(ends || is_name(&next))
+    };
+    Ok(if !leads_on(safe)? && leads_on(plain)? { plain } else { safe })
 }
 
 fn synchronised(bytes: &[u8]) -> Vec<u8> {
@@ -252,7 +303,7 @@ pub fn latin(bytes: &[u8]) -> String {
 
 /// Owners of private frames that say who bought, in a form only they know (reference purchases 1.2 and 1.3).
 const BUYERS_FRAMES: [&str; 2] = ["www.amazon.com", "contentgroup@emusic.com"];
-const MOST_FRAMES: usize = 512;
+const MOST_FRAMES: u32 = 512;
 /// A UITS document has at most 64 kB; texts are shorter.
 const LARGEST_FRAME: u64 = 256 << 10;
 /// What of an object is read: its type, file name and description.

@@ -10,6 +10,7 @@ mod flac;
 pub(in crate::media) mod id3;
 mod look;
 mod matroska;
+mod matroska_tags;
 pub(in crate::media) mod mp4;
 mod mp4_entry;
 mod mp4_list;
@@ -44,6 +45,9 @@ pub struct Sniffed {
     pub purchase: Option<Purchase>,
     /// Where the buyer's bytes lie.
     pub personal: Vec<PersonalBytes>,
+    /// Tags were not searched to their end, or name the buyer where no bytes of his can be pointed at: there may be more
+    /// than `personal` tells.
+    pub unsearched: bool,
     /// The AAC configuration, when there is one.
     pub aac: Option<AacConfig>,
     /// What encoders added at both ends (MP4 only).
@@ -91,6 +95,7 @@ impl Sniffed {
             audio,
             purchase: None,
             personal: Vec::new(),
+            unsearched: false,
             aac: None,
             gapless: None,
             raw: Vec::new(),
@@ -122,6 +127,7 @@ pub fn sniff(sound: &mut Sound) -> Result<Sniffed> {
         return Err(Error::new(Kind::Damaged, "the file holds nothing but zeros"));
     }
     let mut sniffed = by_magic(&mut look, &head)?;
+    sniffed.unsearched |= look.gave_up();
     sniffed.gather_personal();
     Ok(sniffed)
 }
@@ -198,6 +204,9 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         raw.extend(id3::frames(look, end, "id3")?);
         end = behind;
         next = look.some(end, 16)?;
+    }
+    if next.starts_with(b"ID3") {
+        look.give_up();
     }
     match next.get(..4) {
         Some(b"fLaC") => return flac::sniff(look, end, raw),

@@ -86,7 +86,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 walk.mdat = Some((first, block.end));
             }
             b"odrm" => walk.odrm(look, &block)?,
-            b"uuid" => walk.uuid(look, &block)?,
+            b"uuid" | b"meta" | b"udta" => walk.visit(look, &block, 1)?,
             _ => {}
         }
         at = block.end;
@@ -126,6 +126,7 @@ pub fn next_box(look: &mut Look<'_>, at: u64, end: u64, count: &mut usize) -> Re
 impl Walk {
     fn children(&mut self, look: &mut Look<'_>, parent: &Block, depth: usize) -> Result<()> {
         if depth > DEEPEST {
+            look.give_up();
             return Ok(());
         }
         let mut at = parent.at;

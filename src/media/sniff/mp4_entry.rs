@@ -331,7 +331,13 @@ fn schi(
                     entry.raw.extend(raw);
                 }
             }
-            b"righ" => righ(&look.some(child.at, size)?, child.at, place, entry),
+            b"righ" => {
+                let pairs = look.some(child.at, size)?;
+                let read = righ(&pairs, child.at, place, entry);
+                if read * 8 == size && child.end - child.at > size as u64 {
+                    look.give_up();
+                }
+            }
             _ => {}
         }
         at = child.end;
@@ -339,15 +345,18 @@ fn schi(
     Ok(rights_issuer)
 }
 
-/// Pairs of a name and a number, up to a name of zeros.
-fn righ(bytes: &[u8], at: u64, place: &str, entry: &mut Entry) {
+/// Reads pairs of a name and a number, up to a name of zeros. Returns how many.
+fn righ(bytes: &[u8], at: u64, place: &str, entry: &mut Entry) -> usize {
+    let mut count = 0;
     for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4]) {
+        count = i + 1;
         let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
         let lies = PersonalBytes { offset: ByteCount(at + i as u64 * 8 + 4), length: ByteCount(4) };
         let personal = (name == "tran").then_some(lies);
         let number = RawValue::Number(be(pair, 4, 4) as i64);
         entry.raw.push(RawTag { personal, ..RawTag::new(format!("{place}/{name}"), number) });
     }
+    count
 }
 
 /// Names of systems in `pssh` (reference purchases 2.1).

@@ -33,6 +33,14 @@ pub fn items(look: &mut Look<'_>, list: &Block, boxes: &mut usize, raw: &mut Vec
                     let data = look.exact(part.at, size)?;
                     raw.push(value(&name, &key, &data, part.at));
                 }
+                b"data" if size > LARGEST_VALUE && (is_account(&name) || names_buyer(&key, "")) => {
+                    let lies = PersonalBytes {
+                        offset: ByteCount(part.at + 8),
+                        length: ByteCount(size as u64 - 8),
+                    };
+                    let nothing = RawTag::new(format!("mp4:ilst/{name}"), RawValue::Bytes(Vec::new()));
+                    raw.push(RawTag { personal: Some(lies), ..nothing });
+                }
                 _ => {}
             }
             inner = part.end;
@@ -64,9 +72,13 @@ fn value(name: &str, key: &str, data: &[u8], at: u64) -> RawTag {
         RawValue::Number(_) => names_buyer(key, ""),
         RawValue::Bytes(_) => false,
     };
-    let personal = (buyer || matches!(name, "apID" | "ownr"))
+    let personal = (buyer || is_account(name))
         .then_some(PersonalBytes { offset: ByteCount(at + 8), length: ByteCount(bytes.len() as u64) });
     RawTag { personal, ..RawTag::new(place, value) }
+}
+
+fn is_account(name: &str) -> bool {
+    matches!(name, "apID" | "ownr")
 }
 
 /// Reads a tag of a phone: version and flags, a packed language, then a text; `yrrc` has a number of two bytes instead. `albm`

@@ -38,6 +38,17 @@ impl Fields {
         value.split('\0').for_each(|part| self.put(name, part.trim_matches(blank), !part.is_ascii()));
     }
 
+    /// Adds a value that has no charset: UTF-8 when it is, else one byte each. It ends at a NUL.
+    pub(super) fn push_bytes(&mut self, name: &str, value: &[u8]) {
+        let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
+        match std::str::from_utf8(&value[..end]) {
+            Ok(text) => self.push(name, text),
+            Err(_) => {
+                self.push_latin(name, &value[..end].iter().map(|&b| char::from(b)).collect::<String>())
+            }
+        }
+    }
+
     fn put(&mut self, name: &str, text: &str, latin: bool) {
         if text.is_empty() || text.len() > LONGEST || self.0.len() >= MOST_NAMES {
             return;

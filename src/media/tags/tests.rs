@@ -19,6 +19,7 @@ fn sniffed(container: Container, codec: Codec, protection: Protection) -> Sniffe
         audio: 0..0,
         purchase: None,
         personal: Vec::new(),
+        unsearched: false,
         aac: None,
         gapless: None,
         raw: Vec::new(),
