@@ -208,7 +208,7 @@ impl fmt::Display for OfferId {
 }
 
 /// Where a file came from, for the ledger and for the person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// `upnp`, `inbox`, later `localsend`, `page`, …
     pub way: String,

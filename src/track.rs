@@ -1,5 +1,6 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod past;
 pub mod tagged;
 mod words;
 
@@ -485,6 +486,13 @@ pub enum PurchaseLevel {
     Embedded,
     /// The owner holds an order mail or price.
     Receipt,
+}
+
+impl PurchaseLevel {
+    /// Returns whether it counts as bought where konpo decides by it. What a library or an address says does not.
+    pub fn is_proof(self) -> bool {
+        self >= PurchaseLevel::Embedded
+    }
 }
 
 /// One fact and where it was found.

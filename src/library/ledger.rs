@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
+use crate::track::past::PastPurchase;
 use crate::track::{
     AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, TrackId,
 };
@@ -127,6 +128,33 @@ impl AdoptedLine {
     }
 }
 
+/// A buy that a history told (an iTunes library, an order).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastLine {
+    /// Always `bought`.
+    pub kind: PastKind,
+    /// When it was told, RFC 3339.
+    pub at: String,
+    /// The buy.
+    #[serde(flatten)]
+    pub past: PastPurchase,
+}
+
+/// The one kind of a [`PastLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PastKind {
+    /// Something was bought; of several lines with one name (`PastPurchase::name`) the last counts.
+    Bought,
+}
+
+impl PastLine {
+    /// Returns the line of a buy that was told at this time.
+    pub fn new(past: PastPurchase, at: String) -> PastLine {
+        PastLine { kind: PastKind::Bought, at, past }
+    }
+}
+
 /// Any line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
@@ -135,21 +163,24 @@ pub enum Entry {
     Adopted(AdoptedLine),
     /// What became of an arrival.
     Line(Box<Line>),
+    /// A buy that a history told.
+    Past(Box<PastLine>),
 }
 
 impl Entry {
-    /// Returns the track's id.
+    /// Returns the track's id; 0 for none.
     pub fn track(&self) -> i64 {
         match self {
             Entry::Adopted(line) => line.track,
             Entry::Line(line) => line.track,
+            Entry::Past(line) => line.past.track.map_or(0, |track| track.0),
         }
     }
 
-    /// Returns the journal id; 0 for a file that was found.
+    /// Returns the journal id; 0 for a file that was found and for a history.
     pub fn event(&self) -> i64 {
         match self {
-            Entry::Adopted(_) => 0,
+            Entry::Adopted(_) | Entry::Past(_) => 0,
             Entry::Line(line) => line.event,
         }
     }

@@ -13,6 +13,7 @@ mod find;
 pub mod idle;
 mod keep_safe;
 pub mod ledger;
+mod past;
 mod place;
 pub mod read;
 pub mod rebuild;

@@ -14,9 +14,10 @@ use crate::library::check::{self, Repair, Report};
 use crate::library::exchange;
 use crate::library::ledger::{AdoptedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
-use crate::library::store::{OWNER, Store, journal, salvage, scanned, tracks};
+use crate::library::store::{OWNER, Store, journal, purchases, salvage, scanned, tracks};
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
+use crate::track::past::PastPurchase;
 use crate::track::{AudioFormat, Codec, Container, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -98,10 +99,16 @@ struct Told {
 
 /// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
 pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
-    let (mut arrived, mut merged, adopted) = told(disk)?;
+    let Whole { mut arrived, mut merged, adopted, past } = told(disk)?;
     store.write_now(|connection| {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
+        // Before the tracks: what a track shows tells whether it was bought.
+        for (name, past) in &past {
+            if purchases::past(&transaction, name)?.is_none() {
+                purchases::put_past(&transaction, name, past)?;
+            }
+        }
         for Told { line, trashed } in arrived.values() {
             let new = arrival(line);
             let path = PathBuf::from(&line.path);
@@ -153,14 +160,22 @@ fn leave_out_known(
     Ok(())
 }
 
-/// What a history tells: arrivals by event, what was merged, and files that were found, by path.
-type Whole = (BTreeMap<i64, Told>, Vec<Line>, BTreeMap<PathBuf, AdoptedLine>);
+/// What a history tells.
+#[derive(Default)]
+struct Whole {
+    /// Arrivals by event.
+    arrived: BTreeMap<i64, Told>,
+    /// The same music once more.
+    merged: Vec<Line>,
+    /// Files that were found, by path.
+    adopted: BTreeMap<PathBuf, AdoptedLine>,
+    /// Buys that another history told, by the name they are known again by.
+    past: BTreeMap<String, PastPurchase>,
+}
 
 /// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
 fn told(disk: &Disk) -> Result<Whole> {
-    let mut arrived: BTreeMap<i64, Told> = BTreeMap::new();
-    let mut merged = Vec::new();
-    let mut adopted = BTreeMap::new();
+    let Whole { mut arrived, mut merged, mut adopted, mut past } = Whole::default();
     let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
@@ -175,6 +190,7 @@ fn told(disk: &Disk) -> Result<Whole> {
         Entry::Line(told) => line(*told),
         Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
         Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
+        Entry::Past(line) => drop(line.past.name().map(|name| past.insert(name, line.past))),
     })?;
     merged.retain(|line| arrived.values().any(|told| told.line.track == line.track));
     // Of several arrivals at one path the last lies there.
@@ -190,7 +206,7 @@ fn told(disk: &Disk) -> Result<Whole> {
             told.trashed = Some(name);
         }
     }
-    Ok((arrived, merged, adopted))
+    Ok(Whole { arrived, merged, adopted, past })
 }
 
 fn in_trash(line: &Line) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::store::purchases::sort_dates;
 use crate::library::store::roots::adopt_parents;
 
 /// Brings both databases to this version. Returns whether index.db was made anew and must be filled.
@@ -48,6 +49,9 @@ pub fn owner(connection: &mut Connection, path: &Path) -> Result<()> {
         if number == FOLDERS {
             adopt_parents(&transaction)?;
         }
+        if number == PURCHASES {
+            sort_dates(&transaction)?;
+        }
         transaction.execute_batch(&format!("PRAGMA main.user_version = {}", number + 1))?;
         transaction.commit()?;
     }
@@ -60,8 +64,15 @@ pub fn newest() -> u32 {
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 3] = [include_str!("owner.sql"), include_str!("owner2.sql"), include_str!("owner3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("owner.sql"),
+    include_str!("owner2.sql"),
+    include_str!("owner3.sql"),
+    include_str!("owner4.sql"),
+];
 /// The step that splits paths into folders and names.
 const FOLDERS: usize = 2;
+/// The step that makes columns of what is known of a buy.
+const PURCHASES: usize = 3;
 /// Grows with every change of index.sql.
 const INDEX_VERSION: u32 = 3;

@@ -5,6 +5,7 @@ pub mod finding;
 pub mod journal;
 pub mod loudness;
 pub mod marks;
+pub mod purchases;
 pub mod roots;
 pub mod salvage;
 pub mod scanned;

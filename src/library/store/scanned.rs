@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::Result;
 use crate::library::CopyRow;
+use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of};
 use crate::library::store::shown::{self, Shown};
-use crate::library::store::to_json;
 use crate::library::store::tracks::{COPY_ROW, copy_row, fingerprint_bytes};
 use crate::track::{
     AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Tags, TrackId,
@@ -240,7 +240,7 @@ pub fn adopt(
     ])?;
     let copy = CopyId(transaction.last_insert_rowid());
     let playable = shown::put_file(transaction, copy, &facts.format, &facts.protection, &facts.personal)?;
-    note_purchases(transaction, track, copy, &facts.purchases, false)?;
+    purchases::note(transaction, track, &Teller::Found(copy), &facts.purchases)?;
     if fresh {
         shown::put(transaction, track, &facts.shown, playable, !facts.purchases.is_empty(), added)?;
     } else {
@@ -273,7 +273,8 @@ pub fn reread(
     ])?;
     shown::put_file(transaction, copy.id, &facts.format, &facts.protection, &facts.personal)?;
     if copy.event.is_none() {
-        note_purchases(transaction, copy.track, copy.id, &facts.purchases, true)?;
+        purchases::forget_found(transaction, copy.id)?;
+        purchases::note(transaction, copy.track, &Teller::Found(copy.id), &facts.purchases)?;
     }
     shown::show(transaction, copy.track, &with_senders_words(transaction, copy, &facts.shown)?)
 }
@@ -289,31 +290,6 @@ fn with_senders_words(connection: &Connection, copy: &CopyRow, shown: &Shown) ->
     tags.artist = tags.artist.or(said.artist);
     tags.album = tags.album.or(said.album);
     Shown::of(&tags)
-}
-
-/// Notes what proves a buy of an adopted file, under a number of its own; `again` when some may be noted.
-fn note_purchases(
-    transaction: &Transaction<'_>,
-    track: TrackId,
-    copy: CopyId,
-    purchases: &[Purchase],
-    again: bool,
-) -> Result<()> {
-    if again {
-        transaction.prepare_cached("DELETE FROM purchase WHERE event = ?1")?.execute([-copy.0])?;
-    }
-    for purchase in purchases {
-        let sql = "INSERT INTO purchase(track, event, store, at, facts) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let facts = to_json(purchase)?;
-        transaction.prepare_cached(sql)?.execute(params![
-            track.0,
-            -copy.0,
-            purchase.store,
-            purchase.bought_at,
-            facts
-        ])?;
-    }
-    Ok(())
 }
 
 /// Gives a copy to another track: the file of a track that went came back under a new number.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::Result;
+use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of, split};
 use crate::library::store::shown::{self, Shown, format_of, mark};
 use crate::library::store::{from_json, loudness, to_json};
@@ -256,14 +257,8 @@ pub fn note_arrival(transaction: &Transaction<'_>, track: TrackId, new: &NewCopy
     if fresh == 0 {
         return Ok(());
     }
-    for purchase in &new.purchases {
-        let sql = "INSERT INTO purchase(track, event, store, at, facts) VALUES (?1, ?2, ?3, ?4, ?5)";
-        transaction.execute(
-            sql,
-            params![track.0, new.event.0, purchase.store, purchase.bought_at, to_json(purchase)?],
-        )?;
-    }
-    Ok(())
+    let teller = Teller::Arrival(new.event.0, &new.provenance);
+    purchases::note(transaction, track, &teller, &new.purchases)
 }
 
 /// Marks a copy as moved to the trash.
@@ -302,7 +297,7 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
     let tags = Arc::new(tags);
     let album = if loudness.is_some() { loudness::of_album(connection, &key)? } else { None };
     let measured = Measured { track: loudness, album };
-    let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases_of(connection, id)? };
+    let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases::of_track(connection, id)? };
     Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases, measured })))
 }
 
@@ -349,21 +344,6 @@ fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis, Op
     let duration = copies.iter().map(|(_, duration, ..)| *duration).find(|&duration| duration > Millis::ZERO);
     let loud = copies.first().and_then(|(.., loud)| *loud);
     Ok((copies.into_iter().map(|(.., copy, _)| copy).collect(), duration.unwrap_or(Millis::ZERO), loud))
-}
-
-fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
-    let mut statement =
-        connection.prepare_cached("SELECT facts FROM purchase WHERE track = ?1 ORDER BY id")?;
-    let rows = statement.query_map([id.0], |row| row.get::<_, String>(0))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let purchase: Purchase = from_json(&row?)?;
-        if !found.contains(&purchase) {
-            found.push(purchase);
-        }
-    }
-    found.sort_by_key(|purchase| std::cmp::Reverse(purchase.level));
-    Ok(found)
 }
 
 /// Makes later ids larger than these: the database may be younger than the history beside the music.
