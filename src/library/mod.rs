@@ -11,6 +11,7 @@ pub mod disk;
 mod exchange;
 mod find;
 pub mod idle;
+pub mod itunes;
 mod keep_safe;
 pub mod ledger;
 mod past;

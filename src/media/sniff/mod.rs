@@ -312,4 +312,6 @@ const SONY_NAMES: [&str; 3] = ["omg", "msa", "hma"];
 const MOST_TAGS: usize = 4;
 
 #[cfg(test)]
+mod bounds_tests;
+#[cfg(test)]
 mod tests;
