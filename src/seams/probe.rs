@@ -103,7 +103,6 @@ fn in_json(path: &Path, facts: &Facts, personal: bool) -> Value {
         "purchases": purchases,
         "has_personal": personal,
         "personal": sniffed.personal,
-        "unsearched": sniffed.unsearched,
     })
 }
 

@@ -14,6 +14,7 @@ mod marks;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod rights;
 mod saved;
 mod settings;
 mod tags;

@@ -30,7 +30,6 @@ fn sniffed(bytes: &[u8], container: Container, codec: Codec) -> Sniffed {
         audio,
         purchase: None,
         personal: Vec::new(),
-        unsearched: false,
         aac: None,
         gapless,
         raw: Vec::new(),

@@ -76,7 +76,6 @@ mod tests {
             audio: 0..0,
             purchase: None,
             personal: Vec::new(),
-            unsearched: false,
             aac: None,
             gapless: gapless.map(|(delay, padding, count)| Gapless {
                 delay,

@@ -16,7 +16,6 @@ fn of(bytes: &[u8], container: Container, codec: Codec, audio: Range<u64>) -> Re
         audio,
         purchase: None,
         personal: Vec::new(),
-        unsearched: false,
         aac: None,
         gapless: None,
         raw: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, RawValue, names_buyer};
-use crate::media::sniff::Sniffed;
+use crate::media::sniff::{Sniffed, stretch};
 use crate::media::sniff::look::{Look, be};
 use crate::track::{Codec, Container, PersonalBytes};
 use crate::units::{ByteCount, Frames, SampleRate};
@@ -20,7 +20,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
             break;
         }
         if count >= MOST_CHUNKS {
-            look.give_up();
+            sniffed.raw.push(RawTag::unread(stretch(at, look.len())));
             break;
         }
         let (size, body) = (be(&head, 4, 8), at + 12);
@@ -38,10 +38,10 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
             b"info" => {
                 let size = end.saturating_sub(body);
                 let info = look.some(body, size.min(LARGEST_INFO) as usize)?;
-                if size > LARGEST_INFO {
-                    look.give_up();
-                }
                 sniffed.raw.extend(words(&info, body));
+                if size > LARGEST_INFO {
+                    sniffed.raw.push(RawTag::unread(stretch(body, end.min(look.len()))));
+                }
             }
             b"pakt" => valid = Some(be(&look.exact(body, 24)?, 8, 8)),
             b"data" => {

@@ -61,7 +61,8 @@ impl Body {
     }
 }
 
-/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over.
+/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over, and
+/// what cannot be read and may name the buyer is marked as unread.
 ///
 /// # Errors
 /// Those of reading; a broken frame ends the walk.
@@ -70,7 +71,11 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
     let (version, flags) = (head[3], head[5]);
     let length = (10 + synchsafe(&head[6..10])).min(look.len() - at);
     // Since 2.4 each frame says it for itself, and its size counts all bytes.
-    let body = Body::new(look, at, length, flags & 0x80 != 0 && version < 4)?;
+    let unsynchronised = flags & 0x80 != 0 && version < 4;
+    let body = Body::new(look, at, length, unsynchronised)?;
+    if unsynchronised && body.plain.is_none() {
+        return Ok(vec![RawTag::unread(body.place(10, length.saturating_sub(10)))]);
+    }
     let length = body.plain.as_ref().map_or(length, |(plain, _)| plain.len() as u64);
     let (id_len, size_len, head_len) = if version == 2 { (3, 3, 6) } else { (4, 4, 10) };
     let mut place = 10;
@@ -79,26 +84,28 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         place += if version == 4 { synchsafe(&extended) } else { be(&extended, 0, 4) + 4 };
     }
     let mut found = Vec::new();
-    for count in 0.. {
+    for number in 0.. {
         if place + head_len >= length {
             break;
         }
+        let rest = || RawTag::unread(body.place(place, length - place));
         let frame = body.some(look, place, head_len as usize)?;
-        let whole = frame.len() == head_len as usize;
-        let Some(id) = frame.get(..id_len).filter(|id| whole && count < MOST_FRAMES && is_name(id)) else {
-            // Zeros are padding.
-            if frame.iter().any(|&byte| byte != 0) {
-                look.give_up();
-            }
+        let Some(id) = frame.get(..id_len).filter(|_| frame.len() == head_len as usize) else { break };
+        // Padding is zeros.
+        if id.iter().all(|&b| b == 0) {
             break;
-        };
+        }
+        if number == MOST_FRAMES || !is_name(id) {
+            found.push(rest());
+            break;
+        }
         let inside = place + head_len;
         let size = match version {
             4 => size_of_v4(look, &body, &frame, inside..length)?,
             _ => be(&frame, id_len, size_len),
         };
         if inside + size > length {
-            look.give_up();
+            found.push(rest());
             break;
         }
         let form = if version >= 3 { frame[9] } else { 0 };
@@ -126,25 +133,24 @@ fn one(look: &mut Look<'_>, body: &Body, dialect: &str, frame: &Frame<'_>) -> Re
         4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
         _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
     };
-    if odd {
+    let unread = || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(inside, size)));
+    if odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
         // A frame that cannot be read here may name the buyer all the same.
         let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
         let personal = Some(body.place(inside, size));
-        let whole = RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) };
-        return Ok(matches!(id, b"PRIV" | b"OWNE" | b"TOWN").then_some(whole));
+        return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
     }
-    let large = size > LARGEST_FRAME;
-    let is_of_use = is_of_use(id) && skip < size && (!large || is_object(id) || may_name_buyer(id));
-    if !is_of_use {
-        return Ok(None);
+    let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+    if odd || !is_of_use(id) || size > largest || skip >= size {
+        return Ok(unread());
     }
-    // Of an object only its name is of use, and so it is of what is larger than any text.
-    let count = if large || is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
+    // Of an object only its name is of use.
+    let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
     let mut bytes = body.some(look, inside + skip, count as usize)?;
     if version == 4 && form & 2 != 0 {
         bytes = synchronised(&bytes);
     }
-    Ok(frame_tag(id, &bytes, dialect, body, inside + skip..inside + size))
+    Ok(frame_tag(id, &bytes, dialect, body, inside + skip..inside + size).or_else(unread))
 }
 
 fn is_name(id: &[u8]) -> bool {

@@ -10,15 +10,13 @@ pub struct Look<'a> {
     sound: &'a mut Sound,
     len: u64,
     left: u64,
-    /// A search ended at a limit.
-    gave_up: bool,
 }
 
 impl<'a> Look<'a> {
     /// Returns a look into a sound. A stream of unknown length is taken to be endless.
     pub fn new(sound: &'a mut Sound) -> Look<'a> {
         let len = sound.byte_len().unwrap_or(u64::MAX);
-        Look { sound, len, left: MOST_BYTES, gave_up: false }
+        Look { sound, len, left: MOST_BYTES }
     }
 
     /// Returns whether the sound is a stream of unknown length: nothing far in front can be looked at.
@@ -29,16 +27,6 @@ impl<'a> Look<'a> {
     /// Returns the extension of the file's name, without the dot.
     pub fn extension(&self) -> Option<&str> {
         self.sound.extension()
-    }
-
-    /// Notes that tags were not searched to their end, at a limit or at something broken: they may name the buyer there.
-    pub fn give_up(&mut self) {
-        self.gave_up = true;
-    }
-
-    /// Returns whether a search ended before its end.
-    pub fn gave_up(&self) -> bool {
-        self.gave_up
     }
 
     /// Returns the length of the sound.

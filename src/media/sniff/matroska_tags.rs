@@ -5,8 +5,8 @@ use crate::error::Result;
 use crate::media::raw::{RawTag, RawValue, names_buyer};
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::matroska::number;
+use crate::media::sniff::stretch;
 use crate::track::PersonalBytes;
-use crate::units::ByteCount;
 
 /// Returns the tags, in the order of the file, and the title of the segment: `mkv:title`, `mkv:50/ARTIST` with the type of
 /// its target. They stand in front of the sound, or where the index says.
@@ -56,7 +56,7 @@ impl Walk {
     fn element(&mut self, look: &mut Look<'_>, at: u64, end: u64, depth: usize) -> Result<Option<u64>> {
         self.elements += 1;
         if self.elements > MOST_ELEMENTS {
-            look.give_up();
+            self.found.push(RawTag::unread(stretch(at, end)));
             return Ok(None);
         }
         let head = look.some(at, 12)?;
@@ -84,13 +84,12 @@ impl Walk {
                 self.children(look, body, stop, depth + 1)?
             }
             SIMPLE_TAG => {
-                look.give_up();
+                self.found.push(RawTag::unread(stretch(body, stop)));
                 true
             }
             TITLE | TAG_NAME | TAG_STRING | TARGET | SOUGHT | PLACE => {
                 let bytes = look.some(body, (stop - body).min(LONGEST) as usize)?;
-                let lies = PersonalBytes { offset: ByteCount(body), length: ByteCount(stop - body) };
-                self.value(id, &bytes, lies);
+                self.value(id, &bytes, stretch(body, stop));
                 true
             }
             _ => true,

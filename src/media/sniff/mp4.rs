@@ -60,6 +60,8 @@ struct Walk {
     fragmented: bool,
     mdat: Option<(u64, u64)>,
     moov: bool,
+    /// Names of the list's numbered items.
+    keys: Vec<String>,
     raw: Vec<RawTag>,
 }
 
@@ -86,7 +88,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 walk.mdat = Some((first, block.end));
             }
             b"odrm" => walk.odrm(look, &block)?,
-            b"uuid" | b"meta" | b"udta" => walk.visit(look, &block, 1)?,
+            b"uuid" | b"meta" | b"udta" | b"free" | b"skip" => walk.visit(look, &block, 1)?,
             _ => {}
         }
         at = block.end;
@@ -126,7 +128,7 @@ pub fn next_box(look: &mut Look<'_>, at: u64, end: u64, count: &mut usize) -> Re
 impl Walk {
     fn children(&mut self, look: &mut Look<'_>, parent: &Block, depth: usize) -> Result<()> {
         if depth > DEEPEST {
-            look.give_up();
+            self.raw.push(mp4_list::unused(parent));
             return Ok(());
         }
         let mut at = parent.at;
@@ -152,9 +154,13 @@ impl Walk {
             b"meta" => {
                 let full = look.some(block.at, 8)?.get(4..8) != Some(b"hdlr");
                 let at = block.at + if full { 4 } else { 0 };
+                // Those of another list.
+                self.keys.clear();
                 self.children(look, &Block { at, ..block.clone() }, depth + 1)?;
             }
-            b"ilst" => mp4_list::items(look, block, &mut self.boxes, &mut self.raw)?,
+            b"keys" => self.keys = mp4_list::keys(look, block)?,
+            b"ilst" => mp4_list::items(look, block, &self.keys, &mut self.boxes, &mut self.raw)?,
+            b"free" | b"skip" => self.raw.push(mp4_list::unused(block)),
             // A version, flags and a language in front of the tag (ID3v2 in ISO base media, MP4 registration authority).
             b"ID32" => {
                 self.raw.push(RawTag::new("mp4:ID32", RawValue::Bytes(Vec::new())));

@@ -6,7 +6,7 @@ use crate::media::sniff::AacConfig;
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::mp4::{Block, next_box};
 use crate::media::sniff::mpeg::AAC_RATES;
-use crate::media::sniff::oma_drm;
+use crate::media::sniff::{mp4_list, oma_drm, stretch};
 use crate::track::{Codec, Evidence, PersonalBytes, Protection, Purchase, PurchaseLevel};
 use crate::units::{ByteCount, SampleRate};
 
@@ -242,6 +242,7 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
                 entry.codec = if original == b"alac" { Codec::Alac } else { entry.codec };
             }
             b"schi" => rights_issuer = schi(look, &child, place, entry, boxes)?,
+            b"free" | b"skip" => entry.raw.push(mp4_list::unused(&child)),
             _ => {}
         }
         at = child.end;
@@ -250,7 +251,7 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
         entry.protection = by_scheme(&entry.protection, &scheme, rights_issuer);
     }
     if scheme == "itun" || plus {
-        let evidence = entry.raw.iter().map(|tag| Evidence {
+        let evidence = entry.raw.iter().filter(|tag| !tag.is_unread()).map(|tag| Evidence {
             place: tag.place.clone(),
             text: tag.text().unwrap_or_default(),
             personal: tag.personal.is_some(),
@@ -334,8 +335,9 @@ fn schi(
             b"righ" => {
                 let pairs = look.some(child.at, size)?;
                 let read = righ(&pairs, child.at, place, entry);
-                if read * 8 == size && child.end - child.at > size as u64 {
-                    look.give_up();
+                let rest = child.at + size as u64;
+                if read * 8 == size && child.end > rest {
+                    entry.raw.push(RawTag::unread(stretch(rest, child.end)));
                 }
             }
             _ => {}

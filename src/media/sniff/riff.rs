@@ -1,8 +1,8 @@
 //! WAV (RIFF, RF64) and AIFF (IFF, AIFC): chunks.
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::Sniffed;
-use crate::media::sniff::id3;
+use crate::media::raw::RawTag;
+use crate::media::sniff::{Sniffed, id3, stretch};
 use crate::media::sniff::look::{Look, be, le};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
@@ -16,7 +16,7 @@ pub fn wav(look: &mut Look<'_>) -> Result<Sniffed> {
     let (mut at, mut long_size, mut block) = (12, None, 0);
     for count in 0.. {
         let head = look.some(at, 8)?;
-        if head.len() < 8 || is_beyond(look, count) {
+        if head.len() < 8 || is_beyond(&mut sniffed, look, at, count) {
             break;
         }
         let (size, body) = (le(&head, 4, 4), at + 8);
@@ -78,7 +78,7 @@ pub fn aiff(look: &mut Look<'_>) -> Result<Sniffed> {
     let (mut at, mut block, mut sound) = (12, 0, None);
     for count in 0.. {
         let head = look.some(at, 8)?;
-        if head.len() < 8 || is_beyond(look, count) {
+        if head.len() < 8 || is_beyond(&mut sniffed, look, at, count) {
             break;
         }
         let (size, body) = (be(&head, 4, 4), at + 8);
@@ -132,11 +132,12 @@ fn tag(sniffed: &mut Sniffed, look: &mut Look<'_>, body: u64, size: u64) -> Resu
 }
 
 /// Returns whether there are more chunks than any real file has; a tag may stand in one that is not looked at.
-fn is_beyond(look: &mut Look<'_>, count: usize) -> bool {
-    if count >= MOST_CHUNKS {
-        look.give_up();
+fn is_beyond(sniffed: &mut Sniffed, look: &Look<'_>, at: u64, count: usize) -> bool {
+    let beyond = count >= MOST_CHUNKS;
+    if beyond {
+        sniffed.raw.push(RawTag::unread(stretch(at, look.len())));
     }
-    count >= MOST_CHUNKS
+    beyond
 }
 
 /// The whole part of an 80-bit extended number, as AIFF writes its rate (Apple SANE).

@@ -19,7 +19,6 @@ fn sniffed(container: Container, codec: Codec, protection: Protection) -> Sniffe
         audio: 0..0,
         purchase: None,
         personal: Vec::new(),
-        unsearched: false,
         aac: None,
         gapless: None,
         raw: Vec::new(),
