@@ -25,7 +25,9 @@ pub fn is_history(path: &Path) -> bool {
     let mut head = Vec::new();
     let read = named.then(|| File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head)));
     let has = |what: &str| memchr::memmem::find(&head, what.as_bytes()).is_some();
-    read.is_some_and(|read| read.is_ok()) && has("<plist") && (has("Library Persistent ID") || has("<key>Tracks</key>"))
+    read.is_some_and(|read| read.is_ok())
+        && has("<plist")
+        && (has("Library Persistent ID") || has("<key>Tracks</key>"))
 }
 
 /// Returns whether files of the drop folder are still on their way to the shelf.
@@ -43,7 +45,8 @@ pub async fn is_early(inner: &Inner) -> Result<bool> {
 /// its verdict, not an error.
 pub async fn read(inner: &Arc<Inner>, path: PathBuf, mark: Mark) -> Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (library, stop, below, called) = (inner.library.clone(), inner.stop.clone(), path.clone(), name.clone());
+    let (library, stop, below, called) =
+        (inner.library.clone(), inner.stop.clone(), path.clone(), name.clone());
     let told = blocking(move || {
         let lies = library.inbox_dir()?.join(&below);
         library.read_itunes(&lies, &called, &|| !stop.is_cancelled())

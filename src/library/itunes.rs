@@ -37,7 +37,10 @@ pub struct ItunesRead {
 impl fmt::Display for ItunesRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ItunesRead { songs, here, bought, new_buys, .. } = self;
-        write!(f, "read: {here} of its {songs} songs are here; {bought} were bought, {new_buys} of that was not known")
+        write!(
+            f,
+            "read: {here} of its {songs} songs are here; {bought} were bought, {new_buys} of that was not known"
+        )
     }
 }
 
@@ -54,8 +57,15 @@ impl Library {
     pub fn read_itunes(&self, path: &Path, name: &str, go_on: &dyn Fn() -> bool) -> Result<ItunesRead> {
         let bought = bought_in_lists(path, go_on)?;
         let shelf = self.inner.store.read_blocking(Shelf::read)?;
-        let mut taking =
-            Taking { inner: &self.inner, shelf, name, bought, library: 0, read: ItunesRead::default(), batch: Batch::default() };
+        let mut taking = Taking {
+            inner: &self.inner,
+            shelf,
+            name,
+            bought,
+            library: 0,
+            read: ItunesRead::default(),
+            batch: Batch::default(),
+        };
         for (number, entry) in open(path)?.enumerate() {
             if number % BATCH == 0 && !go_on() {
                 return Err(stopped());
@@ -78,7 +88,9 @@ fn bought_in_lists(path: &Path, go_on: &dyn Fn() -> bool) -> Result<Vec<TrackNum
         if number % BATCH == 0 && !go_on() {
             return Err(stopped());
         }
-        if let Entry::List(list) = entry? && is_of_purchases(&list) {
+        if let Entry::List(list) = entry?
+            && is_of_purchases(&list)
+        {
             bought.extend(list.tracks);
         }
     }
@@ -145,8 +157,11 @@ impl Taking<'_> {
     fn write(&mut self) -> Result<()> {
         let (inner, batch) = (self.inner.clone(), std::mem::take(&mut self.batch));
         let answer = self.inner.store.hand_over(move |connection| {
-            let buys =
-                if batch.buys.is_empty() { HistoryAdded::default() } else { past::add(&inner, connection, batch.buys)? };
+            let buys = if batch.buys.is_empty() {
+                HistoryAdded::default()
+            } else {
+                past::add(&inner, connection, batch.buys)?
+            };
             let transaction = connection.transaction()?;
             let mut news = past_tracks::put(&transaction, &batch.songs, UnixTime::now())?;
             for (track, since) in batch.since {
@@ -169,9 +184,9 @@ impl Taking<'_> {
 /// Returns what is told of a song that is here; `None` when that is nothing, or it has no number to know it again by.
 fn told(library: i64, track: TrackId, song: &itunes_xml::Track) -> Option<PastTrack> {
     let sorts = [&song.name_sort, &song.artist_sort, &song.album_sort, &song.album_artist_sort];
-    let sorts = sorts.iter().any(|sort| sort.is_some()).then(|| serde_json::to_string(&sorts).unwrap_or_default());
-    let tells =
-        song.plays > 0 || song.skips > 0 || song.rating.is_some() || song.loved || sorts.is_some();
+    let sorts =
+        sorts.iter().any(|sort| sort.is_some()).then(|| serde_json::to_string(&sorts).unwrap_or_default());
+    let tells = song.plays > 0 || song.skips > 0 || song.rating.is_some() || song.loved || sorts.is_some();
     let item = song.persistent_id.filter(|_| tells)?;
     Some(PastTrack {
         library,

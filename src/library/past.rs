@@ -26,7 +26,11 @@ impl Library {
 }
 
 /// Writes what [`Library::add_history`] was given, on the writer's thread.
-pub(in crate::library) fn add(inner: &Inner, connection: &mut Connection, told: Vec<PastPurchase>) -> Result<HistoryAdded> {
+pub(in crate::library) fn add(
+    inner: &Inner,
+    connection: &mut Connection,
+    told: Vec<PastPurchase>,
+) -> Result<HistoryAdded> {
     let disk = &*inner.disk()?.writable()?;
     let transaction = connection.transaction()?;
     let mut added = HistoryAdded::default();

@@ -63,9 +63,11 @@ impl Shelf {
         let by_file = name.zip(song.size).map(|(name, size)| near(&self.files, file(name, size.0), lasts));
         let by_file = by_file.unwrap_or_default();
         let artist = song.artist.as_ref().or(song.album_artist.as_ref());
-        let by_words = song.name.as_ref().zip(artist).map(|(title, artist)| {
-            near(&self.words, words(title, artist, song.album.as_deref()), lasts)
-        });
+        let by_words = song
+            .name
+            .as_ref()
+            .zip(artist)
+            .map(|(title, artist)| near(&self.words, words(title, artist, song.album.as_deref()), lasts));
         let by_words = by_words.unwrap_or_default();
         let both = by_file.iter().find(|track| by_words.contains(track));
         both.or(by_file.first()).or(by_words.first()).map(|&track| TrackId(track))

@@ -78,8 +78,7 @@ fn count(key: &str, number: u32) -> String {
 }
 
 fn library(songs: &[String], bought: &[u32]) -> String {
-    let items: String =
-        bought.iter().map(|id| format!("<dict>{}</dict>", count("Track ID", *id))).collect();
+    let items: String = bought.iter().map(|id| format!("<dict>{}</dict>", count("Track ID", *id))).collect();
     format!(
         "<plist version=\"1.0\"><dict><key>Library Persistent ID</key><string>00000000000000FF</string>\
          <key>Tracks</key><dict>{}</dict><key>Playlists</key><array><dict><key>Name</key>\
@@ -94,7 +93,8 @@ const ADDED: &str = "<key>Date Added</key><date>2008-07-17T09:12:45Z</date>";
 /// One song by its file, whose name macOS takes apart, one by its words, one that is not here, one stream.
 fn songs(plays: u32) -> Vec<String> {
     let by_file = file("01%20%E5%A4%9C%E3%81%8B%E3%82%99.wav", 244) + ADDED;
-    let by_words = "<key>Artist</key><string>singer</string><key>Album</key><string>ALBUM</string>".to_owned();
+    let by_words =
+        "<key>Artist</key><string>singer</string><key>Album</key><string>ALBUM</string>".to_owned();
     let told = count("Play Count", plays) + &count("Rating", 80) + "<key>Loved</key><true/>";
     let sorts = "<key>Sort Name</key><string>むーんりばー</string>";
     vec![

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, RawValue, names_buyer};
-use crate::media::sniff::{Sniffed, stretch};
 use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::{Sniffed, stretch};
 use crate::track::{Codec, Container, PersonalBytes};
 use crate::units::{ByteCount, Frames, SampleRate};
 

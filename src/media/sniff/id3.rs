@@ -163,12 +163,7 @@ fn may_name_buyer(id: &[u8]) -> bool {
 
 /// Returns the size of a frame of ID3v2.4, whose body may lie at `room`. iTunes wrote plain numbers for years, where the
 /// standard has seven bits a byte: the one behind which another frame, padding or the end stands is meant.
-fn size_of_v4(
-    look: &mut Look<'_>,
-    body: &Body,
-    frame: &[u8],
-    room: std::ops::Range<u64>,
-) -> Result<u64> {
+fn size_of_v4(look: &mut Look<'_>, body: &Body, frame: &[u8], room: std::ops::Range<u64>) -> Result<u64> {
     let (safe, plain) = (synchsafe(&frame[4..8]), be(frame, 4, 4));
     if safe == plain || room.start + plain > room.end {
         return Ok(safe);

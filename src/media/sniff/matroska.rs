@@ -1,8 +1,8 @@
 //! Matroska and WebM (RFC 8794, RFC 9559): what the tracks say, up to the first cluster.
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::{Sniffed, matroska_tags};
 use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::{Sniffed, matroska_tags};
 use crate::track::{Codec, Container, Protection};
 use crate::units::{Frames, SampleRate};
 

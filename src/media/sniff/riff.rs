@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::RawTag;
-use crate::media::sniff::{Sniffed, id3, stretch};
 use crate::media::sniff::look::{Look, be, le};
+use crate::media::sniff::{Sniffed, id3, stretch};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 

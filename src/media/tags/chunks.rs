@@ -144,7 +144,8 @@ mod tests {
     #[test]
     fn words_of_aiff_are_read_in_any_charset() {
         let shift_jis = [0x8f, 0xee, 0x94, 0x4d, 0x91, 0xe5, 0x97, 0xa4];
-        let words = [short(b"NAME", &shift_jis), short(b"AUTH", "葉加瀬".as_bytes()), short(b"SSND", &[0; 8])];
+        let words =
+            [short(b"NAME", &shift_jis), short(b"AUTH", "葉加瀬".as_bytes()), short(b"SSND", &[0; 8])];
         let (texts, _) = aiff(&mut sound([&b"FORM\0\0\0\0AIFF"[..], &words.concat()].concat()));
         assert_eq!(texts.latin().count(), 1, "its charset is settled with the album");
         assert_eq!(texts.tags().artist.as_deref(), Some("葉加瀬"));
@@ -165,9 +166,13 @@ mod tests {
     fn dsdiff_has_a_master_and_perhaps_a_tag() {
         let text = |text: &[u8]| [&(text.len() as u32).to_be_bytes(), text].concat();
         let master = [long(b"DIAR", &text(b"Bill Evans")), long(b"DITI", &text(b"Gloria's Step"))].concat();
-        let file = |more: Vec<u8>| [&b"FRM8\0\0\0\0\0\0\0\0DSD "[..], &long(b"DIIN", &master), &more].concat();
+        let file =
+            |more: Vec<u8>| [&b"FRM8\0\0\0\0\0\0\0\0DSD "[..], &long(b"DIIN", &master), &more].concat();
         let tags = dff(&mut sound(file(Vec::new()))).tags();
-        assert_eq!((tags.title.as_deref(), tags.artist.as_deref()), (Some("Gloria's Step"), Some("Bill Evans")));
+        assert_eq!(
+            (tags.title.as_deref(), tags.artist.as_deref()),
+            (Some("Gloria's Step"), Some("Bill Evans"))
+        );
         let tags = dff(&mut sound(file(long(b"ID3 ", &id3("Alice in Wonderland"))))).tags();
         assert_eq!(tags.title.as_deref(), Some("Alice in Wonderland"));
         assert_eq!(tags.artist.as_deref(), Some("Bill Evans"));

@@ -43,9 +43,7 @@ impl Fields {
         let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
         match std::str::from_utf8(&value[..end]) {
             Ok(text) => self.push(name, text),
-            Err(_) => {
-                self.push_latin(name, &value[..end].iter().map(|&b| char::from(b)).collect::<String>())
-            }
+            Err(_) => self.push_latin(name, &value[..end].iter().map(|&b| char::from(b)).collect::<String>()),
         }
     }
 

@@ -134,6 +134,9 @@ mod tests {
         let at = bytes.windows(16).position(|part| part == b"user@example.com").expect("it is there") as u64;
         let mut sound = Sound::new(Cursor::new(bytes.clone()), Some(bytes.len() as u64), None);
         let personal = sniff(&mut sound).expect("it is known").personal;
-        assert_eq!(personal.iter().map(|lies| (lies.offset.0, lies.length.0)).collect::<Vec<_>>(), [(at, 16)]);
+        assert_eq!(
+            personal.iter().map(|lies| (lies.offset.0, lies.length.0)).collect::<Vec<_>>(),
+            [(at, 16)]
+        );
     }
 }
