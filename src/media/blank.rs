@@ -112,8 +112,9 @@ fn no_buyer(look: &mut Look<'_>, container: Container) -> Result<()> {
                     let size = bytes.get(at + 2).map_or(0, |size| usize::from(size & 0x7f));
                     bytes.get(at + 3..at + 3 + size).is_some_and(named)
                 }),
-                // Names and values, a zero behind each (Apple Core Audio Format Specification 1.0, "Information Chunk").
-                _ => bytes.split(|&byte| byte == 0).filter(|word| word.len() <= LONGEST_NAME).any(named),
+                // A count, then names and values, a zero behind each (Apple Core Audio Format Specification 1.0,
+                // "Information Chunk").
+                _ => bytes.split(|&byte| byte < b' ').filter(|word| word.len() <= LONGEST_NAME).any(named),
             };
             if found {
                 return Err(unplaced());
