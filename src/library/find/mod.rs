@@ -329,4 +329,6 @@ const END: char = '\n';
 const OTHER_HEAD: char = '\u{1d}';
 
 #[cfg(test)]
+mod several_tests;
+#[cfg(test)]
 mod tests;
