@@ -73,7 +73,8 @@ impl Library {
             match entry? {
                 Entry::Library(library) => taking.library = bits(library.persistent_id),
                 Entry::Track(song) => taking.song(&song)?,
-                Entry::List(_) => break,
+                // Where tools that sort keys wrote the file, the lists stand in front of the tracks.
+                Entry::List(_) => {}
             }
         }
         taking.write()?;

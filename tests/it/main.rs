@@ -7,6 +7,7 @@ mod callback_alloc;
 mod counted;
 mod formats;
 mod itunes;
+mod itunes_stranger;
 mod locked;
 mod loudness;
 mod marks;

@@ -66,6 +66,11 @@ impl Walk {
         // All ones: as long as the parent.
         let open = size == (1 << (7 * size_size)) - 1;
         let stop = if open { end } else { body.saturating_add(size).min(end) }.max(body);
+        let holds = matches!(id, SEGMENT | TAGS | TAG | SEEK_HEAD | SEEK | INFO | TARGETS | SIMPLE_TAG);
+        if holds && depth >= DEEPEST {
+            self.found.push(RawTag::unread(stretch(body, stop)));
+            return Ok(Some(stop));
+        }
         let on = match id {
             CLUSTER => false,
             SEGMENT => {
@@ -80,13 +85,7 @@ impl Walk {
                 (self.target, self.name) = (ALBUM, String::new());
                 self.children(look, body, stop, depth + 1)?
             }
-            SEEK_HEAD | SEEK | INFO | TARGETS | SIMPLE_TAG if depth < DEEPEST => {
-                self.children(look, body, stop, depth + 1)?
-            }
-            SIMPLE_TAG => {
-                self.found.push(RawTag::unread(stretch(body, stop)));
-                true
-            }
+            _ if holds => self.children(look, body, stop, depth + 1)?,
             TITLE | TAG_NAME | TAG_STRING | TARGET | SOUGHT | PLACE => {
                 let bytes = look.some(body, (stop - body).min(LONGEST) as usize)?;
                 self.value(id, &bytes, stretch(body, stop));

@@ -31,7 +31,7 @@ pub(super) fn of_oma(sound: &mut Sound, len: u64) -> Option<Fields> {
 
 /// Returns the tag with its small frames only, as one of ID3v2 with nothing behind it.
 fn small(sound: &mut Sound, at: u64, room: u64) -> Option<Vec<u8>> {
-    let head = bytes(sound, at, 10.min(room))?;
+    let head = bytes(sound, at, 10).filter(|_| room >= 10)?;
     if !head.starts_with(b"ID3") && !head.starts_with(b"ea3") || !(2..=4).contains(&head[3]) {
         return None;
     }
