@@ -34,9 +34,10 @@ use crate::hifi::state::State;
 use crate::hifi::task::{Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
+use crate::library::Library;
 use crate::library::art::Size;
 use crate::library::cover::Cover;
-use crate::library::{Library, OpenTrack};
+use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Item, Page, Query, Section, What};
@@ -298,13 +299,14 @@ impl Session {
         self.hifi.library.trash(id).await
     }
 
-    /// Opens the file of a track as it lies on the shelf. Owner only, for it may carry the buyer's name.
+    /// Opens the file of a track as this caller may read it: the owner as it lies on the shelf, others without what names the
+    /// buyer.
     ///
     /// # Errors
-    /// `NotAllowed` below Owner, `NotFound`, `Unsupported` for a protected track, `Offline`.
-    pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
-        self.need(Right::Owner, "read a music file")?;
-        self.hifi.library.open_track(id).await
+    /// `NotAllowed` below Owner for a protected file and one of which it is not known where it names the buyer, `NotFound`,
+    /// `Offline`, and those of the disk.
+    pub async fn open_media(&self, id: TrackId) -> Result<Served> {
+        self.hifi.library.open_served(id, self.caller.right).await
     }
 
     /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.

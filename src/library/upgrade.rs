@@ -65,11 +65,12 @@ pub fn newest() -> u32 {
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("owner.sql"),
     include_str!("owner2.sql"),
     include_str!("owner3.sql"),
     include_str!("owner4.sql"),
+    include_str!("owner5.sql"),
 ];
 /// The step that splits paths into folders and names.
 const FOLDERS: usize = 2;

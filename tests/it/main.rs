@@ -7,6 +7,7 @@ mod callback_alloc;
 mod counted;
 mod formats;
 mod itunes;
+mod itunes_stranger;
 mod locked;
 mod loudness;
 mod marks;
@@ -14,6 +15,7 @@ mod marks;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod rights;
 mod saved;
 mod settings;
 mod stories;

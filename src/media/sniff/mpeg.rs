@@ -46,6 +46,10 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     sniffed.aac = (frame.container == Container::Adts)
         .then_some(AacConfig { object_type: frame.object_type, sbr: false });
     sniffed.raw = raw;
+    // Some programs wrote the tag in front.
+    if window.starts_with(b"APETAGEX") {
+        sniffed.raw.extend(apev2::items(look, start)?);
+    }
     sniffed.raw.extend(apev2::items(look, end)?);
     Ok(sniffed)
 }
