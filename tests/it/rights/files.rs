@@ -156,6 +156,7 @@ fn any_range_is_the_slice_of_the_whole() {
         let Some(overlay) = overlay(folder.path(), &format!("file.{extension}"), &bytes) else { continue };
         let blanked = whole(&overlay);
         let changed: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != blanked[at]).collect();
+        assert!(!changed.is_empty(), "{of}: nothing was taken out");
         let len = bytes.len() as u64;
         let mut chance = numbers(seed as u64 * 1000);
         let mut next = move || chance.next().unwrap_or_default();

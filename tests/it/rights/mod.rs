@@ -416,8 +416,8 @@ async fn adopted_files_are_served_without_their_buyer_too() {
     let mut put = 0;
     for (number, file) in of_rows().into_iter().chain(awkward()).enumerate() {
         let name = format!("{number}.{}", file.extension);
-        // Some have no sound that a scan takes for music.
-        if file.sounds {
+        // Some have no sound that a scan takes for music; what has to be read of others is more than a scan reads.
+        if file.sounds && file.bytes.len() < 1 << 20 {
             std::fs::write(folder.join(&name), &file.bytes).expect("room");
             put += 1;
         }
