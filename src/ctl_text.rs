@@ -157,7 +157,9 @@ fn track(track: &Value) -> String {
 
 /// Returns what was bought: the groups with how many each has, then every buy with what can be done about its lock.
 fn purchases(list: &Value) -> String {
-    let group = |group: &Value| format!("{:>6}  {}", group["total"], named_or(&group["name"], "not known"));
+    let group = |group: &Value| {
+        format!("{:>6}  {}", group["total"].as_u64().unwrap_or(0), named_or(&group["name"], "not known"))
+    };
     format!("{}{}{} purchases", rows(&list["groups"], group), rows(&list["items"], bought), list["total"])
 }
 
@@ -234,6 +236,7 @@ fn arrival(arrival: &Value) -> String {
     let verdict = &arrival["verdict"];
     let end = match verdict["verdict"].as_str() {
         Some("refused") => format!("not taken: {}", text(&verdict["reason"])),
+        Some("read") => text(&verdict["told"]).to_owned(),
         Some("locked") => format!("on the shelf, locked, track {}", verdict["track"]),
         Some(name) => format!("{name}, track {}", verdict["track"]),
         None => format!("{} so far", ByteCount(arrival["received"].as_u64().unwrap_or(0))),

@@ -106,6 +106,7 @@ const PIECES: usize = 24;
 mod tests {
     use super::*;
     use crate::mint;
+    use crate::track::PurchaseLevel;
 
     fn glance(bytes: &[u8]) -> (Says, u64) {
         let mut glance = Glance::new(bytes.len() as u64);
@@ -128,6 +129,12 @@ mod tests {
         assert_eq!(glance(&mint::amazon()).0, Says::Bought);
         assert_eq!(glance(&mint::data("tone.flac")).0, Says::NotBought);
         assert_eq!(glance(b"just text").0, Says::NotBought);
+        // The address of a shop in a tag is a claim, and no proof.
+        let linked = mint::buys::flac(&[("TITLE", "Song"), ("URL", "https://www.7digital.com/artist/song")]);
+        let told = sniff(&mut Sound::new(io::Cursor::new(linked.clone()), Some(linked.len() as u64), None));
+        let claims = purchases(&told.expect("a FLAC file"), &[]);
+        assert_eq!(claims.iter().map(|buy| buy.level).collect::<Vec<_>>(), [PurchaseLevel::Claimed]);
+        assert_eq!(glance(&linked).0, Says::NotBought);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod exchange;
 pub mod export;
 mod find;
 pub mod idle;
+pub mod itunes;
 mod keep_safe;
 pub mod ledger;
 mod past;

@@ -8,6 +8,7 @@ mod counted;
 mod export;
 mod formats;
 mod itunes;
+mod itunes_stranger;
 mod locked;
 mod loudness;
 mod marks;

@@ -9,11 +9,6 @@ use serde_json::{Value, json};
 use crate::api::{Bench, Who, shelve};
 use crate::mint;
 
-/// The song as the store gives it today: another encoding of the same item.
-fn free_copy() -> Vec<u8> {
-    mint::store_atoms(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &mint::account(b"pinf")))
-}
-
 async fn get(bench: &mut Bench, who: Who, path: &str) -> Value {
     let (status, body) = bench.ask(who, "GET", path, None).await;
     assert_eq!(status, StatusCode::OK, "{path}: {body}");
@@ -63,7 +58,7 @@ async fn a_song_bought_with_protection_years_ago_named_kept_and_unlocked_when_it
     bench.library.note_play(id, konpo::units::UnixTime(6)).await.expect("noted");
 
     // Unlocked: the free copy takes over the same track.
-    shelve(&bench.library, 2, "2026.m4a", &free_copy()).await;
+    shelve(&bench.library, 2, "2026.m4a", &mint::itunes_plus()).await;
     let said = notice(&mut bench, "unlocked: ").await;
     assert_eq!(said, "unlocked: 夜 by Aimer was copy-protected and can be played now");
     let track = get(&mut bench, Who::Owner, "/api/tracks/1").await;

@@ -11,7 +11,7 @@ use crate::library::export::plan::{Maker, Out, roots};
 use crate::library::export::texts::write;
 use crate::library::ledger::{Entry, Ledger, What};
 use crate::library::root::HIDDEN;
-use crate::library::store::{bought, corrections, from_json, marks, same, shown, tracks};
+use crate::library::store::{bought, corrections, from_json, marks, past_tracks, same, shown, tracks};
 use crate::offer::Provenance;
 use crate::query::Window;
 use crate::query::purchases::{Bought, PurchaseQuery};
@@ -172,6 +172,10 @@ fn history(source: &Source<'_>, to: &mut dyn Write) -> Result<()> {
         event(&UnixTime(found.get(0)?).rfc3339(), "arrived", TrackId(found.get(1)?), &detail.join(": "))?;
     }
     marks::plays(source.connection, |at, track| event(&at.rfc3339(), "played", track, ""))?;
+    past_tracks::heard(source.connection, |song| {
+        let (at, times) = (song.played.map(UnixTime::rfc3339).unwrap_or_default(), song.plays.to_string());
+        event(&at, "played_before", song.track, &times)
+    })?;
     same::every_unlocked(source.connection, |at, track, by| event(&at.rfc3339(), "unlocked", track, by))?;
     for root in roots(source.connection)? {
         let mut trashed = Vec::new();
@@ -273,9 +277,10 @@ purchases.csv  one line for each buy, also where its file was never here or was 
 
 history.csv    what happened
   at           when
-  what         arrived, played, unlocked (the free file of a locked song came) or trashed
+  what         arrived, played, played_before (in another program, whose library was read; at: when last), unlocked (the free file of a locked song came) or trashed
   detail       arrived: the way, the device and the name it came with; unlocked: what told
-               that the two are one song (item, isrc, words); trashed: where it lay
+               that the two are one song (item, isrc, words); trashed: where it lay;
+               played_before: how often
 
 favourites.csv what was marked, and when (at)
 

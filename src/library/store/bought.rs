@@ -14,32 +14,14 @@ use crate::units::{Millis, UnixTime};
 
 /// Returns the buys of a query.
 pub fn bought(connection: &Connection, query: &PurchaseQuery) -> Result<Purchases> {
-    let group = match query.by {
-        By::Date => "coalesce(substr(at, 1, 4), '')",
-        By::Store => "store",
-        By::Device => "CASE device WHEN '' THEN way ELSE device END",
-        By::Person => "coalesce(lower(account), '')",
-    };
-    let groups = match (query.by, query.order) {
-        (By::Date, Order::Oldest) => "grouped = '', grouped",
-        (By::Date, _) => "grouped DESC",
-        (By::Device, _) => "device = '', lower(device_name), grouped",
-        (By::Store | By::Person, _) => "grouped = '', grouped",
-    };
-    let order = match query.order {
-        Order::Newest => "at IS NULL, at DESC",
-        Order::Oldest => "at IS NULL, at",
-        Order::Album => "key IS NULL, key, artist, album, title",
-    };
-    // An album's buys stay together whatever their years.
-    let groups = if query.by == By::Date && query.order == Order::Album { "1" } else { groups };
+    let (group, order) = ordered(query);
     let sql = format!(
         "{ONE} SELECT id, {group} AS grouped, device_name FROM one WHERE place = 1
              AND (:store IS NULL OR store = :store)
              AND (:year IS NULL OR substr(at, 1, 4) = :year)
              AND (:person IS NULL OR coalesce(lower(account), '') = lower(:person))
              AND (:locked IS NULL OR locked = :locked)
-         ORDER BY {groups}, {order}, id"
+         ORDER BY {order}, id"
     );
     let mine = query.brought_by.as_ref().map(|devices| serde_json::Value::from(devices.clone()).to_string());
     let mut statement = connection.prepare_cached(&sql)?;
@@ -74,6 +56,33 @@ pub fn bought(connection: &Connection, query: &PurchaseQuery) -> Result<Purchase
         found.items.extend(one(connection, id)?);
     }
     Ok(found)
+}
+
+/// Returns what the list is grouped by, and its order, as SQL over the columns of `ONE`.
+fn ordered(query: &PurchaseQuery) -> (&'static str, String) {
+    let group = match query.by {
+        By::Date => "coalesce(substr(at, 1, 4), '')",
+        By::Store => "store",
+        By::Device => "CASE device WHEN '' THEN way ELSE device END",
+        By::Person => "coalesce(lower(account), '')",
+    };
+    let groups = match (query.by, query.order) {
+        (By::Date, Order::Oldest) => "grouped = '', grouped",
+        (By::Date, _) => "grouped DESC",
+        (By::Device, _) => "device = '', lower(device_name), grouped",
+        (By::Store | By::Person, _) => "grouped = '', grouped",
+    };
+    let order = match query.order {
+        Order::Newest => "at IS NULL, at DESC",
+        Order::Oldest => "at IS NULL, at",
+        Order::Album => "key IS NULL, key, artist, album, title",
+    };
+    // An album's buys stay together whatever their years.
+    let order = match (query.by, query.order) {
+        (By::Date, Order::Album) => order.to_owned(),
+        _ => format!("{groups}, {order}"),
+    };
+    (group, order)
 }
 
 /// Returns one buy with its track, by its row.

@@ -7,6 +7,7 @@ pub mod finding;
 pub mod journal;
 pub mod loudness;
 pub mod marks;
+pub mod past_tracks;
 pub mod purchases;
 pub mod roots;
 pub mod salvage;

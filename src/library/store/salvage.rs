@@ -138,7 +138,9 @@ const PARTS: [(&str, &str); 11] = [
     (
         "what was played",
         "INSERT INTO main.play(at, track) SELECT at, track FROM old.play EXCEPT SELECT at, track FROM main.play;
-         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
+         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;
+         INSERT OR IGNORE INTO main.past_track(library, item, track, plays, played, skips, rating, loved, sorts)
+             SELECT library, item, track, plays, played, skips, rating, loved, sorts FROM old.past_track;",
     ),
     ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
     (

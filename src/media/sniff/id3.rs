@@ -95,73 +95,85 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         if id.iter().all(|&b| b == 0) {
             break;
         }
-        if number == MOST_FRAMES || !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        if number == MOST_FRAMES || !is_name(id) {
             found.push(rest());
             break;
         }
+        let inside = place + head_len;
         let size = match version {
-            // Old versions of iTunes write all eight bits (ID3v2.4.0-structure, 6.2).
-            4 if frame[4..8].iter().all(|&b| b < 0x80) => synchsafe(&frame[4..8]),
+            4 => size_of_v4(look, &body, &frame, inside..length)?,
             _ => be(&frame, id_len, size_len),
         };
-        let inside = place + head_len;
         if inside + size > length {
             found.push(rest());
             break;
         }
-        // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
-        // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
         let form = if version >= 3 { frame[9] } else { 0 };
-        let (odd, skip) = match version {
-            4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
-            _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
-        };
-        let unsynchronised = version == 4 && form & 2 != 0;
-        let frame = Frame { id, odd, unsynchronised, skip, lies: inside..inside + size };
-        found.extend(frame.tag(look, &body, dialect)?);
+        found.extend(one(look, &body, dialect, &Frame { id, version, form, lies: inside..inside + size })?);
         place = inside + size;
     }
     Ok(found)
 }
 
-/// A frame: its name, how its body is written and where in the tag it lies.
+/// One frame: its name, the tag's version, its second byte of flags, where its bytes lie in the tag.
 struct Frame<'a> {
     id: &'a [u8],
-    /// Compressed or encrypted.
-    odd: bool,
-    unsynchronised: bool,
-    /// Bytes in front of what it says.
-    skip: u64,
+    version: u8,
+    form: u8,
     lies: std::ops::Range<u64>,
 }
 
-impl Frame<'_> {
-    /// Reads what is of use, and marks what cannot be read and may name the buyer.
-    fn tag(&self, look: &mut Look<'_>, body: &Body, dialect: &str) -> Result<Option<RawTag>> {
-        let (id, lies) = (self.id, &self.lies);
-        let size = lies.end - lies.start;
-        let unread =
-            || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(lies.start, size)));
-        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
-        if !self.odd && is_of_use(id) && size <= largest && self.skip < size {
-            let said = lies.start + self.skip..lies.end;
-            // Of an object only its name is of use.
-            let count = said.end - said.start;
-            let count = if is_object(id) { count.min(OBJECT_HEAD) } else { count };
-            let mut bytes = body.some(look, said.start, count as usize)?;
-            if self.unsynchronised {
-                bytes = synchronised(&bytes);
-            }
-            return Ok(frame_tag(id, &bytes, dialect, body, said).or_else(unread));
-        }
-        if self.odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
-            // A frame that cannot be read here may name the buyer all the same.
-            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
-            let personal = Some(body.place(lies.start, size));
-            return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
-        }
-        Ok(unread())
+/// Reads a frame that is of use; `None` for others.
+fn one(look: &mut Look<'_>, body: &Body, dialect: &str, frame: &Frame<'_>) -> Result<Option<RawTag>> {
+    let Frame { id, version, form, .. } = *frame;
+    let (inside, size) = (frame.lies.start, frame.lies.end - frame.lies.start);
+    // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
+    // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
+    let (odd, skip) = match version {
+        4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
+        _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
+    };
+    let unread = || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(inside, size)));
+    if odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
+        // A frame that cannot be read here may name the buyer all the same.
+        let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+        let personal = Some(body.place(inside, size));
+        return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
     }
+    let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+    if odd || !is_of_use(id) || size > largest || skip >= size {
+        return Ok(unread());
+    }
+    // Of an object only its name is of use.
+    let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
+    let mut bytes = body.some(look, inside + skip, count as usize)?;
+    if version == 4 && form & 2 != 0 {
+        bytes = synchronised(&bytes);
+    }
+    Ok(frame_tag(id, &bytes, dialect, body, inside + skip..inside + size).or_else(unread))
+}
+
+fn is_name(id: &[u8]) -> bool {
+    id.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+fn may_name_buyer(id: &[u8]) -> bool {
+    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
+}
+
+/// Returns the size of a frame of ID3v2.4, whose body may lie at `room`. iTunes wrote plain numbers for years, where the
+/// standard has seven bits a byte: the one behind which another frame, padding or the end stands is meant.
+fn size_of_v4(look: &mut Look<'_>, body: &Body, frame: &[u8], room: std::ops::Range<u64>) -> Result<u64> {
+    let (safe, plain) = (synchsafe(&frame[4..8]), be(frame, 4, 4));
+    if safe == plain || room.start + plain > room.end {
+        return Ok(safe);
+    }
+    let mut leads_on = |size: u64| -> Result<bool> {
+        let next = body.some(look, room.start + size, 4)?;
+        let ends = room.start + size + 10 >= room.end || next.iter().all(|&byte| byte == 0);
+        Ok(ends || is_name(&next))
+    };
+    Ok(if !leads_on(safe)? && leads_on(plain)? { plain } else { safe })
 }
 
 fn synchronised(bytes: &[u8]) -> Vec<u8> {
@@ -176,10 +188,6 @@ fn synchronised(bytes: &[u8]) -> Vec<u8> {
 
 fn is_object(id: &[u8]) -> bool {
     matches!(id, b"GEOB" | b"GEO")
-}
-
-fn may_name_buyer(id: &[u8]) -> bool {
-    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
 }
 
 fn is_of_use(id: &[u8]) -> bool {
@@ -200,17 +208,7 @@ fn frame_tag(
     let tag = |place: String, value| RawTag::new(format!("{dialect}:{place}"), value);
     let words = |text: &str| RawValue::Text(text.trim_end_matches('\0').to_owned());
     match name.as_str() {
-        "PRIV" => {
-            let end = bytes.iter().position(|&b| b == 0)?;
-            let owner = latin(&bytes[..end]);
-            let data = bytes.get(end + 1..)?;
-            // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
-            let uits = data.windows(5).take(UITS_HEAD).any(|word| word == b":UITS");
-            let from = lies.start + end as u64 + 1;
-            let personal = (uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS"))
-                .then(|| body.place(from, lies.end - from));
-            Some(RawTag { personal, ..tag(format!("PRIV/{owner}"), RawValue::Bytes(data.to_vec())) })
-        }
+        "PRIV" => private(bytes, dialect, |from| body.place(lies.start + from, lies.end - lies.start - from)),
         "OWNE" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),
         "TOWN" => {
             let text = text_of(*bytes.first()?, bytes.get(1..)?);
@@ -253,6 +251,19 @@ fn frame_tag(
     }
 }
 
+/// Reads a private frame: its owner in Latin-1, a zero, bytes. `place` says where they lie from a place of the frame on.
+fn private(bytes: &[u8], dialect: &str, place: impl Fn(u64) -> PersonalBytes) -> Option<RawTag> {
+    let end = bytes.iter().position(|&b| b == 0)?;
+    let owner = latin(&bytes[..end]);
+    let data = bytes.get(end + 1..)?;
+    // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
+    let uits = data.windows(4).any(|word| word == b"UITS");
+    let names_buyer = uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS");
+    let personal = names_buyer.then(|| place(end as u64 + 1));
+    let name = format!("{dialect}:PRIV/{owner}");
+    Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(data.to_vec())) })
+}
+
 /// Returns where a text ends: its terminator, of two bytes in UTF-16; the end of the bytes when there is none.
 pub fn end_of_text(encoding: u8, bytes: &[u8]) -> std::ops::Range<usize> {
     let whole = bytes.len()..bytes.len();
@@ -293,12 +304,10 @@ pub fn latin(bytes: &[u8]) -> String {
 
 /// Owners of private frames that say who bought, in a form only they know (reference purchases 1.2 and 1.3).
 const BUYERS_FRAMES: [&str; 2] = ["www.amazon.com", "contentgroup@emusic.com"];
-const MOST_FRAMES: usize = 512;
+const MOST_FRAMES: u32 = 512;
 /// A UITS document has at most 64 kB; texts are shorter.
 const LARGEST_FRAME: u64 = 256 << 10;
 /// What of an object is read: its type, file name and description.
 const OBJECT_HEAD: u64 = 512;
-/// The name of the root stands at the start of a UITS document.
-const UITS_HEAD: usize = 1024;
 /// Tags with larger pictures are read as if nothing was put in.
 const LARGEST_UNSYNCHRONISED: u64 = 4 << 20;

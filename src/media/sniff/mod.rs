@@ -10,6 +10,7 @@ mod flac;
 pub(in crate::media) mod id3;
 pub(in crate::media) mod look;
 mod matroska;
+mod matroska_tags;
 pub(in crate::media) mod mp4;
 mod mp4_entry;
 mod mp4_list;
@@ -29,7 +30,7 @@ use crate::media::raw::{RawTag, RawValue};
 use crate::media::sniff::look::{Look, be};
 use crate::media::sound::Sound;
 use crate::track::{AudioFormat, Codec, Container, PersonalBytes, Protection, Purchase, Tags};
-use crate::units::Frames;
+use crate::units::{ByteCount, Frames};
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq)]
@@ -200,6 +201,9 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         end = behind;
         next = look.some(end, 16)?;
     }
+    if next.starts_with(b"ID3") {
+        raw.push(RawTag::unread(stretch(end, end.saturating_add(id3::end_of(&next)).min(look.len()))));
+    }
     match next.get(..4) {
         Some(b"fLaC") => return flac::sniff(look, end, raw),
         Some(b"wvpk") => return wavpack::sniff(look, end, raw),
@@ -216,6 +220,11 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         });
     }
     mpeg::sniff(look, end, raw)
+}
+
+/// Bytes from a place up to another.
+fn stretch(from: u64, to: u64) -> PersonalBytes {
+    PersonalBytes { offset: ByteCount(from), length: ByteCount(to.saturating_sub(from)) }
 }
 
 /// Names what is not music by how it looks.
@@ -303,5 +312,7 @@ const SONY_NAMES: [&str; 3] = ["omg", "msa", "hma"];
 /// More tags in a row are no accident of programs.
 const MOST_TAGS: usize = 4;
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,10 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     sniffed.aac = (frame.container == Container::Adts)
         .then_some(AacConfig { object_type: frame.object_type, sbr: false });
     sniffed.raw = raw;
+    // Some programs wrote the tag in front.
+    if window.starts_with(b"APETAGEX") {
+        sniffed.raw.extend(apev2::items(look, start)?);
+    }
     sniffed.raw.extend(apev2::items(look, end)?);
     if end < u64::MAX && look.some(end, 3)? == b"ID3" {
         sniffed.raw.extend(id3::frames(look, end, "id3")?);
