@@ -208,7 +208,7 @@ impl fmt::Display for OfferId {
 }
 
 /// Where a file came from, for the ledger and for the person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
     /// `upnp`, `inbox`, later `localsend`, `page`, …
     pub way: String,
@@ -260,6 +260,11 @@ pub enum Verdict {
         track: TrackId,
         /// Which lock.
         protection: Protection,
+    },
+    /// What it tells of other tracks was read, and it lies where it was.
+    Read {
+        /// What it told, in words for a person.
+        told: String,
     },
     /// Not taken.
     Refused {

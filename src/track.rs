@@ -1,8 +1,11 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod blank;
 pub mod correction;
+pub mod past;
+pub mod story;
 pub mod tagged;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -445,10 +448,15 @@ impl Protection {
         !matches!(self, Protection::None | Protection::CarrierCopyGuard)
     }
 
-    /// Returns the same lock without the buyer's account.
+    /// Returns the same lock without the buyer's account, and without what an address asks for: it may name an account.
     pub fn without_personal(&self) -> Protection {
+        let place = |address: &str| address.split(['?', '#']).next().unwrap_or_default().to_owned();
         match self {
             Protection::FairPlay { .. } => Protection::FairPlay { user_id: None },
+            Protection::WmDrm { license_url } => Protection::WmDrm { license_url: place(license_url) },
+            Protection::OmaDrm2 { rights_issuer } => {
+                Protection::OmaDrm2 { rights_issuer: place(rights_issuer) }
+            }
             other => other.clone(),
         }
     }
@@ -490,6 +498,13 @@ pub enum PurchaseLevel {
     Embedded,
     /// The owner holds an order mail or price.
     Receipt,
+}
+
+impl PurchaseLevel {
+    /// Returns whether it counts as bought where konpo decides by it. What a library or an address says does not.
+    pub fn is_proof(self) -> bool {
+        self >= PurchaseLevel::Embedded
+    }
 }
 
 /// One fact and where it was found.

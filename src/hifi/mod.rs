@@ -4,6 +4,8 @@ mod clock;
 pub mod command;
 pub mod export;
 mod memory;
+mod news;
+mod purchases;
 mod queue;
 pub mod quiet;
 mod rules;
@@ -33,12 +35,13 @@ use crate::hifi::state::State;
 use crate::hifi::task::{Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
+use crate::library::Library;
 use crate::library::art::Size;
 use crate::library::cover::Cover;
-use crate::library::{Library, OpenTrack};
+use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
-use crate::query::{Item, Page, Query, Section, What, Window};
+use crate::query::{Item, Page, Query, Section, What};
 use crate::signal::{Device, GainMode};
 use crate::track::correction::Change;
 use crate::track::{Protection, Track, TrackId};
@@ -87,7 +90,7 @@ pub struct HifiConfig {
 pub struct Running {
     /// The handle.
     pub hifi: Hifi,
-    /// The loop first, then the writer, the shelf's follower, and the clock's where there are quiet hours.
+    /// The loop first, then the writer, the followers of the shelf and of its news, and the clock's where there are quiet hours.
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -132,6 +135,7 @@ impl Hifi {
             tokio::spawn(task::write_notes(library.clone(), notes_out, owed)),
             tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop.clone())),
         ];
+        tasks.push(tokio::spawn(news::follow(library.clone(), events.clone(), stop.clone())));
         if config.quiet.hours.is_some() {
             tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         }
@@ -291,15 +295,6 @@ impl Session {
         Ok(if self.caller.right < Right::Owner { without_personal(&track) } else { track })
     }
 
-    /// Returns the tracks that were bought, newest purchase first. Owner only.
-    ///
-    /// # Errors
-    /// `NotAllowed` below Owner, and those of the shelf.
-    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
-        self.need(Right::Owner, "see purchases")?;
-        self.hifi.library.purchases(window).await
-    }
-
     /// Changes what is corrected of tracks, of all of them or of none; no file is touched. Owner only.
     ///
     /// # Errors
@@ -322,13 +317,14 @@ impl Session {
         self.hifi.library.trash(id).await
     }
 
-    /// Opens the file of a track as it lies on the shelf. Owner only, for it may carry the buyer's name.
+    /// Opens the file of a track as this caller may read it: the owner as it lies on the shelf, others without what names the
+    /// buyer.
     ///
     /// # Errors
-    /// `NotAllowed` below Owner, `NotFound`, `Unsupported` for a protected track, `Offline`.
-    pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
-        self.need(Right::Owner, "read a music file")?;
-        self.hifi.library.open_track(id).await
+    /// `NotAllowed` below Owner for a protected file and one of which it is not known where it names the buyer, `NotFound`,
+    /// `Offline`, and those of the disk.
+    pub async fn open_media(&self, id: TrackId) -> Result<Served> {
+        self.hifi.library.open_served(id, self.caller.right).await
     }
 
     /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.

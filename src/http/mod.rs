@@ -4,6 +4,7 @@
 pub mod client;
 mod first_line;
 pub mod hosts;
+pub mod overlay;
 pub mod port;
 pub mod problem;
 pub mod range;

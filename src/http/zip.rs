@@ -18,6 +18,7 @@ use futures_util::stream;
 use http::{HeaderValue, Method, header};
 
 use crate::error::{Error, Kind, Result};
+use crate::http::overlay::Overlay;
 use crate::units::UnixTime;
 use crate::wire::zip::{self, Entry};
 
@@ -33,6 +34,12 @@ pub trait ReadAt: Send + Sync {
 impl ReadAt for File {
     fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         FileExt::read_at(self, buf, at)
+    }
+}
+
+impl ReadAt for Overlay {
+    fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        Overlay::read_at(self, buf, at)
     }
 }
 

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
+use crate::query::purchases::SameBy;
 use crate::track::correction::Words;
+use crate::track::past::PastPurchase;
 use crate::track::{
     AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, TrackId,
 };
@@ -70,6 +72,9 @@ pub struct Line {
     pub provenance: Provenance,
     /// The name it came with.
     pub original_name: String,
+    /// A locked and a free file of one song came together with this one, and what told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<SameBy>,
     /// For a person who reads the file.
     pub title: Option<String>,
     /// For a person who reads the file.
@@ -99,6 +104,9 @@ pub struct AdoptedLine {
     /// Its name in `.konpo/trash`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trashed: Option<String>,
+    /// A locked and a free file of one song came together with this one: what told it, and when, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<(SameBy, i64)>,
 }
 
 /// The one kind of an [`AdoptedLine`].
@@ -117,7 +125,7 @@ impl AdoptedLine {
             .is_none()
             .then(|| path.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect());
         let (kind, track, path) = (Adopted::Adopted, track.0, path.to_string_lossy().into_owned());
-        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None }
+        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None, joined: None }
     }
 
     /// Returns the path as the file system has it.
@@ -163,6 +171,33 @@ impl CorrectedLine {
     }
 }
 
+/// A buy that a history told (an iTunes library, an order).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastLine {
+    /// Always `bought`.
+    pub kind: PastKind,
+    /// When it was told, RFC 3339.
+    pub at: String,
+    /// The buy.
+    #[serde(flatten)]
+    pub past: PastPurchase,
+}
+
+/// The one kind of a [`PastLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PastKind {
+    /// Something was bought; of several lines with one name (`PastPurchase::name`) the last counts.
+    Bought,
+}
+
+impl PastLine {
+    /// Returns the line of a buy that was told at this time.
+    pub fn new(past: PastPurchase, at: String) -> PastLine {
+        PastLine { kind: PastKind::Bought, at, past }
+    }
+}
+
 /// Any line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
@@ -173,6 +208,8 @@ pub enum Entry {
     Adopted(AdoptedLine),
     /// What became of an arrival.
     Line(Box<Line>),
+    /// A buy that a history told.
+    Past(Box<PastLine>),
     /// A line of a kind that only a newer konpo knows; it is passed over.
     #[serde(skip_deserializing)]
     Newer(Newer),
@@ -192,26 +229,27 @@ impl Newer {
     /// Reads a line that is none of ours; `None` for one of a known kind, which is torn or malformed then.
     fn of(bytes: &[u8]) -> Option<Newer> {
         let newer: Newer = serde_json::from_slice(bytes).ok()?;
-        let known = ["arrived", "merged", "trashed", "adopted", "corrected"];
+        let known = ["arrived", "merged", "trashed", "adopted", "corrected", "bought"];
         (!known.contains(&newer.kind.as_str())).then_some(newer)
     }
 }
 
 impl Entry {
-    /// Returns the track's id.
+    /// Returns the track's id; 0 for none.
     pub fn track(&self) -> i64 {
         match self {
             Entry::Corrected(line) => line.track,
             Entry::Adopted(line) => line.track,
             Entry::Line(line) => line.track,
             Entry::Newer(newer) => newer.track,
+            Entry::Past(line) => line.past.track.map_or(0, |track| track.0),
         }
     }
 
     /// Returns the journal id; 0 for what is no arrival.
     pub fn event(&self) -> i64 {
         match self {
-            Entry::Corrected(_) | Entry::Adopted(_) | Entry::Newer(_) => 0,
+            Entry::Corrected(_) | Entry::Adopted(_) | Entry::Newer(_) | Entry::Past(_) => 0,
             Entry::Line(line) => line.event,
         }
     }
@@ -373,6 +411,7 @@ pub mod tests {
                 remote: String::new(),
             },
             original_name: "x.flac".into(),
+            joined: None,
             title: Some("x".into()),
             artist: None,
             album: None,

@@ -15,9 +15,10 @@ use crate::library::exchange;
 use crate::library::ledger::{AdoptedLine, CorrectedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
 use crate::library::store::corrections::{self, Correction};
-use crate::library::store::{OWNER, Store, journal, salvage, scanned, shown, tracks};
+use crate::library::store::{OWNER, Store, journal, purchases, salvage, same, scanned, shown, tracks};
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
+use crate::track::past::PastPurchase;
 use crate::track::{AudioFormat, Codec, Container, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -99,10 +100,16 @@ struct Told {
 
 /// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
 pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
-    let Whole { mut arrived, mut merged, adopted, corrected } = told(disk)?;
+    let Whole { mut arrived, mut merged, adopted, corrected, past } = told(disk)?;
     store.write_now(|connection| {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
+        // Before the tracks: what a track shows tells whether it was bought.
+        for (name, past) in &past {
+            if purchases::past(&transaction, name)?.is_none() {
+                purchases::put_past(&transaction, name, past)?;
+            }
+        }
         for Told { line, trashed } in arrived.values() {
             let new = arrival(line);
             let path = PathBuf::from(&line.path);
@@ -112,7 +119,11 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
         for (path, line) in &adopted {
             if !tracks::path_taken(&transaction, disk.id, path)? {
                 let (track, size) = (TrackId(line.track), ByteCount(line.size));
-                scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+                let copy =
+                    scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+                if let Some((by, at)) = line.joined {
+                    same::note(&transaction, -copy.0, track, at, by)?;
+                }
             }
         }
         for line in &merged {
@@ -167,19 +178,24 @@ fn restore_corrections(connection: &Connection, corrected: &BTreeMap<i64, Correc
     Ok(())
 }
 
-/// What a history tells: arrivals by event, what was merged, files that were found, by path, and what is corrected, by
-/// track.
+/// What a history tells.
 #[derive(Default)]
 struct Whole {
+    /// Arrivals by event.
     arrived: BTreeMap<i64, Told>,
+    /// The same music once more.
     merged: Vec<Line>,
+    /// Files that were found, by path.
     adopted: BTreeMap<PathBuf, AdoptedLine>,
+    /// Buys that another history told, by the name they are known again by.
+    past: BTreeMap<String, PastPurchase>,
+    /// What is corrected, by track.
     corrected: BTreeMap<i64, CorrectedLine>,
 }
 
 /// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
 fn told(disk: &Disk) -> Result<Whole> {
-    let Whole { mut arrived, mut merged, mut adopted, mut corrected } = Whole::default();
+    let Whole { mut arrived, mut merged, mut adopted, mut corrected, mut past } = Whole::default();
     let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
@@ -201,6 +217,7 @@ fn told(disk: &Disk) -> Result<Whole> {
         }
         Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
         Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
+        Entry::Past(line) => drop(line.past.name().map(|name| past.insert(name, line.past))),
     })?;
     merged.retain(|line| arrived.values().any(|told| told.line.track == line.track));
     // Of several arrivals at one path the last lies there.
@@ -216,7 +233,7 @@ fn told(disk: &Disk) -> Result<Whole> {
             told.trashed = Some(name);
         }
     }
-    Ok(Whole { arrived, merged, adopted, corrected })
+    Ok(Whole { arrived, merged, adopted, corrected, past })
 }
 
 fn in_trash(line: &Line) -> String {
@@ -255,6 +272,7 @@ fn arrival(line: &Line) -> NewCopy {
         duration: Millis(line.duration_ms.unwrap_or(0)),
         provenance: line.provenance.clone(),
         received: UnixTime::parse(&line.at).unwrap_or_default(),
+        joined: line.joined,
     }
 }
 

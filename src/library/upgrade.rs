@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::store::purchases::sort_dates;
 use crate::library::store::roots::adopt_parents;
 
 /// Brings both databases to this version. Returns whether index.db was made anew and must be filled.
@@ -21,10 +22,11 @@ pub fn upgrade(connection: &mut Connection, path: &Path) -> Result<bool> {
         let transaction = connection.transaction()?;
         transaction.execute_batch(
             "DROP TABLE IF EXISTS idx.shown; DROP TABLE IF EXISTS idx.file; DROP TABLE IF EXISTS idx.refused;
-             DROP TABLE IF EXISTS idx.newcomer; DROP TABLE IF EXISTS idx.loud_album",
+             DROP TABLE IF EXISTS idx.newcomer; DROP TABLE IF EXISTS idx.loud_album; DROP TABLE IF EXISTS idx.locked",
         )?;
         // What was measured takes days to measure again, and is true of the payloads whatever else changed.
         let schema = include_str!("index.sql").replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS idx.");
+        let schema = schema.replace("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS idx.");
         transaction.execute_batch(&schema)?;
         transaction.execute_batch(&format!("PRAGMA idx.user_version = {INDEX_VERSION}"))?;
         transaction.commit()?;
@@ -48,6 +50,9 @@ pub fn owner(connection: &mut Connection, path: &Path) -> Result<()> {
         if number == FOLDERS {
             adopt_parents(&transaction)?;
         }
+        if number == PURCHASES {
+            sort_dates(&transaction)?;
+        }
         transaction.execute_batch(&format!("PRAGMA main.user_version = {}", number + 1))?;
         transaction.commit()?;
     }
@@ -70,13 +75,17 @@ pub fn newest() -> u32 {
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     include_str!("owner.sql"),
     include_str!("owner2.sql"),
     include_str!("owner3.sql"),
+    include_str!("owner4.sql"),
     include_str!("owner5.sql"),
+    include_str!("owner6.sql"),
 ];
 /// The step that splits paths into folders and names.
 const FOLDERS: usize = 2;
+/// The step that makes columns of what is known of a buy.
+const PURCHASES: usize = 3;
 /// Grows with every change of index.sql.
-const INDEX_VERSION: u32 = 4;
+const INDEX_VERSION: u32 = 5;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind};
 use crate::hifi::export::{Leaving, Opened};
+use crate::http::overlay::Overlay;
 use crate::http::zip::{Files, ReadAt};
 use crate::offer::Caller;
 use crate::query::GroupId;
@@ -106,6 +107,12 @@ impl Files for Out {
                 return Err(io::Error::other("a file was changed since its length was told"));
             }
             Opened::Whole(file) => (file, 0),
+            Opened::Served(served) if served.size.0 != size => {
+                return Err(io::Error::other("a file was changed since its length was told"));
+            }
+            Opened::Served(served) => {
+                return Ok(Box::new(Overlay::new(served.file, size, served.modified, served.blanks)));
+            }
             Opened::Part(file, from) => (file, from),
         };
         Ok(Box::new(Window { file, from }))

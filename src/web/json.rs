@@ -46,6 +46,9 @@ pub struct TrackJson {
     /// The fields that were corrected by hand.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     corrected: BTreeMap<Field, CorrectedJson>,
+    /// How it came here, in one sentence; only where one track is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    story: Option<String>,
 }
 
 /// A word that was corrected; `null`: nothing stands there.
@@ -81,15 +84,7 @@ impl TrackJson {
     /// Returns the track as JSON.
     pub fn of(track: &Track) -> TrackJson {
         let shown = track.playable().or(track.copies.first());
-        let protection = shown.map(|copy| &copy.protection).and_then(|protection| {
-            let code = protection.code()?;
-            Some(ProtectionJson {
-                kind: protection.clone(),
-                code,
-                headline: protection.headline(),
-                advice: protection.advice(),
-            })
-        });
+        let protection = shown.and_then(|copy| ProtectionJson::of(&copy.protection));
         let tags = &track.tags;
         TrackJson {
             id: track.id.0,
@@ -114,7 +109,22 @@ impl TrackJson {
             added: track.added.rfc3339(),
             purchases: track.purchases.clone(),
             corrected: corrected(track),
+            story: None,
         }
+    }
+
+    /// Returns the track as JSON with how it came here.
+    pub fn with_story(track: &Track, story: Option<String>) -> TrackJson {
+        TrackJson { story, ..TrackJson::of(track) }
+    }
+}
+
+impl ProtectionJson {
+    /// Returns a lock as JSON; `None` when plain.
+    pub fn of(protection: &Protection) -> Option<ProtectionJson> {
+        let code = protection.code()?;
+        let (headline, advice) = (protection.headline(), protection.advice());
+        Some(ProtectionJson { kind: protection.clone(), code, headline, advice })
     }
 }
 
@@ -166,12 +176,6 @@ pub struct ListJson<T> {
 impl From<Page<Item>> for ListJson<ItemJson> {
     fn from(page: Page<Item>) -> ListJson<ItemJson> {
         ListJson { total: page.total, items: page.items.into_iter().map(ItemJson::from).collect() }
-    }
-}
-
-impl From<Page<Arc<Track>>> for ListJson<TrackJson> {
-    fn from(page: Page<Arc<Track>>) -> ListJson<TrackJson> {
-        ListJson { total: page.total, items: page.items.iter().map(|t| TrackJson::of(t)).collect() }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page};
+use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
 
 /// One route.
 pub struct Route {
@@ -123,25 +123,35 @@ pub fn table() -> Vec<Route> {
         .answers(204, ""),
         Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
             .answers(204, ""),
-        Route::list(
-            "/api/purchases",
-            Owner,
-            "Tracks that were bought, locked ones too",
-            get(library::purchases),
-        ),
+        Route {
+            query: &["by", "sort", "store", "device", "person", "year", "locked", "offset", "limit"],
+            ..Route::new(
+                "get",
+                "/api/purchases",
+                Member,
+                "What was bought, by=date, store, device or person: a member's own, the owner everybody's",
+                get(purchases::purchases),
+            )
+        },
         Route {
             query: &["album", "playlist", "tracks", "purchases", "all", "receipts", "leave"],
             ..Route::new(
                 "get",
                 "/api/export.zip",
-                Owner,
-                "Music out as an archive: an album, a playlist, tracks, what was bought, or all",
+                Member,
+                "Music out as an archive: an album, a playlist, tracks; for the owner what was bought, or all",
                 get(export::archive),
             )
         }
         .answers(200, "application/zip"),
-        Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
-            .answers(200, "audio/*"),
+        Route::new(
+            "get",
+            "/api/media/{file}",
+            Room,
+            "A music file, byte ranges; for all but the owner without what names its buyer",
+            get(library::media),
+        )
+        .answers(200, "audio/*"),
         Route::new(
             "get",
             "/api/art/{id}/{file}",

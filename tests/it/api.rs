@@ -221,10 +221,15 @@ async fn the_page_runs_nothing_and_loads_nothing() {
 
 /// Puts a file on the shelf as the worker does.
 pub(crate) async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u8]) {
+    library.add(arrival(library, event, name, bytes)).await.expect("added");
+}
+
+/// A file that is ready for the shelf.
+pub(crate) fn arrival(library: &Library, event: i64, name: &str, bytes: &[u8]) -> NewCopy {
     let staged = library.staging_dir().expect("online").join(format!("{event}.part"));
     std::fs::write(&staged, bytes).expect("written");
     let facts = konpo::library::read::facts(&staged).expect("a file that konpo knows");
-    let new = NewCopy {
+    NewCopy {
         event: OfferId(event),
         original_name: name.into(),
         tags: facts.tags,
@@ -245,16 +250,29 @@ pub(crate) async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u
             remote: String::new(),
         },
         received: UnixTime(0),
+        joined: None,
         staged,
-    };
-    library.add(new).await.expect("added");
+    }
+}
+
+/// The box of another item.
+fn other_account() -> Vec<u8> {
+    let mut account = mint::account(b"sinf");
+    let item = 123_456_u32.to_be_bytes();
+    let at = account.windows(4).position(|window| window == item).expect("the item");
+    account[at..at + 4].copy_from_slice(&654_321_u32.to_be_bytes());
+    account
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_the_owner_reads_who_bought_a_song() {
     let mut bench = Bench::new().await.expect("started");
+    // The same item is one track: first what sounds, then the locked file beside it.
     shelve(&bench.library, 1, "plus.m4a", &mint::itunes_plus()).await;
     shelve(&bench.library, 2, "locked.m4p", &mint::itunes_locked()).await;
+    let other =
+        mint::renamed(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &other_account()), b"drms");
+    shelve(&bench.library, 3, "other.m4p", &other).await;
     let personal = ["user@example.com", "Hanako Yamada", "4711", "777001"];
     let mut shown_to_owner = String::new();
     for path in [

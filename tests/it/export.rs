@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use konpo::http::server::PeerCred;
 use konpo::http::zip::{Files, ReadAt, Zip};
+use konpo::offer::{Key, Right};
 use konpo::units::UnixTime;
 use serde_json::json;
 use tower_service::Service;
@@ -126,6 +127,53 @@ async fn what_is_locked_stays_and_is_named_and_receipts_go_only_when_asked() {
         assert_eq!(fetch(&mut bench, "GET", query).await.0.as_u16(), status, "{query}");
     }
     bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_takes_music_out_without_what_names_its_buyer() {
+    let mut bench = Bench::new().await.expect("started");
+    let key = Key::Cookie(blake3::hash(b"the-phone").to_hex().to_string());
+    bench.library.add_device(key, "a phone".into(), Right::Member).await.expect("paired");
+    shelve(&bench.library, 1, "plus.m4a", &mint::itunes_plus()).await;
+    shelve(&bench.library, 2, "locked.m4p", &mint::itunes_locked()).await;
+    shelve(&bench.library, 3, "tone.flac", &mint::data("tone.flac")).await;
+    let (status, archive) = as_member(&mut bench, "/api/export.zip?tracks=1,2,3").await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&archive));
+    for personal in ["user@example.com", "Hanako Yamada"] {
+        assert!(!archive.windows(personal.len()).any(|part| part == personal.as_bytes()), "{personal}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("written");
+        path.to_string_lossy().into_owned()
+    };
+    let path = put("x.zip", &archive);
+    let mut arguments = vec!["-c".to_owned(), COMPARE.to_owned(), path.clone()];
+    for id in [1, 3] {
+        let (status, served) = as_member(&mut bench, &format!("/api/media/{id}.bin")).await;
+        assert_eq!(status, StatusCode::OK);
+        arguments.push(put(&id.to_string(), &served));
+    }
+    assert_ne!(std::fs::read(folder.path().join("1")).expect("there"), mint::itunes_plus(), "it is blanked");
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    assert!(run("python3", &arguments).contains("LEFT-OUT.txt"));
+    assert!(run("unzip", &["-t", &path]).contains("No errors detected"));
+    for more in ["all", "purchases", "tracks=3&receipts", "tracks=3&leave"] {
+        let (status, _) = as_member(&mut bench, &format!("/api/export.zip?{more}")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{more}");
+    }
+    bench.end().await;
+}
+
+async fn as_member(bench: &mut Bench, path: &str) -> (StatusCode, Vec<u8>) {
+    let request = Request::builder()
+        .uri(path)
+        .header(header::HOST, "localhost")
+        .header(header::COOKIE, "konpo=the-phone");
+    let request = request.body(Body::empty()).expect("a request");
+    let (head, body) = bench.app.call(request).await.expect("infallible").into_parts();
+    (head.status, body.collect().await.expect("whole").to_bytes().to_vec())
 }
 
 /// A file of many bytes that takes no room, and one behind it.

@@ -8,6 +8,7 @@ mod counted;
 mod export;
 mod formats;
 mod itunes;
+mod itunes_stranger;
 mod locked;
 mod loudness;
 mod marks;
@@ -15,8 +16,10 @@ mod marks;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod rights;
 mod saved;
 mod settings;
+mod stories;
 mod stories_leave;
 mod tags;
 mod url_files;

@@ -44,18 +44,21 @@ for name in ("tracks", "purchases", "history", "favourites", "corrections"):
             assert column in readme, (name, column)
 
 bought = 0
-for track in told["purchases"]:
-    for purchase in track["purchases"]:
-        same = [row for row in purchases if int(row["track"]) == track["id"] and row["store"] == purchase["store"]
-                and row["item_id"] == (purchase["item_id"] or "") and row["account"] == (purchase["account"] or "")
-                and row["bought_at"] == (purchase["bought_at"] or "") and row["level"] == purchase["level"]]
-        assert same, purchase
-        assert json.loads(same[0]["evidence"]) == purchase["evidence"]
-        bought += 1
+for purchase in told["purchases"]:
+    same = [row for row in purchases if row["track"] == str(purchase["id"] or "") and row["store"] == purchase["store"]
+            and words(row) == tuple(purchase[field] or "" for field in ("title", "artist", "album"))
+            and row["item_id"] == (purchase["item_id"] or "") and row["account"] == (purchase["account"] or "")
+            and row["bought_at"] == (purchase["bought_at"] or "") and row["level"] == purchase["level"]]
+    assert same, purchase
+    assert json.loads(same[0]["evidence"]) == purchase["evidence"]
+    assert same[0]["locked"] == ("yes" if purchase["locked"] else "no")
+    bought += 1
+assert bought == len(purchases)
 assert favourites == {track["id"] for track in told["favourites"]}
 heard = [(row["at"], int(row["track"])) for row in history if row["what"] == "played"]
 assert heard == [(at, track) for at, track in told["plays"]], heard
-assert {track for _, track in heard} == {track["id"] for track in told["played"]}
+before = {int(row["track"]) for row in history if row["what"] == "played_before"}
+assert {track for _, track in heard} | before == {track["id"] for track in told["played"]}
 corrected = 0
 for track in told["corrected"]:
     assert words(tracks[track["id"]]) == tuple(track[field] or "" for field in ("title", "artist", "album"))

@@ -24,6 +24,7 @@ use crate::library::export::spool::Spool;
 use crate::library::find::Find;
 use crate::library::store::{INDEX, OWNER, connect};
 use crate::library::{Library, cover, upgrade};
+use crate::offer::Right;
 use crate::query::export::Export;
 use crate::query::{Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::{CopyId, TrackId};
@@ -106,31 +107,42 @@ impl Plan {
 }
 
 /// Says how many bytes of a track's file its reader gets and when they changed last, or why none; for the one who asks.
-pub type Look<'a> = dyn Fn(TrackId, &Path) -> Result<(ByteCount, SystemTime)> + 'a;
+pub type Look<'a> = dyn Fn(TrackId, CopyId, &Path) -> Result<(ByteCount, SystemTime)> + 'a;
 
 /// Looks at a file as its owner may read it: as it lies there.
 ///
 /// # Errors
 /// Those of the disk.
-pub fn as_it_is(_: TrackId, path: &Path) -> Result<(ByteCount, SystemTime)> {
+pub fn as_it_is(_: TrackId, _: CopyId, path: &Path) -> Result<(ByteCount, SystemTime)> {
     let failed = |error| Error::io(format!("look at {}", path.display()), error);
     let found = std::fs::metadata(path).map_err(failed)?;
     Ok((ByteCount(found.len()), found.modified().map_err(failed)?))
 }
 
 impl Library {
-    /// Plans an archive for the owner.
+    /// Plans an archive for somebody of this right. What may not be read by others than the owner stays here for them.
     ///
     /// # Errors
     /// `NotFound` for an album, a playlist or a track that is not there, and those of the database and of the disk.
     /// # Cancel
     /// A dropped future leaves the work to finish.
-    pub async fn plan_export(&self, export: Export) -> Result<Plan> {
+    pub async fn plan_export(&self, export: Export, right: Right) -> Result<Plan> {
         let find = self.inner.keeper.fresh().await;
-        let inner = self.inner.clone();
+        let library = self.clone();
         let planned = tokio::task::spawn_blocking(move || {
+            let inner = &library.inner;
             let (connection, now) = (inner.store.reader()?, UnixTime::now());
-            let plan = Maker::new(&find, &connection, &inner.data, &as_it_is)?.plan(&export, now)?;
+            let served = |track: TrackId, copy: CopyId, path: &Path| {
+                if right == Right::Owner {
+                    return as_it_is(track, copy, path);
+                }
+                let served = library.open_served_blocking(track, right)?;
+                if served.copy != copy {
+                    return Err(Error::new(Kind::Busy, "it changes just now"));
+                }
+                Ok((served.size, served.modified))
+            };
+            let plan = Maker::new(&find, &connection, &inner.data, &served)?.plan(&export, now)?;
             plan.with_covers(&connection, now)
         });
         planned.await.map_err(|error| Error::with(Kind::Internal, "plan an export", error))?

@@ -172,7 +172,7 @@ impl<'a> Maker<'a> {
 
     fn file(&mut self, track: &Track, row: &CopyRow, all: bool) -> Result<()> {
         let path = self.root(row.root)?.join(&row.path);
-        let (size, modified) = (self.look)(track.id, &path)?;
+        let (size, modified) = (self.look)(track.id, row.id, &path)?;
         let modified = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let original = row.path.file_name().unwrap_or_default().to_string_lossy();
         let (folder, stem) = if all {

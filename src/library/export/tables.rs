@@ -11,9 +11,11 @@ use crate::library::export::plan::{Maker, Out, roots};
 use crate::library::export::texts::write;
 use crate::library::ledger::{Entry, Ledger, What};
 use crate::library::root::HIDDEN;
-use crate::library::store::{corrections, from_json, marks, shown, tracks};
+use crate::library::store::{bought, corrections, from_json, marks, past_tracks, same, shown, tracks};
 use crate::offer::Provenance;
-use crate::track::{PurchaseLevel, Tags, TrackId};
+use crate::query::Window;
+use crate::query::purchases::{Bought, PurchaseQuery};
+use crate::track::{Purchase, PurchaseLevel, Tags, TrackId};
 use crate::units::UnixTime;
 
 /// Adds every table and the README of their columns.
@@ -112,45 +114,47 @@ fn purchases(source: &Source<'_>, to: &mut dyn Write) -> Result<()> {
         "transaction_id",
         "order_id",
         "account",
+        "way",
+        "device",
+        "locked",
         "evidence",
     ];
     row(to, NAMED.into_iter().chain(own))?;
-    let mut statement = source
-        .connection
-        .prepare("SELECT DISTINCT track FROM purchase WHERE track IS NOT NULL ORDER BY track")?;
-    let mut rows = statement.query([])?;
-    while let Some(found) = rows.next()? {
-        let id = TrackId(found.get(0)?);
-        let named = source.named(id)?;
-        for purchase in tracks::purchases_of(source.connection, id)? {
-            let evidence = json!(purchase.evidence).to_string();
-            let cell = |text: &Option<String>| text.clone().unwrap_or_default();
-            let level = match purchase.level {
-                PurchaseLevel::Claimed => "claimed",
-                PurchaseLevel::Embedded => "embedded",
-                PurchaseLevel::Receipt => "receipt",
-            };
-            let own = [
-                purchase.store.clone(),
-                cell(&purchase.country),
-                cell(&purchase.bought_at),
-                level.to_owned(),
-                cell(&purchase.price),
-                cell(&purchase.item_id),
-                cell(&purchase.album_id),
-                cell(&purchase.isrc),
-                cell(&purchase.transaction_id),
-                cell(&purchase.order_id),
-                cell(&purchase.account),
-                evidence,
-            ];
-            row(to, named.cells().into_iter().chain(own.iter().map(String::as_str)))?;
+    for offset in (0u64..).step_by(Window::MOST as usize) {
+        let window = Some(Window { offset, limit: Window::MOST });
+        let page = bought::bought(source.connection, &PurchaseQuery { window, ..PurchaseQuery::default() })?;
+        for one in &page.items {
+            purchase(source, one, to)?;
+        }
+        if offset + u64::from(Window::MOST) >= page.total {
+            break;
         }
     }
     Ok(())
 }
 
-/// What happened: arrivals, then plays, then what went to the trash, each in its order.
+fn purchase(source: &Source<'_>, bought: &Bought, to: &mut dyn Write) -> Result<()> {
+    let Bought { purchase, track, title, artist, album, way, device_name, locked, .. } = bought;
+    let id = track.as_ref().map(|track| track.id);
+    let number = id.map(|id| id.to_string()).unwrap_or_default();
+    let file = id.and_then(|id| source.out.of(id)).unwrap_or_default();
+    let level = match purchase.level {
+        PurchaseLevel::Claimed => "claimed",
+        PurchaseLevel::Embedded => "embedded",
+        PurchaseLevel::Receipt => "receipt",
+    };
+    let evidence = json!(purchase.evidence).to_string();
+    let words = [title, artist, album].map(|text| text.as_deref().unwrap_or_default());
+    let first = [&purchase.country, &purchase.bought_at].map(|text| text.as_deref().unwrap_or_default());
+    let Purchase { price, item_id, album_id, isrc, transaction_id, order_id, account, .. } = purchase;
+    let rest = [price, item_id, album_id, isrc, transaction_id, order_id, account];
+    let rest = rest.map(|text| text.as_deref().unwrap_or_default());
+    let last = [way.as_str(), device_name, if *locked { "yes" } else { "no" }, &evidence];
+    let cells = [number.as_str(), file].into_iter().chain(words).chain([purchase.store.as_str()]);
+    row(to, cells.chain(first).chain([level]).chain(rest).chain(last))
+}
+
+/// What happened: arrivals, then plays, what was unlocked, and what went to the trash, each in its order.
 fn history(source: &Source<'_>, to: &mut dyn Write) -> Result<()> {
     row(to, ["at", "what"].into_iter().chain(NAMED).chain(["detail"]))?;
     let mut event = |at: &str, what: &str, id: TrackId, detail: &str| {
@@ -168,6 +172,11 @@ fn history(source: &Source<'_>, to: &mut dyn Write) -> Result<()> {
         event(&UnixTime(found.get(0)?).rfc3339(), "arrived", TrackId(found.get(1)?), &detail.join(": "))?;
     }
     marks::plays(source.connection, |at, track| event(&at.rfc3339(), "played", track, ""))?;
+    past_tracks::heard(source.connection, |song| {
+        let (at, times) = (song.played.map(UnixTime::rfc3339).unwrap_or_default(), song.plays.to_string());
+        event(&at, "played_before", song.track, &times)
+    })?;
+    same::every_unlocked(source.connection, |at, track, by| event(&at.rfc3339(), "unlocked", track, by))?;
     for root in roots(source.connection)? {
         let mut trashed = Vec::new();
         Ledger::read(&root.join(HIDDEN).join("ledger.jsonl"), |entry| match entry {
@@ -254,7 +263,7 @@ tracks.csv     every track
   sha256       of the file as it arrived; empty for files that were found where they stood
   store        where it was bought
 
-purchases.csv  one line for each buy
+purchases.csv  one line for each buy, also where its file was never here or was deleted: then without a track
   store        itunes, amazon, mora, ...
   country      of the store (ISO 3166)
   bought_at    when, as the store wrote it
@@ -263,12 +272,15 @@ purchases.csv  one line for each buy
   item_id, album_id   the numbers of the song and of the album in the store
   isrc         International Standard Recording Code
   transaction_id, order_id, account   who bought: personal, think before you pass them on
+  way, device  how its file came, or the history that told it; locked: yes while nothing of it can be played
   evidence     everything that proves it, as JSON: place, text, and whether it is personal
 
 history.csv    what happened
   at           when
-  what         arrived, played or trashed
-  detail       arrived: the way, the device and the name it came with; trashed: where it lay
+  what         arrived, played, played_before (in another program, whose library was read; at: when last), unlocked (the free file of a locked song came) or trashed
+  detail       arrived: the way, the device and the name it came with; unlocked: what told
+               that the two are one song (item, isrc, words); trashed: where it lay;
+               played_before: how often
 
 favourites.csv what was marked, and when (at)
 

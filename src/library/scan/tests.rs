@@ -23,6 +23,8 @@ mod corrections;
 mod loudness;
 #[path = "told_tests.rs"]
 mod told;
+#[path = "unlock_tests.rs"]
+mod unlock;
 
 struct Shelf {
     folder: tempfile::TempDir,

@@ -94,11 +94,23 @@ const PARTS: [(&str, &str); 11] = [
                   JOIN main.folder AS now ON now.root = untold.now AND now.path = place.path
              WHERE was.event IS NULL OR was.event NOT IN (SELECT event FROM main.copy WHERE event IS NOT NULL);
          DROP TABLE untold;
-         INSERT INTO main.purchase(track, event, store, at, facts)
-             SELECT track, event, store, at, facts FROM old.purchase
-             WHERE event > 0 AND event NOT IN (SELECT event FROM main.provenance);
+         CREATE TEMP TABLE untold AS SELECT id AS was, id + (SELECT coalesce(max(id), 0) FROM main.purchase) AS now
+             FROM old.purchase
+             WHERE event > 0 AND event NOT IN (SELECT event FROM main.provenance)
+                 OR name NOT IN (SELECT name FROM main.purchase WHERE name IS NOT NULL);
+         INSERT INTO main.purchase(id, track, event, name, store, level, at, said, country, item, release, isrc, price,
+                                   account, transaction_id, order_id, way, device, device_name, title, artist, album,
+                                   duration, source)
+             SELECT now, track, event, name, store, level, at, said, country, item, release, isrc, price, account,
+                    transaction_id, order_id, way, device, device_name, title, artist, album, duration, source
+             FROM old.purchase JOIN untold ON was = id;
+         INSERT INTO main.evidence(purchase, number, place, text, personal)
+             SELECT now, number, place, text, personal FROM old.evidence JOIN untold ON was = purchase;
+         DROP TABLE untold;
          INSERT OR IGNORE INTO main.provenance(event, track, at, facts)
-             SELECT event, track, at, facts FROM old.provenance;",
+             SELECT event, track, at, facts FROM old.provenance;
+         INSERT OR IGNORE INTO main.unlocked(event, track, at, by)
+             SELECT event, track, at, by FROM old.unlocked WHERE event > 0;",
     ),
     (
         "files on their way in",
@@ -126,7 +138,9 @@ const PARTS: [(&str, &str); 11] = [
     (
         "what was played",
         "INSERT INTO main.play(at, track) SELECT at, track FROM old.play EXCEPT SELECT at, track FROM main.play;
-         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
+         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;
+         INSERT OR IGNORE INTO main.past_track(library, item, track, plays, played, skips, rating, loved, sorts)
+             SELECT library, item, track, plays, played, skips, rating, loved, sorts FROM old.past_track;",
     ),
     ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
     (

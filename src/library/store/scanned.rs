@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::Result;
 use crate::library::CopyRow;
+use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of};
+use crate::library::store::same;
 use crate::library::store::shown::{self, Shown};
-use crate::library::store::to_json;
 use crate::library::store::tracks::{COPY_ROW, copy_row, fingerprint_bytes};
 use crate::track::{
     AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Tags, TrackId,
@@ -241,13 +242,22 @@ pub fn adopt(
     ])?;
     let copy = CopyId(transaction.last_insert_rowid());
     let playable = shown::put_file(transaction, copy, &facts.format, &facts.protection, &facts.personal)?;
-    note_purchases(transaction, track, copy, &facts.purchases, false)?;
+    purchases::note(transaction, track, &Teller::Found(copy), &facts.purchases)?;
+    same::note_locked(transaction, copy, &facts.protection, &facts.shown, &facts.purchases)?;
     if fresh {
         shown::put(transaction, track, &facts.shown, None, playable, !facts.purchases.is_empty(), added)?;
     } else {
-        shown::show(transaction, track, &facts.shown)?;
+        show(transaction, track, facts, &facts.shown)?;
     }
     Ok((track, copy))
+}
+
+/// Shows what a file says; a locked one beside what plays of its track says nothing.
+fn show(transaction: &Transaction<'_>, track: TrackId, facts: &Facts, shown: &Shown) -> Result<()> {
+    if facts.protection.is_locked() && same::is_free(transaction, track)? {
+        return shown::refresh(transaction, track);
+    }
+    shown::show(transaction, track, shown)
 }
 
 /// Writes what a known copy says now: it was changed, moved, or index.db had lost it.
@@ -274,9 +284,11 @@ pub fn reread(
     ])?;
     shown::put_file(transaction, copy.id, &facts.format, &facts.protection, &facts.personal)?;
     if copy.event.is_none() {
-        note_purchases(transaction, copy.track, copy.id, &facts.purchases, true)?;
+        purchases::forget_found(transaction, copy.id)?;
+        purchases::note(transaction, copy.track, &Teller::Found(copy.id), &facts.purchases)?;
     }
-    shown::show(transaction, copy.track, &with_senders_words(transaction, copy, &facts.shown)?)
+    same::note_locked(transaction, copy.id, &facts.protection, &facts.shown, &facts.purchases)?;
+    show(transaction, copy.track, facts, &with_senders_words(transaction, copy, &facts.shown)?)
 }
 
 /// The sender's words stand where an arrived file has none of its own.
@@ -292,35 +304,11 @@ fn with_senders_words(connection: &Connection, copy: &CopyRow, shown: &Shown) ->
     Shown::of(&tags)
 }
 
-/// Notes what proves a buy of an adopted file, under a number of its own; `again` when some may be noted.
-fn note_purchases(
-    transaction: &Transaction<'_>,
-    track: TrackId,
-    copy: CopyId,
-    purchases: &[Purchase],
-    again: bool,
-) -> Result<()> {
-    if again {
-        transaction.prepare_cached("DELETE FROM purchase WHERE event = ?1")?.execute([-copy.0])?;
-    }
-    for purchase in purchases {
-        let sql = "INSERT INTO purchase(track, event, store, at, facts) VALUES (?1, ?2, ?3, ?4, ?5)";
-        let facts = to_json(purchase)?;
-        transaction.prepare_cached(sql)?.execute(params![
-            track.0,
-            -copy.0,
-            purchase.store,
-            purchase.bought_at,
-            facts
-        ])?;
-    }
-    Ok(())
-}
-
 /// Gives a copy to another track: the file of a track that went came back under a new number.
 pub fn give(transaction: &Transaction<'_>, copy: CopyId, from: TrackId, to: TrackId) -> Result<()> {
     transaction.execute("UPDATE copy SET track = ?2 WHERE id = ?1", [copy.0, to.0])?;
     transaction.execute("UPDATE purchase SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
+    transaction.execute("UPDATE unlocked SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
     let tags = shown::tagged_of(transaction, from)?.unwrap_or_default();
     shown::hide(transaction, from)?;
     shown::show(transaction, to, &Shown::of(&tags)?)
@@ -440,7 +428,7 @@ pub fn restore(
     size: ByteCount,
     quick: QuickKey,
     added: i64,
-) -> Result<()> {
+) -> Result<CopyId> {
     let (folder, name) = super::roots::split(path);
     let folder = folder_id(transaction, root, folder)?;
     transaction.execute("INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)", [track.0, added])?;
@@ -448,5 +436,5 @@ pub fn restore(
     let sql = "INSERT INTO copy(track, folder, name, size, quick, duration, strength, missing)
                VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0)";
     transaction.execute(sql, params![track.0, folder, name, size.0 as i64, quick.0])?;
-    Ok(())
+    Ok(CopyId(transaction.last_insert_rowid()))
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::Result;
+use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of, split};
 use crate::library::store::shown::{self, Shown, format_of, mark};
-use crate::library::store::{corrections, from_json, loudness, to_json};
+use crate::library::store::{corrections, from_json, loudness, same, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
 use crate::offer::OfferId;
 use crate::track::correction::Corrected;
@@ -235,8 +236,16 @@ pub fn insert(
     )?;
     let copy = CopyId(transaction.last_insert_rowid());
     shown::put_file(transaction, copy, &new.format, &new.protection, &new.personal)?;
+    same::note_locked(transaction, copy, &new.protection, &shown, &new.purchases)?;
+    if let Some(by) = new.joined {
+        same::note(transaction, new.event.0, *track, new.received.0, by)?;
+    }
     note_arrival(transaction, *track, new)?;
     transaction.execute("DELETE FROM reserved WHERE event = ?1", [new.event.0])?;
+    if new.protection.is_locked() && same::is_free(transaction, *track)? {
+        // What plays tells what the track is called.
+        return shown::refresh(transaction, *track);
+    }
     shown::show(transaction, *track, &shown)
 }
 
@@ -257,14 +266,8 @@ pub fn note_arrival(transaction: &Transaction<'_>, track: TrackId, new: &NewCopy
     if fresh == 0 {
         return Ok(());
     }
-    for purchase in &new.purchases {
-        let sql = "INSERT INTO purchase(track, event, store, at, facts) VALUES (?1, ?2, ?3, ?4, ?5)";
-        transaction.execute(
-            sql,
-            params![track.0, new.event.0, purchase.store, purchase.bought_at, to_json(purchase)?],
-        )?;
-    }
-    Ok(())
+    let teller = Teller::Arrival(new.event.0, &new.provenance);
+    purchases::note(transaction, track, &teller, &new.purchases)
 }
 
 /// Marks a copy as moved to the trash.
@@ -313,7 +316,7 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
         }
         None => None,
     };
-    let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases_of(connection, id)? };
+    let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases::of_track(connection, id)? };
     Ok(Some(Arc::new(Track {
         id,
         tags,
@@ -369,22 +372,6 @@ fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis, Op
     let duration = copies.iter().map(|(_, duration, ..)| *duration).find(|&duration| duration > Millis::ZERO);
     let loud = copies.first().and_then(|(.., loud)| *loud);
     Ok((copies.into_iter().map(|(.., copy, _)| copy).collect(), duration.unwrap_or(Millis::ZERO), loud))
-}
-
-/// Returns what proves the buys of a track, strongest first.
-pub fn purchases_of(connection: &Connection, id: TrackId) -> Result<Vec<Purchase>> {
-    let mut statement =
-        connection.prepare_cached("SELECT facts FROM purchase WHERE track = ?1 ORDER BY id")?;
-    let rows = statement.query_map([id.0], |row| row.get::<_, String>(0))?;
-    let mut found = Vec::new();
-    for row in rows {
-        let purchase: Purchase = from_json(&row?)?;
-        if !found.contains(&purchase) {
-            found.push(purchase);
-        }
-    }
-    found.sort_by_key(|purchase| std::cmp::Reverse(purchase.level));
-    Ok(found)
 }
 
 /// Makes later ids larger than these: the database may be younger than the history beside the music.
