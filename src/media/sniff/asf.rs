@@ -88,10 +88,8 @@ impl Walk<'_> {
             self.extended_stream(look, lies, depth)?;
         } else if guid == CONTENT_DESCRIPTION {
             description(self.sniffed, &body(look)?);
-        } else if guid == EXTENDED_DESCRIPTION {
-            attributes(self.sniffed, look, lies, false)?;
-        } else if guid == METADATA_LIBRARY || guid == METADATA {
-            attributes(self.sniffed, look, lies, true)?;
+        } else if guid == EXTENDED_DESCRIPTION || guid == METADATA_LIBRARY || guid == METADATA {
+            attributes(self.sniffed, look, guid, lies)?;
         }
         Ok(())
     }
@@ -174,7 +172,8 @@ fn description(sniffed: &mut Sniffed, body: &[u8]) {
 
 /// Reads the attributes of an Extended Content Description, or of a Metadata (Library) Object, which tell a language and a
 /// stream too (ASF specification 3.11, 4.7, 4.8). What stands behind a broken one is marked as unread.
-fn attributes(sniffed: &mut Sniffed, look: &mut Look<'_>, lies: Range<u64>, library: bool) -> Result<()> {
+fn attributes(sniffed: &mut Sniffed, look: &mut Look<'_>, guid: &[u8], lies: Range<u64>) -> Result<()> {
+    let library = guid != EXTENDED_DESCRIPTION;
     let count = le(&look.some(lies.start, 2)?, 0, 2);
     let mut at = lies.start + 2;
     for number in 0..count {

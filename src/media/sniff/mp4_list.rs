@@ -22,6 +22,11 @@ pub fn items(
 ) -> Result<()> {
     let mut at = list.at;
     while let Some(item) = next_box(look, at, list.end, boxes)? {
+        if matches!(&item.name, b"free" | b"skip") {
+            raw.push(unused(&item));
+            at = item.end;
+            continue;
+        }
         let mut name: String = item.name.iter().map(|&b| char::from(b)).collect();
         let number = (be(&item.name, 0, 4) as usize).checked_sub(1);
         let mut key = number.and_then(|number| keys.get(number)).cloned().unwrap_or_default();

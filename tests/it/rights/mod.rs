@@ -158,6 +158,9 @@ fn logged() -> &'static Mutex<BTreeSet<String>> {
     })
 }
 
+/// What is written in a picture; in the music file it stays.
+const SIGNED: &[u8] = b"painter@example.com";
+
 /// A JPEG that says whose it is.
 fn signed_cover() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -165,7 +168,7 @@ fn signed_cover() -> Vec<u8> {
         image::DynamicImage::ImageRgb8(image::RgbImage::from_pixel(64, 64, image::Rgb([200, 8, 8])));
     picture.write_to(&mut bytes, image::ImageFormat::Jpeg).expect("encoded");
     let bytes = bytes.into_inner();
-    let words = b"user@example.com";
+    let words = SIGNED;
     let comment = [&[0xff, 0xfe, 0, words.len() as u8 + 2][..], words].concat();
     [&bytes[..2], &comment, &bytes[2..]].concat()
 }
@@ -208,6 +211,12 @@ async fn no_route_names_a_buyer_to_anybody_but_the_owner() {
                     let (status, headers, body) = ask(&mut bench, *who, &method, &path, &[]).await;
                     let head = format!("{headers:?}");
                     asked += 1;
+                    if route.path.contains("/art/") {
+                        assert!(
+                            memchr::memmem::find(&body, SIGNED).is_none(),
+                            "{path}: the picture was not made anew"
+                        );
+                    }
                     covers += usize::from(route.path.contains("/art/") && status == StatusCode::OK);
                     if who.right() == Right::Owner {
                         told_to_owner.extend(told(&body));
@@ -215,8 +224,10 @@ async fn no_route_names_a_buyer_to_anybody_but_the_owner() {
                     }
                     assert_eq!(told(&body), [""; 0], "{who:?} {method} {path} ({status})");
                     assert_eq!(told(head.as_bytes()), [""; 0], "{who:?} {method} {path}: {head}");
-                    // That somebody is found is told as well.
-                    let found = query.contains("%40") && memchr::memmem::find(&body, b"\"id\"").is_some();
+                    // That somebody is found is told as well; lists of names do not look at words.
+                    let looks = ["/api/library/tracks", "/api/library/search"].contains(&route.path);
+                    let found =
+                        looks && query.contains("%40") && memchr::memmem::find(&body, b"\"id\"").is_some();
                     assert!(!found, "{who:?} finds a buyer by {path}");
                 }
             }
@@ -416,8 +427,8 @@ async fn adopted_files_are_served_without_their_buyer_too() {
     let mut put = 0;
     for (number, file) in of_rows().into_iter().chain(awkward()).enumerate() {
         let name = format!("{number}.{}", file.extension);
-        // Some have no sound that a scan takes for music.
-        if file.sounds {
+        // Some have no sound that a scan takes for music; what has to be read of others is more than a scan reads.
+        if file.sounds && file.bytes.len() < 1 << 20 {
             std::fs::write(folder.join(&name), &file.bytes).expect("room");
             put += 1;
         }
