@@ -112,8 +112,13 @@ pub enum Ask {
         /// Words of title, artist or album
         words: Vec<String>,
     },
-    /// What was bought, locked tracks too
-    Purchases,
+    /// One track, and how it came here
+    Track {
+        /// Its number
+        id: i64,
+    },
+    /// What was bought, with what is locked and what to do about it
+    Purchases(Purchases),
     /// Phones and players on the network
     Neighbours,
     /// Count what a neighbour has
@@ -290,7 +295,8 @@ impl Ask {
             Ask::Mode(mode) => command(mode.command()),
             Ask::Tracks => read("/api/library/tracks?limit=1000"),
             Ask::Search { words } => read(&format!("/api/library/search?q={}", percent(&words.join(" ")))),
-            Ask::Purchases => read("/api/purchases?limit=1000"),
+            Ask::Track { id } => read(&format!("/api/tracks/{id}")),
+            Ask::Purchases(asked) => read(&asked.path()),
             Ask::Neighbours => read("/api/neighbours"),
             Ask::Look { id } => neighbour(id, "look"),
             Ask::Pull { id } => neighbour(id, "pull"),
@@ -403,6 +409,61 @@ where
 }
 
 /// Percent-encodes everything but unreserved characters (RFC 3986, 2.3).
+/// Which purchases, and in which order.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Purchases {
+    /// Grouped by date, store, device or person
+    #[arg(long, value_parser = ["date", "store", "device", "person"])]
+    by: Option<String>,
+    /// newest, oldest or album
+    #[arg(long, value_parser = ["newest", "oldest", "album"])]
+    sort: Option<String>,
+    /// Only of this store, e.g. itunes
+    #[arg(long)]
+    store: Option<String>,
+    /// Only what this device brought
+    #[arg(long)]
+    device: Option<String>,
+    /// Only of this buyer
+    #[arg(long)]
+    person: Option<String>,
+    /// Only of this year
+    #[arg(long)]
+    year: Option<u16>,
+    /// Only what is locked (true) or not (false)
+    #[arg(long)]
+    locked: Option<bool>,
+    /// Leave out so many at the start
+    #[arg(long, default_value_t = 0)]
+    offset: u64,
+    /// Show at most so many, 1 to 1000
+    #[arg(long, default_value_t = 1000)]
+    limit: u32,
+}
+
+impl Purchases {
+    fn path(&self) -> String {
+        let year = self.year.map(|year| year.to_string());
+        let locked = self.locked.map(|locked| locked.to_string());
+        let asked = [
+            ("by", &self.by),
+            ("sort", &self.sort),
+            ("store", &self.store),
+            ("device", &self.device),
+            ("person", &self.person),
+            ("year", &year),
+            ("locked", &locked),
+        ];
+        let mut path = format!("/api/purchases?offset={}&limit={}", self.offset, self.limit);
+        for (name, value) in asked {
+            if let Some(value) = value {
+                path.push_str(&format!("&{name}={}", percent(value)));
+            }
+        }
+        path
+    }
+}
+
 fn percent(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

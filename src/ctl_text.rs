@@ -10,7 +10,9 @@ pub fn show(ask: &Ask, value: &Value) -> String {
     match ask {
         Ask::Status => status(value),
         Ask::Queue => rows(&value["queue"], entry),
-        Ask::Tracks | Ask::Search { .. } | Ask::Purchases => {
+        Ask::Track { .. } => track(value),
+        Ask::Purchases(_) => purchases(value),
+        Ask::Tracks | Ask::Search { .. } => {
             format!("{}{} tracks", rows(&value["items"], track), value["total"])
         }
         Ask::Neighbours => rows(&value["items"], neighbour),
@@ -147,6 +149,48 @@ fn track(track: &Value) -> String {
             text(&purchase["bought_at"])
         ));
     }
+    if let Some(story) = track["story"].as_str() {
+        row.push_str(&format!("\n        {story}"));
+    }
+    row
+}
+
+/// Returns what was bought: the groups with how many each has, then every buy with what can be done about its lock.
+fn purchases(list: &Value) -> String {
+    let group = |group: &Value| {
+        format!("{:>6}  {}", group["total"].as_u64().unwrap_or(0), named_or(&group["name"], "not known"))
+    };
+    format!("{}{}{} purchases", rows(&list["groups"], group), rows(&list["items"], bought), list["total"])
+}
+
+fn named_or<'a>(value: &'a Value, otherwise: &'a str) -> &'a str {
+    value.as_str().filter(|name| !name.is_empty()).unwrap_or(otherwise)
+}
+
+fn bought(bought: &Value) -> String {
+    let id = bought["track"]["id"].as_i64().map_or("-".to_owned(), |id| id.to_string());
+    let mut row = format!(
+        "{id:>6}  {}  {}  {} – {} – {}  ({}, {})",
+        text(&bought["at"]),
+        text(&bought["store_name"]),
+        text(&bought["artist"]),
+        text(&bought["album"]),
+        text(&bought["title"]),
+        text(&bought["level"]),
+        text(&bought["brought_by"]),
+    );
+    if let Some(buyer) = bought["account"].as_str() {
+        row.push_str(&format!("\n        bought by {buyer}"));
+    }
+    let lock = &bought["protection"];
+    match (lock["headline"].as_str(), bought["locked"].as_bool(), bought["unlocked"]["at"].as_str()) {
+        (Some(headline), Some(true), _) => {
+            row.push_str(&format!("\n        locked: {headline}. {}", text(&lock["advice"])));
+        }
+        (Some(_), _, Some(at)) => row.push_str(&format!("\n        unlocked {at}")),
+        _ if bought["track"].is_null() => row.push_str("\n        its file is not here"),
+        _ => {}
+    }
     row
 }
 
@@ -212,9 +256,41 @@ mod tests {
             "protection": { "headline": "Bought from iTunes with copy protection", "advice": "Download it again." },
             "purchases": [{ "store": "itunes", "bought_at": "2006-01-02" }],
         }]});
-        let shown = show(&Ask::Purchases, &page);
+        let shown = show(&Ask::Tracks, &page);
         assert!(shown.contains("Bought from iTunes with copy protection. Download it again."), "{shown}");
         assert!(shown.contains("Singer – - – Song  1:01") && shown.contains("bought at itunes, 2006-01-02"));
+    }
+
+    #[test]
+    fn a_buy_says_what_can_be_done_about_its_lock() {
+        let lock =
+            json!({ "headline": "Bought from iTunes with copy protection", "advice": "Download it again." });
+        let item = json!({ "track": { "id": 3 }, "title": "Song", "artist": "Singer", "album": null, "level": "embedded",
+            "at": "2006-01-02", "store_name": "the iTunes Store", "brought_by": "Yuki's phone", "locked": true,
+            "protection": lock, "unlocked": null });
+        let mut page = json!({ "total": 2, "groups": [{ "key": "2006", "name": "2006", "total": 1 },
+            { "key": "", "name": "", "total": 1 }], "items": [item, { "title": "Gone", "level": "claimed" }] });
+        let shown = show(&Ask::Purchases(Default::default()), &page);
+        for line in [
+            "     1  2006",
+            "     1  not known",
+            "     3  2006-01-02  the iTunes Store  Singer – - – Song  (embedded, Yuki's phone)",
+            "        locked: Bought from iTunes with copy protection. Download it again.",
+            "        its file is not here",
+            "2 purchases",
+        ] {
+            assert!(shown.lines().any(|shown| shown == line), "{line} is not in {shown}");
+        }
+        page["items"][0]["locked"] = json!(false);
+        page["items"][0]["unlocked"] = json!({ "at": "2026-11-21T00:00:00Z" });
+        let shown = show(&Ask::Purchases(Default::default()), &page);
+        assert!(shown.contains("unlocked 2026-11-21") && !shown.contains("Download"), "{shown}");
+    }
+
+    #[test]
+    fn a_track_tells_its_story() {
+        let shown = show(&Ask::Track { id: 3 }, &json!({ "id": 3, "story": "Bought at mora" }));
+        assert!(shown.ends_with("Bought at mora"), "{shown}");
     }
 
     #[test]

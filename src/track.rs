@@ -2,8 +2,9 @@
 
 pub mod blank;
 pub mod past;
+pub mod story;
 pub mod tagged;
-mod words;
+pub mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -3,6 +3,8 @@
 mod clock;
 pub mod command;
 mod memory;
+mod news;
+mod purchases;
 mod queue;
 pub mod quiet;
 mod rules;
@@ -38,7 +40,7 @@ use crate::library::cover::Cover;
 use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
-use crate::query::{Item, Page, Query, Section, What, Window};
+use crate::query::{Item, Page, Query, Section, What};
 use crate::signal::{Device, GainMode};
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
@@ -86,7 +88,7 @@ pub struct HifiConfig {
 pub struct Running {
     /// The handle.
     pub hifi: Hifi,
-    /// The loop first, then the writer, the shelf's follower, and the clock's where there are quiet hours.
+    /// The loop first, then the writer, the followers of the shelf and of its news, and the clock's where there are quiet hours.
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -131,6 +133,7 @@ impl Hifi {
             tokio::spawn(task::write_notes(library.clone(), notes_out, owed)),
             tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop.clone())),
         ];
+        tasks.push(tokio::spawn(news::follow(library.clone(), events.clone(), stop.clone())));
         if config.quiet.hours.is_some() {
             tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         }
@@ -285,15 +288,6 @@ impl Session {
         let found = self.hifi.library.get(&[id]).await?.into_iter().flatten().next();
         let track = found.ok_or_else(|| Error::new(Kind::NotFound, format!("there is no track {id}")))?;
         Ok(if self.caller.right < Right::Owner { without_personal(&track) } else { track })
-    }
-
-    /// Returns the tracks that were bought, newest purchase first. Owner only.
-    ///
-    /// # Errors
-    /// `NotAllowed` below Owner, and those of the shelf.
-    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
-        self.need(Right::Owner, "see purchases")?;
-        self.hifi.library.purchases(window).await
     }
 
     /// Moves a track to the trash. Owner only.

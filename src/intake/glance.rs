@@ -50,7 +50,9 @@ impl Glance {
         let sniffed = sniff(&mut Sound::new(sparse, Some(self.size), None));
         let missing = missing.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (sniffed, missing) {
-            (Ok(sniffed), _) if !purchases(&sniffed, &[]).is_empty() => Says::Bought,
+            (Ok(sniffed), _) if purchases(&sniffed, &[]).iter().any(|buy| buy.level.is_proof()) => {
+                Says::Bought
+            }
             (Err(_), Some(at)) if self.spent < MOST && self.pieces.len() < PIECES => {
                 Says::More(at, STEP.min(self.size - at).min(MOST - self.spent))
             }
@@ -104,6 +106,7 @@ const PIECES: usize = 24;
 mod tests {
     use super::*;
     use crate::mint;
+    use crate::track::PurchaseLevel;
 
     fn glance(bytes: &[u8]) -> (Says, u64) {
         let mut glance = Glance::new(bytes.len() as u64);
@@ -126,6 +129,12 @@ mod tests {
         assert_eq!(glance(&mint::amazon()).0, Says::Bought);
         assert_eq!(glance(&mint::data("tone.flac")).0, Says::NotBought);
         assert_eq!(glance(b"just text").0, Says::NotBought);
+        // The address of a shop in a tag is a claim, and no proof.
+        let linked = mint::buys::flac(&[("TITLE", "Song"), ("URL", "https://www.7digital.com/artist/song")]);
+        let told = sniff(&mut Sound::new(io::Cursor::new(linked.clone()), Some(linked.len() as u64), None));
+        let claims = purchases(&told.expect("a FLAC file"), &[]);
+        assert_eq!(claims.iter().map(|buy| buy.level).collect::<Vec<_>>(), [PurchaseLevel::Claimed]);
+        assert_eq!(glance(&linked).0, Says::NotBought);
     }
 
     #[test]

@@ -274,7 +274,7 @@ fn tag(take: Take, work: &mut Work) -> Went {
     let Some(read) = work.read.take() else {
         return Went::Unfit { code: "gone", reason: "its facts are gone".to_owned() };
     };
-    if take == Take::Purchased && read.facts.purchases.is_empty() {
+    if take == Take::Purchased && !read.facts.purchases.iter().any(|buy| buy.level.is_proof()) {
         work.read = Some(read);
         let reason = "only bought music is taken, and nothing in this file says so".to_owned();
         return Went::Unfit { code: "rule", reason };
@@ -296,6 +296,7 @@ fn tag(take: Take, work: &mut Work) -> Went {
         duration: facts.duration,
         provenance: work.row.provenance.clone(),
         received: UnixTime::now(),
+        joined: None,
     });
     Went::Done
 }

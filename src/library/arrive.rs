@@ -15,6 +15,8 @@ use crate::library::disk::{make_folder, move_new, remove, sync_folder};
 use crate::library::ledger::{AdoptedLine, Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
 use crate::library::roots::Disk;
+use crate::library::store::same::{self, Joined, Song};
+use crate::library::store::shown::Shown;
 use crate::library::store::{roots, tracks};
 use crate::library::{Added, CopyRow, Inner, NewCopy, Reserved, scan, trash};
 use crate::offer::OfferId;
@@ -47,12 +49,15 @@ pub fn add(
     if let Some(track) = tracks::of_event(connection, new.event)? {
         // It was stored before the power cut; what is left in staging is a leftover.
         discard(disk, &new)?;
-        return Ok(Added { track, merged: false, replaced: false });
+        return Ok(Added { track, merged: false, replaced: false, unlocked: false });
     }
     let added = match tracks::reserved(connection, new.event)? {
         Some(reserved) => put(disk, connection, reserved, cut)?,
         None => decide(disk, connection, &new, cut)?,
     };
+    if added.unlocked {
+        inner.tell_unlocked(vec![added.track]);
+    }
     inner.safety().arrived();
     inner.scanner.note_arrival();
     inner.changed(connection)?;
@@ -84,12 +89,34 @@ fn decide(
         Some(same) if lies_there(disk, &same) && tracks::strength(new) <= same.strength => {
             merge(disk, connection, new, &same, cut)
         }
-        same => {
+        Some(same) => {
             cut(Step::Reserve)?;
-            let reserved = reserve(disk, connection, new, same.map(|same| same.track))?;
+            let reserved = reserve(disk, connection, new, Some(same.track))?;
+            put(disk, connection, reserved, cut)
+        }
+        None => {
+            cut(Step::Reserve)?;
+            let joins = joins(connection, new)?;
+            let new = NewCopy { joined: joins.map(|joined| joined.by), ..new.clone() };
+            let reserved = reserve(disk, connection, &new, joins.map(|joined| joined.track))?;
             put(disk, connection, reserved, cut)
         }
     }
+}
+
+/// Returns the track of the same song that a free file unlocks, or that a locked file joins.
+fn joins(connection: &Connection, new: &NewCopy) -> Result<Option<Joined>> {
+    let playable = new.format.codec.is_decodable();
+    let locked = new.protection.is_locked();
+    if !locked && !(playable && same::any_locked(connection)?) {
+        return Ok(None);
+    }
+    let shown = &Shown::of(&new.tags)?;
+    let song = Song { purchases: &new.purchases, shown, duration: new.duration };
+    if locked {
+        return Ok(same::free_for(connection, &[song])?.pop().flatten());
+    }
+    same::locked_for(connection, &song)
 }
 
 /// Whether the file of a row is on this disk as the row says.
@@ -122,7 +149,11 @@ fn put(
     tracks::commit(connection, &reserved, stamp)?;
     cut(Step::Retire)?;
     // A copy on another disk stays what it is there.
-    let same = |copy: &&CopyRow| copy.root == disk.id && copy.playable != reserved.new.protection.is_locked();
+    let new = &reserved.new;
+    let same = |copy: &&CopyRow| {
+        let alike = if new.protection.is_locked() { copy.sha256 == Some(new.sha256) } else { copy.playable };
+        copy.root == disk.id && alike
+    };
     let replaced: Vec<CopyRow> = older.iter().filter(same).cloned().collect();
     for copy in &replaced {
         if is_another(disk, connection, copy)? {
@@ -134,7 +165,7 @@ fn put(
     }
     info!(track = reserved.track.0, path = %reserved.path.display(), "on the shelf");
     let merged = !replaced.is_empty();
-    Ok(Added { track: reserved.track, merged, replaced: merged })
+    Ok(Added { track: reserved.track, merged, replaced: merged, unlocked: new.joined.is_some() })
 }
 
 /// Moves the staged file to its reserved place. Returns false when something konpo does not know lies there.
@@ -179,7 +210,7 @@ fn merge(
         discard(disk, new)?;
     }
     info!(track = same.track.0, name = new.original_name, "the same music was there");
-    Ok(Added { track: same.track, merged: true, replaced: false })
+    Ok(Added { track: same.track, merged: true, replaced: false, unlocked: false })
 }
 
 /// Moves what is left in staging to the trash.
@@ -286,6 +317,7 @@ fn trash_line(
             remote: String::new(),
         },
         original_name: String::new(),
+        joined: None,
         title: None,
         artist: None,
         album: None,
@@ -353,6 +385,7 @@ fn line(new: &NewCopy, kind: What, track: TrackId, path: &Path, trashed: Option<
         personal: new.personal.clone(),
         provenance: new.provenance.clone(),
         original_name: new.original_name.clone(),
+        joined: new.joined,
         title: new.tags.title.clone(),
         artist: new.tags.artist.clone(),
         album: new.tags.album.clone(),

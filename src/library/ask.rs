@@ -1,14 +1,23 @@
 //! Questions to the shelf: lists, search, what was played and marked.
 
-use std::sync::Arc;
-
 use crate::error::{Error, Kind, Result};
 use crate::library::Library;
 use crate::library::find::Find;
-use crate::library::store::{finding, marks, tracks};
-use crate::query::{Item, Page, Query, Section, Sort, What, Window};
-use crate::track::{Track, TrackId};
+use crate::library::store::{bought, finding, marks, tracks};
+use crate::offer::{DeviceId, Provenance};
+use crate::query::purchases::{PurchaseQuery, Purchases, Unlocked};
+use crate::query::{Item, Page, Query, Section, What};
+use crate::track::TrackId;
 use crate::units::UnixTime;
+
+/// How a track came here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History {
+    /// Its first arrival and when that was; the way is `found` for a file that stood in the music folder.
+    pub first: Option<(Provenance, UnixTime)>,
+    /// How it was unlocked, while something of it can be played.
+    pub unlocked: Option<Unlocked>,
+}
 
 impl Library {
     /// Answers a query. What was changed before is in the answer, unless making it searchable takes long: then it follows
@@ -26,24 +35,33 @@ impl Library {
         self.inner.keeper.fresh().await.sections(what)
     }
 
-    /// Returns the tracks that were bought, newest purchase first; also those whose file is gone.
+    /// Returns buys, with their tracks or without, everybody's and with all that names the buyer.
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn purchases(&self, window: Window) -> Result<Page<Arc<Track>>> {
-        self.inner
-            .store
-            .read(move |c| {
-                let bought = finding::ordered(c, Sort::Bought)?;
-                let skip = usize::try_from(window.offset).unwrap_or(usize::MAX);
-                let page = bought.iter().skip(skip).take(window.limit.min(Window::MOST) as usize);
-                let mut items = Vec::new();
-                for &id in page {
-                    items.extend(tracks::load(c, track_id(id))?);
-                }
-                Ok(Page { total: bought.len() as u64, items })
-            })
-            .await
+    pub async fn bought(&self, query: &PurchaseQuery) -> Result<Purchases> {
+        let query = query.clone();
+        self.inner.store.read(move |c| bought::bought(c, &query)).await
+    }
+
+    /// Returns how a track came here first, and how it was unlocked.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn history(&self, track: TrackId) -> Result<History> {
+        let read = move |c: &rusqlite::Connection| {
+            let unlocked = bought::unlocked(c, track)?;
+            Ok(History { first: bought::first_arrival(c, track)?, unlocked })
+        };
+        self.inner.store.read(read).await
+    }
+
+    /// Returns the names under which a paired device brings music, as `Provenance::device` has them.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn names_of_device(&self, device: DeviceId) -> Result<Vec<String>> {
+        self.inner.store.read(move |c| bought::names_of_device(c, device.0)).await
     }
 
     async fn ask<T: Send + 'static>(

@@ -9,8 +9,19 @@ CREATE TABLE shown (
     head   TEXT NOT NULL,           -- folded: album, album artists, readings
     line   TEXT NOT NULL,           -- folded: title, artists, readings, genres, composers, year, title key, artist key
     marks  INTEGER NOT NULL,        -- 1 playable, 2 bought, 4 compilation, 8 nothing of it is there
-    added  INTEGER NOT NULL
+    added  INTEGER NOT NULL,
+    song   INTEGER,                 -- hash of folded artist and title; NULL without both
+    isrc   TEXT
 );
+
+-- Locked files, by what tells that a free one is the same song.
+CREATE TABLE locked (
+    copy INTEGER PRIMARY KEY,
+    song INTEGER,                   -- as in `shown`
+    isrc TEXT
+);
+CREATE INDEX locked_song ON locked(song);
+CREATE INDEX locked_isrc ON locked(isrc);
 
 -- What the bytes of a copy are.
 CREATE TABLE file (

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
+use crate::query::purchases::SameBy;
 use crate::track::past::PastPurchase;
 use crate::track::{
     AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, TrackId,
@@ -69,6 +70,9 @@ pub struct Line {
     pub provenance: Provenance,
     /// The name it came with.
     pub original_name: String,
+    /// A locked and a free file of one song came together with this one, and what told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<SameBy>,
     /// For a person who reads the file.
     pub title: Option<String>,
     /// For a person who reads the file.
@@ -98,6 +102,9 @@ pub struct AdoptedLine {
     /// Its name in `.konpo/trash`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trashed: Option<String>,
+    /// A locked and a free file of one song came together with this one: what told it, and when, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<(SameBy, i64)>,
 }
 
 /// The one kind of an [`AdoptedLine`].
@@ -116,7 +123,7 @@ impl AdoptedLine {
             .is_none()
             .then(|| path.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect());
         let (kind, track, path) = (Adopted::Adopted, track.0, path.to_string_lossy().into_owned());
-        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None }
+        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None, joined: None }
     }
 
     /// Returns the path as the file system has it.
@@ -340,6 +347,7 @@ pub mod tests {
                 remote: String::new(),
             },
             original_name: "x.flac".into(),
+            joined: None,
             title: Some("x".into()),
             artist: None,
             album: None,

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
@@ -44,6 +44,7 @@ use crate::library::scan::Scanner;
 use crate::library::store::{Store, keep, kept, roots as folders, scanned, tracks};
 use crate::media::sound::Sound;
 use crate::offer::{OfferId, Provenance, RemoteItem, ShelfProgress, Stage, Verdict};
+use crate::query::purchases::SameBy;
 use crate::track::{
     AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, Tags, Track,
     TrackId,
@@ -92,6 +93,10 @@ pub struct NewCopy {
     pub provenance: Provenance,
     /// When.
     pub received: UnixTime,
+    /// What tells that it is the song of a track that was locked until now, or that it is the locked file of a song that is
+    /// there; found out by the shelf, `None` until then.
+    #[serde(default)]
+    pub joined: Option<SameBy>,
 }
 
 /// What became of a file.
@@ -103,6 +108,15 @@ pub struct Added {
     pub merged: bool,
     /// It took the place of the file that was there.
     pub replaced: bool,
+    /// A locked song can be played now.
+    pub unlocked: bool,
+}
+
+/// What a person wants to hear of the shelf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// These locked songs can be played now: a free file of each is there.
+    Unlocked(Vec<TrackId>),
 }
 
 /// A file of the shelf, opened.
@@ -210,6 +224,8 @@ struct Inner {
     /// Held while the revision grows.
     revision: Mutex<u64>,
     covers: Covers,
+    /// News for whoever asked for them first.
+    news: (mpsc::Sender<News>, Mutex<Option<mpsc::Receiver<News>>>),
     /// Held for life: two daemons never share a database.
     _lock: nix::fcntl::Flock<File>,
 }
@@ -255,7 +271,11 @@ impl Library {
         let (revision, scanner) = (Mutex::new(revision), Scanner::default());
         let covers = Covers::open(&data);
         let safety = Mutex::new(Safety::open(&data));
-        let inner = Inner { store, roots, keeper, scanner, data, safety, revision, covers, _lock: lock };
+        // News that nobody takes are dropped when 64 wait: the list of purchases tells them all.
+        let (tell, told) = mpsc::channel(64);
+        let news = (tell, Mutex::new(Some(told)));
+        let inner =
+            Inner { store, roots, keeper, scanner, data, safety, revision, covers, news, _lock: lock };
         let library = Library { inner: Arc::new(inner) };
         if !clean && let Ok(disk) = library.inner.disk() {
             arrive::mend(&library.inner, &disk)?;
@@ -279,6 +299,11 @@ impl Library {
     /// Returns the revision that lists show, which grows with every change of the shelf.
     pub fn revision(&self) -> watch::Receiver<u64> {
         self.inner.keeper.shown()
+    }
+
+    /// Returns the news, once.
+    pub fn take_news(&self) -> Option<mpsc::Receiver<News>> {
+        self.inner.news.1.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Starts to look through the music folders, now and whenever something changes there.
@@ -549,6 +574,15 @@ impl Inner {
                 self.scanner.ask_for_all();
                 Error::io(format!("open {}", path.display()), error)
             }
+        }
+    }
+
+    /// Says that locked songs can be played now.
+    fn tell_unlocked(&self, tracks: Vec<TrackId>) {
+        if !tracks.is_empty() {
+            tracing::info!(tracks = tracks.len(), first = tracks[0].0, "unlocked: a free file is there");
+            // Full, or nobody listens: the list of purchases tells it.
+            let _untold = self.news.0.try_send(News::Unlocked(tracks));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::library::check::{self, Repair, Report};
 use crate::library::exchange;
 use crate::library::ledger::{AdoptedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
-use crate::library::store::{OWNER, Store, journal, purchases, salvage, scanned, tracks};
+use crate::library::store::{OWNER, Store, journal, purchases, salvage, same, scanned, tracks};
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
 use crate::track::past::PastPurchase;
@@ -118,7 +118,11 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
         for (path, line) in &adopted {
             if !tracks::path_taken(&transaction, disk.id, path)? {
                 let (track, size) = (TrackId(line.track), ByteCount(line.size));
-                scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+                let copy =
+                    scanned::restore(&transaction, track, disk.id, path, size, line.quick, line.added)?;
+                if let Some((by, at)) = line.joined {
+                    same::note(&transaction, -copy.0, track, at, by)?;
+                }
             }
         }
         for line in &merged {
@@ -245,6 +249,7 @@ fn arrival(line: &Line) -> NewCopy {
         duration: Millis(line.duration_ms.unwrap_or(0)),
         provenance: line.provenance.clone(),
         received: UnixTime::parse(&line.at).unwrap_or_default(),
+        joined: line.joined,
     }
 }
 

@@ -14,6 +14,9 @@ use crate::offer::{Consent, Key, Right};
 use crate::query::{Query, Window};
 use crate::track::{Codec, Container, Evidence, PurchaseLevel};
 
+#[path = "purchase_tests.rs"]
+mod purchases;
+
 struct Bench {
     folder: TempDir,
 }
@@ -91,6 +94,7 @@ impl Bench {
                 remote: "1".into(),
             },
             received: UnixTime(1_700_000_000),
+            joined: None,
         }
     }
 
@@ -291,8 +295,7 @@ fn a_locked_file_is_listed_and_never_opened() {
     assert_eq!(track.copies[0].protection.code(), Some("drm.fairplay"));
     assert!(track.playable().is_none());
     assert_eq!(library.open_blocking(added.track).expect_err("locked").kind(), Kind::Unsupported);
-    let window = Window::FIRST;
-    let bought = wait(library.purchases(window)).expect("read");
+    let bought = wait(library.bought(&Default::default())).expect("read");
     assert_eq!(bought.total, 1);
 }
 

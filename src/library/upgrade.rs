@@ -22,10 +22,11 @@ pub fn upgrade(connection: &mut Connection, path: &Path) -> Result<bool> {
         let transaction = connection.transaction()?;
         transaction.execute_batch(
             "DROP TABLE IF EXISTS idx.shown; DROP TABLE IF EXISTS idx.file; DROP TABLE IF EXISTS idx.refused;
-             DROP TABLE IF EXISTS idx.newcomer; DROP TABLE IF EXISTS idx.loud_album",
+             DROP TABLE IF EXISTS idx.newcomer; DROP TABLE IF EXISTS idx.loud_album; DROP TABLE IF EXISTS idx.locked",
         )?;
         // What was measured takes days to measure again, and is true of the payloads whatever else changed.
         let schema = include_str!("index.sql").replace("CREATE TABLE ", "CREATE TABLE IF NOT EXISTS idx.");
+        let schema = schema.replace("CREATE INDEX ", "CREATE INDEX IF NOT EXISTS idx.");
         transaction.execute_batch(&schema)?;
         transaction.execute_batch(&format!("PRAGMA idx.user_version = {INDEX_VERSION}"))?;
         transaction.commit()?;
@@ -76,4 +77,4 @@ const FOLDERS: usize = 2;
 /// The step that makes columns of what is known of a buy.
 const PURCHASES: usize = 3;
 /// Grows with every change of index.sql.
-const INDEX_VERSION: u32 = 3;
+const INDEX_VERSION: u32 = 4;

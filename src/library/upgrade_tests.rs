@@ -8,10 +8,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::offer::{Consent, DeviceId, Key, NeighbourId, Right};
-use crate::query::Window;
+use crate::query::purchases::PurchaseQuery;
 use crate::track::{Codec, Container, PurchaseLevel};
 
-const FROZEN: [&str; 2] = ["owner-1.db", "owner-2.db"];
+const FROZEN: [&str; 3] = ["owner-1.db", "owner-2.db", "owner-3.db"];
 const PHONE: &str = "udn:4d696e69-444c-164e-9d41-000000000001";
 
 /// A folder whose database is a copy of a frozen one. The music disk it knows is not there.
@@ -65,12 +65,28 @@ fn tracks_keep_their_numbers_files_and_tags() {
 #[test]
 fn what_was_bought_is_known() {
     each(async |name, library| {
-        let bought = library.purchases(Window::FIRST).await.expect("read");
-        assert_eq!((bought.total, bought.items[0].id), (1, TrackId(4)), "{name}");
-        let purchase = &bought.items[0].purchases[0];
+        let bought = library.bought(&PurchaseQuery::default()).await.expect("read");
+        let item = bought.items.iter().find(|item| item.purchase.store == "itunes").expect("there");
+        assert_eq!(item.track.as_ref().map(|track| track.id), Some(TrackId(4)), "{name}");
+        assert_eq!((item.at.as_deref(), item.way.as_str()), (Some("2007-10-16 09:30:00"), "inbox"), "{name}");
+        let purchase = &item.purchase;
+        assert_eq!(item.track.as_ref().expect("there").purchases, [purchase.clone()], "{name}");
         assert_eq!((purchase.store.as_str(), purchase.level), ("itunes", PurchaseLevel::Embedded), "{name}");
         assert_eq!(purchase.account.as_deref(), Some("yuki@example.com"), "{name}");
         assert_eq!(purchase.evidence.len(), 2, "{name}");
+        if name == "owner-3.db" {
+            let [other] = bought.items.iter().filter(|item| item.way == "found").collect::<Vec<_>>()[..]
+            else {
+                panic!("{name}: the buy of the adopted file")
+            };
+            assert_eq!(other.at.as_deref(), Some("2011-03-04 05:06:07"));
+            assert_eq!(
+                (other.purchase.level, other.purchase.isrc.as_deref()),
+                (PurchaseLevel::Claimed, Some("JPX010700001"))
+            );
+            assert_eq!(other.purchase.price.as_deref(), Some("JPY 150"));
+        }
+        assert_eq!(bought.total, if name == "owner-3.db" { 2 } else { 1 }, "{name}");
     });
 }
 

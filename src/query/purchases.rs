@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::offer::{Caller, Right};
 use crate::query::Window;
-use crate::track::{Protection, Purchase, Track};
+use crate::track::words::{store_name, way_name};
+use crate::track::{Protection, Purchase, Track, TrackId};
 use crate::units::{Millis, UnixTime};
 
 /// What the list is grouped by.
@@ -46,17 +47,19 @@ pub struct PurchaseQuery {
     pub order: Order,
     /// Only this store, as [`Purchase::store`] names it.
     pub store: Option<String>,
-    /// Only what this device brought, by its id or its name; empty: the drop folder and files that were found.
+    /// Only what this device brought, by its id or its name; without a device: by the way it came, as `inbox` or `found`.
     pub device: Option<String>,
     /// Only this buyer, by its account, letter case aside; empty: where no buyer is known.
     pub person: Option<String>,
     /// Only this year.
     pub year: Option<u16>,
+    /// Only those of this track.
+    pub track: Option<TrackId>,
     /// Only what is locked still, or only what is not.
     pub locked: Option<bool>,
     /// Only what these devices brought; `None`: everybody's.
     pub brought_by: Option<Vec<String>>,
-    /// Which part of the answer.
+    /// Which part of the answer; `None`: all of it.
     pub window: Option<Window>,
 }
 
@@ -76,10 +79,23 @@ pub struct Purchases {
 pub struct PurchaseGroup {
     /// What the filter of the same name takes; empty: not known.
     pub key: String,
-    /// Its name for a person.
+    /// Its name for a person; a buyer's is its account.
     pub name: String,
     /// How many there are, exactly.
     pub total: u64,
+}
+
+impl PurchaseGroup {
+    /// Returns the group of a first buy; `device_name` is what the device calls itself that brought it.
+    pub fn of(by: By, key: String, device_name: String) -> PurchaseGroup {
+        let name = match by {
+            By::Store => store_name(&key).to_owned(),
+            By::Device if device_name.is_empty() => way_name(&key).to_owned(),
+            By::Device => device_name,
+            By::Date | By::Person => key.clone(),
+        };
+        PurchaseGroup { key, name, total: 1 }
+    }
 }
 
 /// One buy. The same buy told by several files of a track is one.
@@ -105,8 +121,10 @@ pub struct Bought {
     pub device: String,
     /// What that called itself.
     pub device_name: String,
-    /// How the file is locked that came with it; `None` when none is.
+    /// How a locked file of it is locked, also when a free one lies beside it; `None` when none is.
     pub lock: Option<Protection>,
+    /// Nothing of it can be played because it is locked.
+    pub locked: bool,
     /// What unlocked it.
     pub unlocked: Option<Unlocked>,
 }
@@ -120,6 +138,8 @@ pub struct Unlocked {
     pub by: SameBy,
     /// What brought the later of the two: `upnp`, `inbox`, `found`, …
     pub way: String,
+    /// The device that brought it; empty for none.
+    pub device: String,
     /// What the device that brought it called itself; empty for none.
     pub device_name: String,
 }
@@ -137,11 +157,6 @@ pub enum SameBy {
 }
 
 impl Bought {
-    /// Returns whether nothing of it can be played because it is locked.
-    pub fn is_locked(&self) -> bool {
-        self.lock.is_some() && self.track.as_ref().is_some_and(|track| track.playable().is_none())
-    }
-
     /// Returns the same as this caller may see it: below Owner nothing that names a buyer.
     pub fn seen_by(&self, caller: &Caller) -> Bought {
         let mut seen = self.clone();

@@ -85,7 +85,8 @@ pub fn sortable(text: &str) -> Option<String> {
     if time.is_empty() {
         return Some(date);
     }
-    let (clock, zone) = time.split_at(time.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(time.len()));
+    let (clock, zone) =
+        time.split_at(time.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(time.len()));
     let mut parts = clock.split(':');
     let (hour, minute) = (number(parts.next()?, 2, 0..=23)?, number(parts.next()?, 2, 0..=59)?);
     let second = parts.next().map_or(Some(0), |second| number(second, 2, 0..=60))?;
@@ -101,11 +102,12 @@ fn number(text: &str, digits: usize, range: std::ops::RangeInclusive<i64>) -> Op
 
 /// Reads a zone (`Z`, `+09:00`, `+0900`) behind parts of a second; returns its seconds east of Greenwich. 0 for none.
 fn offset(text: &str) -> Option<i64> {
-    let text = match text.strip_prefix('-').filter(|rest| rest.bytes().next().is_some_and(|b| b.is_ascii_digit())) {
-        // `sortable` made a dash of the point in front of parts of a second; a zone has four digits.
-        Some(rest) if !is_zone(rest) => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
-        _ => text,
-    };
+    let text =
+        match text.strip_prefix('-').filter(|rest| rest.bytes().next().is_some_and(|b| b.is_ascii_digit())) {
+            // `sortable` made a dash of the point in front of parts of a second; a zone has four digits.
+            Some(rest) if !is_zone(rest) => rest.trim_start_matches(|c: char| c.is_ascii_digit()),
+            _ => text,
+        };
     let text = text.trim();
     match text.as_bytes().first() {
         None | Some(b'Z' | b'z') => Some(0),

@@ -1,6 +1,45 @@
-//! What containers, codings and locks are called, and what can be done about a lock, in words for a person.
+//! What containers, codings, locks and stores are called, and what can be done about a lock, in words for a person.
 
 use crate::track::{Codec, Container, Protection};
+
+/// Returns a store's name for a person; one that konpo does not know is returned as it is.
+pub fn store_name(store: &str) -> &str {
+    STORES.iter().find(|(known, _)| *known == store).map_or(store, |(_, name)| name)
+}
+
+/// Returns the way that music comes here without a device, for a person; another is returned as it is.
+pub fn way_name(way: &str) -> &str {
+    match way {
+        "inbox" => "the drop folder",
+        "found" => "the music folder",
+        "itunes" => "an iTunes library",
+        other => other,
+    }
+}
+
+const STORES: [(&str, &str); 21] = [
+    ("itunes", "the iTunes Store"),
+    ("amazon", "Amazon"),
+    ("bandcamp", "Bandcamp"),
+    ("qobuz", "Qobuz"),
+    ("beatport", "Beatport"),
+    ("google", "Google Play Music"),
+    ("emusic", "eMusic"),
+    ("mora", "mora"),
+    ("ototoy", "OTOTOY"),
+    ("e-onkyo", "e-onkyo music"),
+    ("7digital", "7digital"),
+    ("hdtracks", "HDtracks"),
+    ("juno", "Juno Download"),
+    ("recochoku", "RecoChoku"),
+    ("prostudiomasters", "ProStudioMasters"),
+    ("boomkat", "Boomkat"),
+    ("bleep", "Bleep"),
+    ("traxsource", "Traxsource"),
+    ("kddi", "au (KDDI)"),
+    ("sony", "a Sony store"),
+    ("unknown", "an unknown store"),
+];
 
 impl Container {
     /// Returns its name for a person.

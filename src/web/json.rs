@@ -41,6 +41,9 @@ pub struct TrackJson {
     added: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     purchases: Vec<Purchase>,
+    /// How it came here, in one sentence; only where one track is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    story: Option<String>,
 }
 
 /// Why a track cannot be played, and what to do.
@@ -57,15 +60,7 @@ impl TrackJson {
     /// Returns the track as JSON.
     pub fn of(track: &Track) -> TrackJson {
         let shown = track.playable().or(track.copies.first());
-        let protection = shown.map(|copy| &copy.protection).and_then(|protection| {
-            let code = protection.code()?;
-            Some(ProtectionJson {
-                kind: protection.clone(),
-                code,
-                headline: protection.headline(),
-                advice: protection.advice(),
-            })
-        });
+        let protection = shown.and_then(|copy| ProtectionJson::of(&copy.protection));
         let tags = &track.tags;
         TrackJson {
             id: track.id.0,
@@ -89,7 +84,22 @@ impl TrackJson {
             copies: track.copies.len(),
             added: track.added.rfc3339(),
             purchases: track.purchases.clone(),
+            story: None,
         }
+    }
+
+    /// Returns the track as JSON with how it came here.
+    pub fn with_story(track: &Track, story: Option<String>) -> TrackJson {
+        TrackJson { story, ..TrackJson::of(track) }
+    }
+}
+
+impl ProtectionJson {
+    /// Returns a lock as JSON; `None` when plain.
+    pub fn of(protection: &Protection) -> Option<ProtectionJson> {
+        let code = protection.code()?;
+        let (headline, advice) = (protection.headline(), protection.advice());
+        Some(ProtectionJson { kind: protection.clone(), code, headline, advice })
     }
 }
 
@@ -141,12 +151,6 @@ pub struct ListJson<T> {
 impl From<Page<Item>> for ListJson<ItemJson> {
     fn from(page: Page<Item>) -> ListJson<ItemJson> {
         ListJson { total: page.total, items: page.items.into_iter().map(ItemJson::from).collect() }
-    }
-}
-
-impl From<Page<Arc<Track>>> for ListJson<TrackJson> {
-    fn from(page: Page<Arc<Track>>) -> ListJson<TrackJson> {
-        ListJson { total: page.total, items: page.items.iter().map(|t| TrackJson::of(t)).collect() }
     }
 }
 

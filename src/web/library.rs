@@ -1,4 +1,4 @@
-//! The shelf over HTTP: lists, search, one track, its file, purchases.
+//! The shelf over HTTP: lists, search, one track, its file.
 
 use axum::Extension;
 use axum::extract::{Path, Query as Params, State};
@@ -221,8 +221,9 @@ pub async fn track(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
 ) -> Answer<TrackJson> {
-    let track = web.hifi.of(caller).track(track_id(&id)?).await?;
-    ok(TrackJson::of(&track))
+    let session = web.hifi.of(caller);
+    let track = session.track(track_id(&id)?).await?;
+    ok(TrackJson::with_story(&track, session.story(track.id).await?))
 }
 
 /// `DELETE /api/tracks/{id}`: to the trash.
@@ -233,16 +234,6 @@ pub async fn trash(
 ) -> Result<StatusCode, Failure> {
     web.hifi.of(caller).trash(track_id(&id)?).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// `GET /api/purchases`.
-pub async fn purchases(
-    State(web): State<Web>,
-    Extension(caller): Extension<Caller>,
-    given: Given,
-) -> Answer<ListJson<TrackJson>> {
-    let window = params(given)?.window()?;
-    ok(web.hifi.of(caller).purchases(window).await?.into())
 }
 
 /// `GET` and `HEAD /api/media/{id}.{ext}`: the file, for all but the owner without what names its buyer.

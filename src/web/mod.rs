@@ -9,6 +9,7 @@ mod json;
 mod library;
 mod neighbours;
 mod page;
+mod purchases;
 pub mod routes;
 
 use std::path::PathBuf;

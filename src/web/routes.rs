@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, events, guard, library, neighbours, page};
+use crate::web::{Web, api, art, events, guard, library, neighbours, page, purchases};
 
 /// One route.
 pub struct Route {
@@ -105,12 +105,16 @@ pub fn table() -> Vec<Route> {
             delete(library::favourite),
         )
         .answers(204, ""),
-        Route::list(
-            "/api/purchases",
-            Owner,
-            "Tracks that were bought, locked ones too",
-            get(library::purchases),
-        ),
+        Route {
+            query: &["by", "sort", "store", "device", "person", "year", "locked", "offset", "limit"],
+            ..Route::new(
+                "get",
+                "/api/purchases",
+                Member,
+                "What was bought, by=date, store, device or person: a member's own, the owner everybody's",
+                get(purchases::purchases),
+            )
+        },
         Route::new(
             "get",
             "/api/media/{file}",

@@ -1,6 +1,7 @@
-"""Makes owner-1.db and owner-2.db: the database as versions 1 and 2 of konpo's owner.db left it after a clean stop.
+"""Makes owner-1.db, owner-2.db and owner-3.db: the database as versions 1 to 3 of konpo's owner.db left it after a clean stop.
 
-They stand for databases that lie in people's homes: once released they are never made again. Run in tests/data.
+They stand for databases that lie in people's homes: once released they are never made again, so one that is there stays.
+Run in tests/data.
 """
 
 import json
@@ -118,20 +119,52 @@ def rows(db):
     db.execute("UPDATE sqlite_sequence SET seq = 6 WHERE name = 'track'")
 
 
-for version, steps in [(1, ["owner.sql"]), (2, ["owner.sql", "owner2.sql"])]:
+def later_rows(db):
+    """What version 3 has beside: an adopted file with its buy, a favourite, how often tracks were played."""
+    put = lambda table, *values: db.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(values))})", values)
+    put("folder(id, root, parent, path)", 90, 1, None, b"")
+    put("folder(id, root, parent, path)", 91, 1, 90, b"Old")
+    put("track(id, added)", 7, START - DAY)
+    put("copy(id, track, folder, name, size, stamp, quick, alike, duration, strength)",
+        9, 7, 91, b"found.m4a", 4096, 77, b"\xb9" * 16, None, 250, 3)
+    found = json.loads(purchase()) | {
+        "store": "amazon", "bought_at": "2011-03-04T05:06:07Z", "item_id": "208", "account": None, "isrc": "JPX010700001",
+        "level": "claimed", "price": "JPY 150", "evidence": [],
+    }
+    put("purchase(id, track, event, store, at, facts)", 2, 7, -9, "amazon", found["bought_at"], text(found))
+    put("favourite(track, at)", 4, START + 3 * DAY)
+    for track, last in [(1, START + DAY), (2, START + 2 * DAY)]:
+        put("played(track, times, last)", track, 1, last)
+
+
+STEPS = ["owner.sql", "owner2.sql", "owner3.sql"]
+for version in [1, 2, 3]:
     name = f"owner-{version}.db"
     if os.path.exists(name):
-        os.remove(name)
+        continue
     db = sqlite3.connect(name, isolation_level=None)
     # Small pages keep the files small.
     db.execute("PRAGMA page_size = 512")
     db.execute("PRAGMA journal_mode = DELETE")
-    for step in steps:
+    # SQLite has it from 3.41 on.
+    db.create_function("unhex", 1, lambda hexed: None if hexed is None else bytes.fromhex(hexed), deterministic=True)
+    # Later steps move what is there.
+    for step in STEPS[:min(version, 2)]:
         with open(SCHEMA + step, encoding="utf-8") as schema:
             db.executescript(schema.read())
     rows(db)
     if version >= 2:
         db.execute("UPDATE root SET online = 1")
+    if version >= 3:
+        with open(SCHEMA + STEPS[2], encoding="utf-8") as schema:
+            db.executescript(schema.read())
+        db.execute("DELETE FROM played")
+        # As the first start of version 3 did.
+        db.execute("INSERT INTO folder(root, path) VALUES (1, CAST('Beamed' AS BLOB)), (1, CAST('Aimer' AS BLOB)), (1, CAST('Singer' AS BLOB))")
+        db.execute("UPDATE folder SET parent = (SELECT id FROM folder AS above WHERE above.root = folder.root AND above.path = CAST(rtrim(rtrim(CAST(folder.path AS TEXT), replace(CAST(folder.path AS TEXT), '/', '')), '/') AS BLOB) AND above.path <> x'') WHERE instr(CAST(path AS TEXT), '/')")
+        later_rows(db)
+        db.execute("UPDATE folder SET parent = 90 WHERE parent IS NULL AND id <> 90")
+        db.execute("UPDATE sqlite_sequence SET seq = 7 WHERE name = 'track'")
     db.execute(f"PRAGMA user_version = {version}")
     db.execute("VACUUM")
     db.close()

@@ -250,15 +250,29 @@ pub(crate) fn arrival(library: &Library, event: i64, name: &str, bytes: &[u8]) -
             remote: String::new(),
         },
         received: UnixTime(0),
+        joined: None,
         staged,
     }
+}
+
+/// The box of another item.
+fn other_account() -> Vec<u8> {
+    let mut account = mint::account(b"sinf");
+    let item = 123_456_u32.to_be_bytes();
+    let at = account.windows(4).position(|window| window == item).expect("the item");
+    account[at..at + 4].copy_from_slice(&654_321_u32.to_be_bytes());
+    account
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_but_the_owner_reads_who_bought_a_song() {
     let mut bench = Bench::new().await.expect("started");
+    // The same item is one track: first what sounds, then the locked file beside it.
     shelve(&bench.library, 1, "plus.m4a", &mint::itunes_plus()).await;
     shelve(&bench.library, 2, "locked.m4p", &mint::itunes_locked()).await;
+    let other =
+        mint::renamed(&mint::insert(&mint::data("tone-he-aac.m4a"), &mint::ENTRY, &other_account()), b"drms");
+    shelve(&bench.library, 3, "other.m4p", &other).await;
     let personal = ["user@example.com", "Hanako Yamada", "4711", "777001"];
     let mut shown_to_owner = String::new();
     for path in [

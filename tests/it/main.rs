@@ -18,6 +18,7 @@ mod quiet;
 mod rights;
 mod saved;
 mod settings;
+mod stories;
 mod tags;
 mod url_files;
 mod urls;

@@ -77,6 +77,7 @@ impl Bench {
             duration: Millis(1000),
             provenance,
             received: NOW,
+            joined: None,
         };
         self.runtime.block_on(library.add(new)).expect("added")
     }

@@ -22,6 +22,8 @@ mod charset;
 mod loudness;
 #[path = "told_tests.rs"]
 mod told;
+#[path = "unlock_tests.rs"]
+mod unlock;
 
 struct Shelf {
     folder: tempfile::TempDir,

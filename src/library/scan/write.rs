@@ -10,6 +10,7 @@ use crate::library::ledger::AdoptedLine;
 use crate::library::roots::Disk;
 use crate::library::scan::walk::name_of;
 use crate::library::store::roots::folder_id;
+use crate::library::store::same::{self, Joined, Song};
 use crate::library::store::scanned::{self, Facts, Read};
 use crate::library::store::{shown, tracks};
 use crate::library::{CopyRow, Inner};
@@ -48,49 +49,90 @@ pub fn write(
     let transaction = connection.transaction()?;
     let any_missing = scanned::any_missing(&transaction)?;
     let held = scanned::held(&transaction, disk.id)?;
-    let (mut fresh, mut lines) = (0, Vec::new());
-    for batched in &batch.folders {
-        let folder = folder_id(&transaction, disk.id, &batched.folder)?;
-        let (first_look, any_there) = (batch.first_look, scanned::any_at(&transaction, folder)?);
-        let (transaction, batch, held) = (&transaction, batched, &held);
-        let mut work =
-            Work { transaction, batch, first_look, folder, any_there, any_missing, held, lines, now };
-        for read in &batched.files {
-            fresh += usize::from(work.file(read)?);
+    let any_locked = batch.songs(true).next().is_some() || same::any_locked(&transaction)?;
+    let (mut fresh, mut lines, mut unlocked) = (0, Vec::new(), Vec::new());
+    // Locked files last, so that each finds the free one that came with it.
+    for locked in [false, true] {
+        let songs: Vec<Song<'_>> = batch.songs(locked).filter(|_| locked).collect();
+        let mut free = same::free_for(&transaction, &songs)?.into_iter();
+        for batched in &batch.folders {
+            let mut files = batched.files.iter().filter(|read| is_locked(read) == locked).peekable();
+            if locked && files.peek().is_none() {
+                continue;
+            }
+            let folder = folder_id(&transaction, disk.id, &batched.folder)?;
+            let (first_look, any_there) = (batch.first_look, scanned::any_at(&transaction, folder)?);
+            let (transaction, batch, held) = (&transaction, batched, &held);
+            let look = Look { any_there, any_missing, any_locked, first_look };
+            let mut work = Work { transaction, batch, folder, look, held, lines, unlocked, now };
+            for read in files {
+                let free = if locked { free.next().flatten() } else { None };
+                fresh += usize::from(work.file(read, free)?);
+            }
+            (lines, unlocked) = (work.lines, work.unlocked);
         }
-        lines = work.lines;
     }
     if disk.is_writable() && !lines.is_empty() {
         disk.ledger()?.append_all(&lines)?;
     }
     shown::note_both(&transaction)?;
     inner.commit(transaction)?;
+    inner.tell_unlocked(unlocked);
     Ok(fresh)
+}
+
+impl Batch {
+    /// Returns the songs that are locked, or those that are not, in the order of the files.
+    fn songs(&self, locked: bool) -> impl Iterator<Item = Song<'_>> {
+        let files = self.folders.iter().flat_map(|folder| &folder.files);
+        let facts = files.filter_map(|read| read.what.as_deref().ok());
+        let wanted = facts.filter(move |facts| facts.protection.is_locked() == locked);
+        wanted.map(|facts| song_of(facts))
+    }
+}
+
+fn song_of(facts: &Facts) -> Song<'_> {
+    Song { purchases: &facts.purchases, shown: &facts.shown, duration: facts.duration }
+}
+
+fn is_locked(read: &Read) -> bool {
+    read.what.as_deref().is_ok_and(|facts| facts.protection.is_locked())
+}
+
+/// What is known before a file is looked at.
+#[derive(Clone, Copy)]
+struct Look {
+    /// The first look at this root.
+    first_look: bool,
+    /// Something is known to lie in the folder.
+    any_there: bool,
+    /// Without anything missing no new file can be one that moved.
+    any_missing: bool,
+    /// Without anything locked nothing can be unlocked.
+    any_locked: bool,
 }
 
 struct Work<'a> {
     transaction: &'a Transaction<'a>,
     batch: &'a FolderRead,
-    first_look: bool,
     folder: i64,
-    /// Something is known to lie in the folder.
-    any_there: bool,
+    look: Look,
     /// Paths that interrupted arrivals hold.
     held: &'a [PathBuf],
-    any_missing: bool,
     lines: Vec<AdoptedLine>,
+    unlocked: Vec<TrackId>,
     now: i64,
 }
 
 impl Work<'_> {
-    /// Returns whether the file is new to the shelf.
-    fn file(&mut self, read: &Read) -> Result<bool> {
+    /// Returns whether the file is new to the shelf. `free` is the track of the song whose locked file it may be.
+    fn file(&mut self, read: &Read, free: Option<Joined>) -> Result<bool> {
         if !self.held.is_empty() && self.held.contains(&self.batch.folder.join(name_of(&read.name))) {
             // It is finished by its own way.
             return Ok(false);
         }
         let there =
-            if self.any_there { scanned::at(self.transaction, self.folder, &read.name)? } else { None };
+            if self.look.any_there { scanned::at(self.transaction, self.folder, &read.name)? } else { None };
         if self.batch.refused {
             scanned::unrefuse(self.transaction, self.folder, &read.name)?;
         }
@@ -109,21 +151,45 @@ impl Work<'_> {
             let Some(row) = tracks::copy(self.transaction, copy)? else { return Ok(false) };
             return self.again(read, facts, &row);
         }
-        if self.any_missing
+        if self.look.any_missing
             && let Some(moved) = scanned::moved_from(self.transaction, self.folder, read, facts.quick)?
         {
             scanned::reread(self.transaction, &moved, self.folder, read, facts)?;
             if !self.is_told(&moved, read)? {
-                self.tell(moved.track, read, facts)?;
+                self.tell(moved.track, moved.id, read, facts)?;
             }
             return Ok(false);
         }
         let replaces = match facts.shown.alike {
-            Some(alike) if self.any_missing => scanned::replaced(self.transaction, alike, facts.duration)?,
+            Some(alike) if self.look.any_missing => {
+                scanned::replaced(self.transaction, alike, facts.duration)?
+            }
             _ => None,
         };
-        self.adopt(read, facts, replaces)?;
+        let joins = match replaces {
+            Some(_) => None,
+            None if facts.protection.is_locked() => free,
+            None if self.look.any_locked && facts.format.codec.is_decodable() => {
+                same::locked_for(self.transaction, &song_of(facts))?
+            }
+            None => None,
+        };
+        match joins {
+            Some(joined) => self.join(read, facts, joined)?,
+            None => drop(self.adopt(read, facts, replaces)?),
+        }
         Ok(replaces.is_none())
+    }
+
+    /// A free file of a song that was locked, or the locked one of a song that is free: both lie under one track.
+    fn join(&mut self, read: &Read, facts: &Facts, joined: Joined) -> Result<()> {
+        let copy = self.adopt(read, facts, Some(joined.track))?;
+        same::note(self.transaction, -copy.0, joined.track, self.now, joined.by)?;
+        if let Some(line) = self.lines.last_mut() {
+            line.joined = Some((joined.by, self.now));
+        }
+        self.unlocked.push(joined.track);
+        Ok(())
     }
 
     /// A file that is known at its place was changed: other tags, or another payload.
@@ -142,14 +208,15 @@ impl Work<'_> {
         Ok(same.is_none())
     }
 
-    fn adopt(&mut self, read: &Read, facts: &Facts, track: Option<TrackId>) -> Result<()> {
+    fn adopt(&mut self, read: &Read, facts: &Facts, track: Option<TrackId>) -> Result<CopyId> {
         let past = (YEAR_1980..self.now).contains(&read.modified).then_some(read.modified);
-        let added = past.filter(|_| self.first_look).unwrap_or(self.now);
+        let added = past.filter(|_| self.look.first_look).unwrap_or(self.now);
         let (track, copy) = scanned::adopt(self.transaction, self.folder, read, facts, track, added)?;
-        if !self.first_look {
+        if !self.look.first_look {
             scanned::note_newcomer(self.transaction, copy, facts.quick)?;
         }
-        self.tell(track, read, facts)
+        self.tell(track, copy, read, facts)?;
+        Ok(copy)
     }
 
     /// Whether the history says already what a file that was missing is, and that it lies here: so it is after a rebuild. Where
@@ -159,10 +226,12 @@ impl Work<'_> {
         Ok(here && was.event.is_none() && !scanned::had_others(self.transaction, self.folder, &read.name)?)
     }
 
-    fn tell(&mut self, track: TrackId, read: &Read, facts: &Facts) -> Result<()> {
+    fn tell(&mut self, track: TrackId, copy: CopyId, read: &Read, facts: &Facts) -> Result<()> {
         let path = self.batch.folder.join(name_of(&read.name));
         let added = tracks::added(self.transaction, track)?;
-        self.lines.push(AdoptedLine::new(track, &path, read.size, facts.quick, added));
+        let joined = if self.look.any_locked { same::of_found(self.transaction, copy)? } else { None };
+        let line = AdoptedLine::new(track, &path, read.size, facts.quick, added);
+        self.lines.push(AdoptedLine { joined, ..line });
         Ok(())
     }
 }
@@ -192,7 +261,9 @@ pub fn miss(
             scanned::give(&transaction, instead.id, instead.track, row.track)?;
             let quick = tracks::quick_of(&transaction, instead.id)?;
             let added = tracks::added(&transaction, row.track)?;
-            lines.push(AdoptedLine::new(row.track, &instead.path, instead.size.0, quick, added));
+            let joined = same::of_found(&transaction, instead.id)?;
+            let line = AdoptedLine::new(row.track, &instead.path, instead.size.0, quick, added);
+            lines.push(AdoptedLine { joined, ..line });
         }
     }
     if gone.is_empty() {

@@ -57,7 +57,7 @@ pub fn ordered(connection: &Connection, sort: Sort) -> Result<Vec<u32>> {
 
 /// Returns the tracks that were bought from a store, or from any.
 pub fn bought(connection: &Connection, store: Option<&str>) -> Result<Vec<u32>> {
-    let sql = "SELECT DISTINCT track FROM purchase WHERE ?1 IS NULL OR store = ?1";
+    let sql = "SELECT DISTINCT track FROM purchase WHERE track IS NOT NULL AND (?1 IS NULL OR store = ?1)";
     numbers(connection, sql, [store])
 }
 

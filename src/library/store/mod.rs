@@ -1,5 +1,6 @@
 //! All SQL. One writer connection on its own thread, a few readers; owner.db with index.db attached as `idx`.
 
+pub mod bought;
 pub mod devices;
 pub mod finding;
 pub mod journal;
@@ -9,6 +10,7 @@ pub mod past_tracks;
 pub mod purchases;
 pub mod roots;
 pub mod salvage;
+pub mod same;
 pub mod scanned;
 pub mod shown;
 pub mod tracks;

@@ -45,8 +45,7 @@ pub fn forget_found(transaction: &Transaction<'_>, copy: CopyId) -> Result<()> {
 /// Writes a buy that a history tells, in place of what it told of it before.
 pub fn put_past(transaction: &Transaction<'_>, name: &str, past: &PastPurchase) -> Result<()> {
     transaction.prepare_cached("DELETE FROM purchase WHERE name = ?1")?.execute([name])?;
-    let told =
-        Told { track: past.track, event: None, name: Some(name), from: &past.from, past: Some(past) };
+    let told = Told { track: past.track, event: None, name: Some(name), from: &past.from, past: Some(past) };
     insert(transaction, &told, &past.purchase)
 }
 
@@ -103,8 +102,10 @@ fn insert(transaction: &Transaction<'_>, told: &Told<'_>, purchase: &Purchase) -
 
 /// Returns what a history told of a buy before.
 pub fn past(connection: &Connection, name: &str) -> Result<Option<PastPurchase>> {
-    let sql = format!("SELECT {FIELDS}, track, way, device, device_name, title, artist, album, duration, source
-                       FROM purchase WHERE name = ?1");
+    let sql = format!(
+        "SELECT {FIELDS}, track, way, device, device_name, title, artist, album, duration, source
+                       FROM purchase WHERE name = ?1"
+    );
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement.query_row([name], |row| {
         let text = |column| row.get::<_, String>(column);

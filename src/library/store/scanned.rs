@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::library::CopyRow;
 use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of};
+use crate::library::store::same;
 use crate::library::store::shown::{self, Shown};
 use crate::library::store::tracks::{COPY_ROW, copy_row, fingerprint_bytes};
 use crate::track::{
@@ -241,12 +242,21 @@ pub fn adopt(
     let copy = CopyId(transaction.last_insert_rowid());
     let playable = shown::put_file(transaction, copy, &facts.format, &facts.protection, &facts.personal)?;
     purchases::note(transaction, track, &Teller::Found(copy), &facts.purchases)?;
+    same::note_locked(transaction, copy, &facts.protection, &facts.shown, &facts.purchases)?;
     if fresh {
         shown::put(transaction, track, &facts.shown, playable, !facts.purchases.is_empty(), added)?;
     } else {
-        shown::show(transaction, track, &facts.shown)?;
+        show(transaction, track, facts, &facts.shown)?;
     }
     Ok((track, copy))
+}
+
+/// Shows what a file says; a locked one beside what plays of its track says nothing.
+fn show(transaction: &Transaction<'_>, track: TrackId, facts: &Facts, shown: &Shown) -> Result<()> {
+    if facts.protection.is_locked() && same::is_free(transaction, track)? {
+        return shown::refresh(transaction, track);
+    }
+    shown::show(transaction, track, shown)
 }
 
 /// Writes what a known copy says now: it was changed, moved, or index.db had lost it.
@@ -276,7 +286,8 @@ pub fn reread(
         purchases::forget_found(transaction, copy.id)?;
         purchases::note(transaction, copy.track, &Teller::Found(copy.id), &facts.purchases)?;
     }
-    shown::show(transaction, copy.track, &with_senders_words(transaction, copy, &facts.shown)?)
+    same::note_locked(transaction, copy.id, &facts.protection, &facts.shown, &facts.purchases)?;
+    show(transaction, copy.track, facts, &with_senders_words(transaction, copy, &facts.shown)?)
 }
 
 /// The sender's words stand where an arrived file has none of its own.
@@ -296,6 +307,7 @@ fn with_senders_words(connection: &Connection, copy: &CopyRow, shown: &Shown) ->
 pub fn give(transaction: &Transaction<'_>, copy: CopyId, from: TrackId, to: TrackId) -> Result<()> {
     transaction.execute("UPDATE copy SET track = ?2 WHERE id = ?1", [copy.0, to.0])?;
     transaction.execute("UPDATE purchase SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
+    transaction.execute("UPDATE unlocked SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
     let tags = shown::tags_of(transaction, from)?.unwrap_or_default();
     shown::hide(transaction, from)?;
     shown::show(transaction, to, &Shown::of(&tags)?)
@@ -415,7 +427,7 @@ pub fn restore(
     size: ByteCount,
     quick: QuickKey,
     added: i64,
-) -> Result<()> {
+) -> Result<CopyId> {
     let (folder, name) = super::roots::split(path);
     let folder = folder_id(transaction, root, folder)?;
     transaction.execute("INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)", [track.0, added])?;
@@ -423,5 +435,5 @@ pub fn restore(
     let sql = "INSERT INTO copy(track, folder, name, size, quick, duration, strength, missing)
                VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0)";
     transaction.execute(sql, params![track.0, folder, name, size.0 as i64, quick.0])?;
-    Ok(())
+    Ok(CopyId(transaction.last_insert_rowid()))
 }

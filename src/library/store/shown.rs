@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::library::find::groups::id_of_bytes;
-use crate::library::store::{from_json, keep, kept, to_json};
+use crate::library::store::{from_json, keep, kept, same, to_json};
 use crate::media::text::{self, romaji, sort_key};
 use crate::track::{AudioFormat, CopyId, PersonalBytes, Protection, Tags, TrackId};
 
@@ -78,6 +78,10 @@ pub struct Shown {
     pub alike: Option<i64>,
     /// How full the tags are.
     pub fullness: i64,
+    /// Tells a song by folded artist and title; `None` without both.
+    pub song: Option<i64>,
+    /// The recording code.
+    pub isrc: Option<String>,
 }
 
 impl Shown {
@@ -150,7 +154,12 @@ impl Shown {
             tags.disc.unwrap_or(1),
             tags.track.unwrap_or(0)
         );
+        let singer = if credit.is_empty() { album_artist.as_str() } else { credit.as_str() };
+        let song = (!singer.is_empty() && !title.is_empty())
+            .then(|| id_of_bytes(format!("{singer}{FIELD}{title}").as_bytes()).0);
         Ok(Shown {
+            song,
+            isrc: tags.isrc.clone(),
             tags: packed(tags)?,
             key,
             head: joined([album, album_artist, head_readings], FIELD),
@@ -277,10 +286,12 @@ pub fn put(
     let bit = |set: bool, bit: u8| if set { bit } else { 0 };
     let marks =
         bit(playable, mark::PLAYABLE) | bit(bought, mark::BOUGHT) | bit(shown.compilation, mark::COMPILATION);
-    let sql = "INSERT OR REPLACE INTO idx.shown(track, tags, key, head, line, marks, added)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let Shown { tags, key, head, line, .. } = shown;
-    connection.prepare_cached(sql)?.execute(params![track.0, tags, key, head, line, marks, added])?;
+    let sql = "INSERT OR REPLACE INTO idx.shown(track, tags, key, head, line, marks, added, song, isrc)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let Shown { tags, key, head, line, song, isrc, .. } = shown;
+    connection
+        .prepare_cached(sql)?
+        .execute(params![track.0, tags, key, head, line, marks, added, song, isrc])?;
     Ok(())
 }
 
@@ -319,7 +330,7 @@ pub fn tags_and_key(connection: &Connection, track: TrackId) -> Result<(Tags, Ve
 /// Returns what the best arrival of a track said when it came; nothing for an adopted one.
 pub fn tags_at_arrival(connection: &Connection, track: TrackId) -> Result<Tags> {
     let sql = "SELECT tags FROM copy WHERE track = ?1 AND tags IS NOT NULL AND trashed IS NULL
-               ORDER BY missing IS NULL DESC, strength DESC, id DESC LIMIT 1";
+               ORDER BY missing IS NULL DESC, protection = '{\"kind\":\"none\"}' DESC, strength DESC, id DESC LIMIT 1";
     let text: Option<String> =
         connection.prepare_cached(sql)?.query_row([track.0], |row| row.get(0)).optional()?;
     text.map_or_else(|| Ok(Tags::default()), |text| from_json(&text))
@@ -384,18 +395,20 @@ pub fn mend(connection: &mut Connection) -> Result<bool> {
     transaction.execute(gone, [mark::GONE])?;
     let mut lost = Vec::new();
     {
-        let sql = "SELECT id, format, protection, personal FROM copy
+        let sql = "SELECT id, format, protection, personal, tags FROM copy
                    WHERE event IS NOT NULL AND id NOT IN (SELECT copy FROM idx.file)";
         let mut statement = transaction.prepare(sql)?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let text = |column| row.get::<_, Option<String>>(column).map(Option::unwrap_or_default);
-            lost.push((CopyId(row.get(0)?), text(1)?, text(2)?, text(3)?));
+            lost.push((CopyId(row.get(0)?), text(1)?, text(2)?, text(3)?, text(4)?));
         }
     }
-    for (copy, format, protection, personal) in &lost {
+    for (copy, format, protection, personal, tags) in &lost {
         let personal: Vec<PersonalBytes> = from_json(personal)?;
-        put_file(&transaction, *copy, &from_json(format)?, &from_json(protection)?, &personal)?;
+        let protection: Protection = from_json(protection)?;
+        put_file(&transaction, *copy, &from_json(format)?, &protection, &personal)?;
+        same::note_locked(&transaction, *copy, &protection, &Shown::of(&from_json(tags)?)?, &[])?;
     }
     let unread = "UPDATE copy SET stamp = NULL WHERE event IS NULL AND missing IS NULL AND trashed IS NULL
                   AND stamp IS NOT NULL

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of, split};
 use crate::library::store::shown::{self, Shown, format_of, mark};
-use crate::library::store::{from_json, loudness, to_json};
+use crate::library::store::{from_json, loudness, same, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
 use crate::offer::OfferId;
 use crate::track::{
@@ -235,8 +235,16 @@ pub fn insert(
     )?;
     let copy = CopyId(transaction.last_insert_rowid());
     shown::put_file(transaction, copy, &new.format, &new.protection, &new.personal)?;
+    same::note_locked(transaction, copy, &new.protection, &shown, &new.purchases)?;
+    if let Some(by) = new.joined {
+        same::note(transaction, new.event.0, *track, new.received.0, by)?;
+    }
     note_arrival(transaction, *track, new)?;
     transaction.execute("DELETE FROM reserved WHERE event = ?1", [new.event.0])?;
+    if new.protection.is_locked() && same::is_free(transaction, *track)? {
+        // What plays tells what the track is called.
+        return shown::refresh(transaction, *track);
+    }
     shown::show(transaction, *track, &shown)
 }
 

@@ -215,16 +215,23 @@ pub enum Kind {
     FairPlay,
 }
 
-/// Writes a file as the iTunes Store sold them.
+/// Writes a file as the iTunes Store sold them; the free and the locked one are two songs.
 pub fn bought_m4a(path: &Path, seed: u64, kind: Kind) {
-    let title = if kind == Kind::Plus { "Plus One" } else { "Under Lock" };
+    match kind {
+        Kind::Plus => bought_song(path, seed, kind, "Plus One", ITEM),
+        Kind::FairPlay => bought_song(path, seed, kind, "Under Lock", LOCKED_ITEM),
+    }
+}
+
+/// Writes a song as the iTunes Store sold it under this number.
+pub fn bought_song(path: &Path, seed: u64, kind: Kind, title: &str, item: u32) {
     let tags = [("title", title), ("artist", "Hanako Yamada Band"), ("album", "Bought")];
     noise(seed, 44_100, 16, 88_200).encode(path, &["-c:a", "aac", "-b:a", "256k"], &tags);
-    python(ITUNES_ATOMS, path);
+    python(&ITUNES_ATOMS.replace("281234567", &item.to_string()), path);
     let file = fs::read(path).expect("a file");
     let (child, entry) = match kind {
-        Kind::Plus => (purchase_box(b"pinf"), None),
-        Kind::FairPlay => (purchase_box(b"sinf"), Some(*b"drms")),
+        Kind::Plus => (purchase_box(b"pinf", item), None),
+        Kind::FairPlay => (purchase_box(b"sinf", item), Some(*b"drms")),
     };
     let mut file = insert_in_entry(file, &child, entry);
     if kind == Kind::FairPlay {
@@ -261,12 +268,12 @@ fn insert_in_entry(mut file: Vec<u8>, child: &[u8], entry: Option<[u8; 4]>) -> V
 }
 
 /// Returns `pinf` or `sinf` with the store's scheme, the buyer and the rights.
-fn purchase_box(name: &[u8; 4]) -> Vec<u8> {
+fn purchase_box(name: &[u8; 4], item: u32) -> Vec<u8> {
     let mut buyer = b"Hanako Yamada".to_vec();
     buyer.resize(256, 0);
     let mut rights = Vec::new();
     for (right, value) in
-        [(b"veID", 10_u32), (b"plat", 0), (b"tran", 0x0123_4567), (b"song", ITEM), (b"tool", 0)]
+        [(b"veID", 10_u32), (b"plat", 0), (b"tran", 0x0123_4567), (b"song", item), (b"tool", 0)]
     {
         rights.extend_from_slice(right);
         rights.extend_from_slice(&value.to_be_bytes());
@@ -285,6 +292,8 @@ fn boxed(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
 
 /// The store's number of the bought item.
 pub const ITEM: u32 = 281_234_567;
+/// The store's number of the locked one.
+pub const LOCKED_ITEM: u32 = 281_234_568;
 
 const FLAC_NAME: &str = "
 import sys
