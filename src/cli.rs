@@ -85,6 +85,20 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write music and what konpo knows of it into a folder, as it came; the daemon may run
+    Export {
+        /// What goes out
+        #[command(flatten)]
+        out: Box<TakeOut>,
+        /// The folder
+        folder: PathBuf,
+        /// Where things lie
+        #[command(flatten)]
+        place: Place,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Ask the running component
     Ctl {
         /// Its folder of data
@@ -106,6 +120,33 @@ pub enum Command {
         #[command(subcommand)]
         ask: ctl::Ask,
     },
+}
+
+/// What `konpo export` takes out.
+#[derive(Debug, Clone, Default, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).multiple(false)))]
+pub struct TakeOut {
+    /// An album, by its name or its number
+    #[arg(long, group = "what")]
+    pub album: Option<String>,
+    /// A playlist, by its name or its number
+    #[arg(long, group = "what")]
+    pub playlist: Option<String>,
+    /// A track, by its number; may be given several times
+    #[arg(long, group = "what")]
+    pub track: Vec<i64>,
+    /// What was bought
+    #[arg(long, group = "what")]
+    pub purchases: bool,
+    /// Every file and every playlist
+    #[arg(long, group = "what")]
+    pub all: bool,
+    /// With purchases.json: what proves the buys, and who bought
+    #[arg(long)]
+    pub receipts: bool,
+    /// With tables of purchases, history, favourites and corrections, to leave konpo for another system
+    #[arg(long, requires = "all", conflicts_with_all = ["album", "playlist", "track", "purchases"])]
+    pub leave: bool,
 }
 
 /// Where things lie.
@@ -258,6 +299,19 @@ mod tests {
     fn the_command_line_is_sound() {
         use clap::CommandFactory;
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_export_takes_out_one_thing() {
+        let parse = |line: &str| Cli::try_parse_from(["konpo", "export"].into_iter().chain(line.split(' ')));
+        for fine in
+            ["--all --leave /x", "--album A --receipts /x", "--track 3 --track 4 /x", "--purchases /x"]
+        {
+            assert!(parse(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["/x", "--all --purchases /x", "--album A --leave /x", "--all"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `konpo ctl`: speaks the HTTP API over the local socket (as the owner) or over TCP, and prints the answer.
 
+mod correct;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -153,6 +155,8 @@ pub enum Ask {
     },
     /// Files on their way in, and what became of the last ones
     Arrivals,
+    /// Correct words that tracks show; the files are not touched
+    Correct(Box<correct::Correct>),
     /// Make a token with the owner's right, for `--url` and scripts
     Token,
 }
@@ -309,6 +313,7 @@ impl Ask {
                 Ok((Method::DELETE, "/api/neighbours".into(), Some(json!({ "address": address }))))
             }
             Ask::Arrivals => read("/api/offers"),
+            Ask::Correct(correct) => Ok((Method::POST, "/api/corrections".into(), Some(correct.body()?))),
             Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),
         }
     }

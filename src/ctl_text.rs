@@ -236,6 +236,7 @@ fn arrival(arrival: &Value) -> String {
     let verdict = &arrival["verdict"];
     let end = match verdict["verdict"].as_str() {
         Some("refused") => format!("not taken: {}", text(&verdict["reason"])),
+        Some("read") => text(&verdict["told"]).to_owned(),
         Some("locked") => format!("on the shelf, locked, track {}", verdict["track"]),
         Some(name) => format!("{name}, track {}", verdict["track"]),
         None => format!("{} so far", ByteCount(arrival["received"].as_u64().unwrap_or(0))),

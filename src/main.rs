@@ -69,6 +69,12 @@ async fn obey(command: Command) -> Result<ExitCode> {
             let checked = tokio::task::spawn_blocking(move || seams::check(&settled, how, json));
             return Ok(verdict(joined(checked).await?));
         }
+        Command::Export { out, folder, place, json } => {
+            let settled = place.settle()?;
+            let written =
+                tokio::task::spawn_blocking(move || seams::export::export(&settled, &out, &folder, json));
+            return Ok(verdict(joined(written).await?));
+        }
         Command::Ctl { data, socket, url, token, json, ask } => {
             let daemon = match (url, socket) {
                 (Some(url), _) => Daemon::Url { url, token },

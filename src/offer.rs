@@ -261,6 +261,11 @@ pub enum Verdict {
         /// Which lock.
         protection: Protection,
     },
+    /// What it tells of other tracks was read, and it lies where it was.
+    Read {
+        /// What it told, in words for a person.
+        told: String,
+    },
     /// Not taken.
     Refused {
         /// A code for machines: `damaged`, `not_audio`, `empty`, `unsupported`, `rule`, `full`, `gone`.

@@ -1,5 +1,6 @@
 //! What a face asks of the shelf: built by faces, compiled once and answered by `library`.
 
+pub mod export;
 pub mod purchases;
 
 use std::sync::Arc;

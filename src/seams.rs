@@ -1,5 +1,6 @@
-//! One seam from the shell each: `konpo probe`, `play`, `outputs`, `neighbours`, `check`.
+//! One seam from the shell each: `konpo probe`, `play`, `outputs`, `neighbours`, `check`, `export`.
 
+pub mod export;
 pub mod probe;
 
 use std::path::PathBuf;

@@ -137,7 +137,7 @@ pub struct Device {
     pub open: bool,
     /// What is wrong with it, for a person.
     pub trouble: Option<String>,
-    /// How often since the start of konpo sound was not decoded in time for the device.
+    /// How often since the start of konpo the sound broke off: it was not there in time for the device.
     pub underruns: u64,
     /// The element of the card's own mixer that has the volume; `None` where the samples are multiplied.
     pub mixer: Option<CardMixer>,

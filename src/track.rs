@@ -1,5 +1,7 @@
 //! A track and all that is known of it: plain data, no I/O, no path.
 
+pub mod blank;
+pub mod correction;
 pub mod past;
 pub mod story;
 pub mod tagged;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::track::correction::Corrected;
 use crate::track::tagged::{MusicBrainz, Repaired, Trim};
 use crate::units::{ByteCount, Frames, Gain, Millis, SampleRate, UnixTime};
 
@@ -30,8 +33,11 @@ impl fmt::Display for TrackId {
 pub struct Track {
     /// The name on the shelf.
     pub id: TrackId,
-    /// What the tags say, normalised.
+    /// What the tags say, normalised, with what was corrected in its place.
     pub tags: Arc<Tags>,
+    /// What was corrected by hand; `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected: Option<Arc<Corrected>>,
     /// How long it sounds; zero when nothing could tell.
     pub duration: Millis,
     /// The files, the one that sounds first. Never empty.
@@ -442,10 +448,15 @@ impl Protection {
         !matches!(self, Protection::None | Protection::CarrierCopyGuard)
     }
 
-    /// Returns the same lock without the buyer's account.
+    /// Returns the same lock without the buyer's account, and without what an address asks for: it may name an account.
     pub fn without_personal(&self) -> Protection {
+        let place = |address: &str| address.split(['?', '#']).next().unwrap_or_default().to_owned();
         match self {
             Protection::FairPlay { .. } => Protection::FairPlay { user_id: None },
+            Protection::WmDrm { license_url } => Protection::WmDrm { license_url: place(license_url) },
+            Protection::OmaDrm2 { rights_issuer } => {
+                Protection::OmaDrm2 { rights_issuer: place(rights_issuer) }
+            }
             other => other.clone(),
         }
     }

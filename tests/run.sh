@@ -23,7 +23,7 @@ packages=(
   minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc
   nginx-light icecast2
-  ffmpeg lame opus-tools python3 python3-mutagen libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
+  ffmpeg lame opus-tools python3 python3-mutagen unzip libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
 )
 
 install_peers() {

@@ -2,6 +2,7 @@
 
 mod clock;
 pub mod command;
+pub mod export;
 mod memory;
 mod news;
 mod purchases;
@@ -34,13 +35,15 @@ use crate::hifi::state::State;
 use crate::hifi::task::{Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
+use crate::library::Library;
 use crate::library::art::Size;
 use crate::library::cover::Cover;
-use crate::library::{Library, OpenTrack};
+use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Item, Page, Query, Section, What};
 use crate::signal::{Device, GainMode};
+use crate::track::correction::Change;
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
 
@@ -206,6 +209,9 @@ pub struct Session {
 }
 
 impl Session {
+    /// Tracks that are corrected at once.
+    pub const MOST_CORRECTED: usize = 10_000;
+
     /// Returns who asks.
     pub fn caller(&self) -> &Caller {
         &self.caller
@@ -289,6 +295,19 @@ impl Session {
         Ok(if self.caller.right < Right::Owner { without_personal(&track) } else { track })
     }
 
+    /// Changes what is corrected of tracks, of all of them or of none; no file is touched. Owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, `Invalid` for more than [`Session::MOST_CORRECTED`], `NotFound`, `Offline`.
+    pub async fn correct(&self, ids: &[TrackId], change: Change) -> Result<()> {
+        self.need(Right::Owner, "correct tracks")?;
+        if ids.len() > Session::MOST_CORRECTED {
+            let what = format!("{} tracks at once, at most {}", ids.len(), Session::MOST_CORRECTED);
+            return Err(Error::new(Kind::Invalid, what));
+        }
+        self.hifi.library.correct(ids, change, UnixTime::now()).await
+    }
+
     /// Moves a track to the trash. Owner only.
     ///
     /// # Errors
@@ -298,13 +317,14 @@ impl Session {
         self.hifi.library.trash(id).await
     }
 
-    /// Opens the file of a track as it lies on the shelf. Owner only, for it may carry the buyer's name.
+    /// Opens the file of a track as this caller may read it: the owner as it lies on the shelf, others without what names the
+    /// buyer.
     ///
     /// # Errors
-    /// `NotAllowed` below Owner, `NotFound`, `Unsupported` for a protected track, `Offline`.
-    pub async fn open_media(&self, id: TrackId) -> Result<OpenTrack> {
-        self.need(Right::Owner, "read a music file")?;
-        self.hifi.library.open_track(id).await
+    /// `NotAllowed` below Owner for a protected file and one of which it is not known where it names the buyer, `NotFound`,
+    /// `Offline`, and those of the disk.
+    pub async fn open_media(&self, id: TrackId) -> Result<Served> {
+        self.hifi.library.open_served(id, self.caller.right).await
     }
 
     /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.

@@ -4,8 +4,10 @@
 pub mod client;
 mod first_line;
 pub mod hosts;
+pub mod overlay;
 pub mod port;
 pub mod problem;
 pub mod range;
 pub mod server;
 mod tls;
+pub mod zip;

@@ -1,8 +1,6 @@
 //! A file as an answer: byte ranges, conditions, HEAD (RFC 9110, 13 and 14). Reads in blocks, so a file of any size costs
 //! little memory and a stalled client nothing but its connection.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,17 +9,19 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
+use crate::http::overlay::Overlay;
 use crate::http::problem::Problem;
 
-/// Answers GET or HEAD with a file of `size` bytes. `etag` is quoted, `mime` a media type.
+/// Answers GET or HEAD with a file as the one who asks may read it. `etag` is quoted and names the form, `mime` is a media
+/// type.
 pub fn file_response(
     asked: &HeaderMap,
     method: &Method,
-    file: File,
-    size: u64,
+    file: Overlay,
     etag: &str,
     mime: &'static str,
 ) -> Response {
+    let size = file.size();
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|list| names(list, etag)) {
         return with_head(StatusCode::NOT_MODIFIED.into_response(), etag, None);
@@ -106,7 +106,7 @@ fn parse(range: &str, size: u64) -> Wanted {
     }
 }
 
-fn blocks(file: File, first: u64, count: u64) -> Body {
+fn blocks(file: Overlay, first: u64, count: u64) -> Body {
     let file = Arc::new(file);
     let stream = stream::try_unfold((first, count), move |(at, left)| {
         let file = file.clone();
@@ -123,7 +123,7 @@ fn blocks(file: File, first: u64, count: u64) -> Body {
     Body::from_stream(stream)
 }
 
-fn read_block(file: &File, at: u64, left: u64) -> std::io::Result<Bytes> {
+fn read_block(file: &Overlay, at: u64, left: u64) -> std::io::Result<Bytes> {
     let mut block = vec![0; left.min(BLOCK) as usize];
     let got = file.read_at(&mut block, at)?;
     if got == 0 {
@@ -149,7 +149,9 @@ mod tests {
         file.write_all(b"0123456789").expect("written");
         let value = |v: &str| HeaderValue::from_str(v).expect("a value");
         let headers = headers.iter().map(|(name, v)| (name.clone(), value(v))).collect();
-        let response = file_response(&headers, &method, file, 10, "\"x\"", "audio/flac");
+        let modified = file.metadata().and_then(|about| about.modified()).expect("a time");
+        let file = Overlay::new(file, 10, modified, Vec::new());
+        let response = file_response(&headers, &method, file, "\"x\"", "audio/flac");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("read").to_bytes().to_vec();
         (Response::from_parts(parts, Body::empty()), bytes)

@@ -17,8 +17,8 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
-use crate::intake::Inner;
 use crate::intake::staging::{Held, blocking, part_name_of_inbox, put_back, staging_dir};
+use crate::intake::{Inner, history};
 use crate::library::JournalRow;
 use crate::library::disk::move_new;
 use crate::offer::{OfferId, Provenance, Stage, Verdict};
@@ -104,6 +104,7 @@ pub fn left_before(rows: &[JournalRow]) -> HashMap<PathBuf, Left> {
                 Some(Verdict::Refused { code, .. }) if code != "gone" && code != "rule" => {
                     Some(Left { mark: taken.mark, id: row.id })
                 }
+                Some(Verdict::Read { .. }) => Some(Left { mark: taken.mark, id: row.id }),
                 _ => None,
             };
             found.entry(taken.path()).or_insert(left);
@@ -181,11 +182,28 @@ async fn look(
     forget_gone(inner, &seen);
     let left = inner.left().clone();
     let (quiet, again) = decide(growing, &left, &open, seen, now);
+    let told = quiet.clone();
+    let histories = blocking(move || {
+        let is_history = |(path, _): &(PathBuf, Mark)| history::is_history(&inbox.join(path));
+        Ok(told.into_iter().filter(is_history).collect::<Vec<_>>())
+    })
+    .await?;
     for (path, mark) in quiet {
         if inner.stop.is_cancelled() {
             return Ok(None);
         }
-        take(inner, &path, mark).await?;
+        if !histories.contains(&(path.clone(), mark)) {
+            take(inner, &path, mark).await?;
+        }
+    }
+    if histories.is_empty() {
+        return Ok(again);
+    }
+    if !growing.is_empty() || history::is_early(inner).await? {
+        return Ok(Some(again.unwrap_or(QUIET)));
+    }
+    for (path, mark) in histories {
+        history::read(inner, path, mark).await?;
     }
     Ok(again)
 }

@@ -6,6 +6,7 @@ mod append;
 mod board;
 mod disk;
 pub mod glance;
+mod history;
 mod inbox;
 mod stages;
 pub mod staging;
@@ -368,6 +369,7 @@ fn remembered(row: &JournalRow, verdict: &Verdict) -> Option<SeenRemote> {
         Verdict::Merged { track } => ("merged", Some(*track)),
         Verdict::Locked { track, .. } => ("locked", Some(*track)),
         Verdict::Refused { code, .. } if RETRIED.contains(&code.as_str()) => return None,
+        Verdict::Read { .. } => return None,
         Verdict::Refused { code, .. } => (code, None),
     };
     Some(SeenRemote {

@@ -1,5 +1,6 @@
 //! The cover of a track: from its file, or from beside it.
 
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::SystemTime;
@@ -55,9 +56,24 @@ impl Library {
         let beside = open.path.parent().and_then(art::folder_picture);
         let key = identity(&open, beside.as_deref());
         let etag = format!("\"{}-{}\"", &key[..32], size.edge());
-        let jpeg = self.inner.covers.get(&key, size, || chosen(open, beside.as_deref()))?;
+        let choose = || chosen(open.file, open.extension.as_deref(), beside.as_deref());
+        let jpeg = self.inner.covers.get(&key, size, choose)?;
         Ok(jpeg.map(|jpeg| Cover { jpeg, etag }))
     }
+}
+
+/// Returns the cover that a file of the shelf shows, made anew and kept nowhere; `None` without one.
+///
+/// # Errors
+/// `Unsupported` and `Damaged` for a picture that cannot be shown, and those of the disk.
+/// # Blocks
+/// As long as the disk takes to wake, and while it is made.
+pub(super) fn of_file(path: &Path, size: Size) -> Result<Option<Vec<u8>>> {
+    let file = File::open(path).map_err(|error| Error::io(format!("open {}", path.display()), error))?;
+    let extension = path.extension().map(|extension| extension.to_string_lossy());
+    let beside = path.parent().and_then(art::folder_picture);
+    let picture = chosen(file, extension.as_deref(), beside.as_deref())?;
+    picture.map(|picture| art::scale(&picture, size)).transpose()
 }
 
 /// Returns a hash that changes with every picture that may be shown, and when covers are made in another way.
@@ -76,8 +92,8 @@ fn identity(open: &OpenTrack, beside: Option<&Path>) -> String {
 }
 
 /// Reads the picture that is shown.
-fn chosen(open: OpenTrack, beside: Option<&Path>) -> Result<Option<Vec<u8>>> {
-    let embedded = embedded(open)?;
+fn chosen(file: File, extension: Option<&str>, beside: Option<&Path>) -> Result<Option<Vec<u8>>> {
+    let embedded = embedded(file, extension)?;
     let Some(folder) = beside.and_then(|path| art::read_picture(path).ok()) else { return Ok(embedded) };
     Ok(match embedded {
         Some(embedded) if !art::folder_wins(&folder, &embedded) => Some(embedded),
@@ -85,8 +101,8 @@ fn chosen(open: OpenTrack, beside: Option<&Path>) -> Result<Option<Vec<u8>>> {
     })
 }
 
-fn embedded(open: OpenTrack) -> Result<Option<Vec<u8>>> {
-    let sound = Sound::file(open.file, open.extension.as_deref());
+fn embedded(file: File, extension: Option<&str>) -> Result<Option<Vec<u8>>> {
+    let sound = Sound::file(file, extension);
     let mut sound = sound.map_err(|error| Error::io("read the cover of a track", error))?;
     let found = sniff(&mut sound).and_then(|sniffed| picture::embedded(&mut sound, &sniffed));
     match found {

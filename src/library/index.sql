@@ -10,6 +10,7 @@ CREATE TABLE shown (
     line   TEXT NOT NULL,           -- folded: title, artists, readings, genres, composers, year, title key, artist key
     marks  INTEGER NOT NULL,        -- 1 playable, 2 bought, 4 compilation, 8 nothing of it is there
     added  INTEGER NOT NULL,
+    tagged TEXT,                    -- JSON of Tags as the file says them; NULL: nothing is corrected
     song   INTEGER,                 -- hash of folded artist and title; NULL without both
     isrc   TEXT
 );

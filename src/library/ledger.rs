@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
 use crate::query::purchases::SameBy;
+use crate::track::correction::Words;
 use crate::track::past::PastPurchase;
 use crate::track::{
     AudioFormat, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Sha256, TrackId,
 };
+use crate::units::UnixTime;
 
 /// What a line tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +137,40 @@ impl AdoptedLine {
     }
 }
 
+/// What is corrected of a track after a person changed it; the file is as it was.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CorrectedLine {
+    /// Always `corrected`.
+    pub kind: Corrected,
+    /// RFC 3339.
+    pub at: String,
+    /// The track's id.
+    pub track: i64,
+    /// How often its corrections were changed, this time included; of several lines the highest counts.
+    pub number: u32,
+    /// All that is corrected from now on; empty: nothing.
+    pub words: Words,
+    /// For a person who reads the file: path below the root, shown lossily when it is not UTF-8.
+    pub path: String,
+}
+
+/// The one kind of a [`CorrectedLine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Corrected {
+    /// A person changed words that a track shows.
+    Corrected,
+}
+
+impl CorrectedLine {
+    /// Returns the line of a change.
+    pub fn new(track: TrackId, path: &Path, number: u32, at: UnixTime, words: &Words) -> CorrectedLine {
+        let path = path.to_string_lossy().into_owned();
+        let kind = Corrected::Corrected;
+        CorrectedLine { kind, at: at.rfc3339(), track: track.0, number, words: words.clone(), path }
+    }
+}
+
 /// A buy that a history told (an iTunes library, an order).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastLine {
@@ -166,28 +202,54 @@ impl PastLine {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Entry {
+    /// What is corrected of a track.
+    Corrected(CorrectedLine),
     /// A file that was found.
     Adopted(AdoptedLine),
     /// What became of an arrival.
     Line(Box<Line>),
     /// A buy that a history told.
     Past(Box<PastLine>),
+    /// A line of a kind that only a newer konpo knows; it is passed over.
+    #[serde(skip_deserializing)]
+    Newer(Newer),
+}
+
+/// What is read of a line of an unknown kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newer {
+    /// Its kind.
+    pub kind: String,
+    /// The track it is about; 0 none. Its number is not given again.
+    #[serde(default)]
+    pub track: i64,
+}
+
+impl Newer {
+    /// Reads a line that is none of ours; `None` for one of a known kind, which is torn or malformed then.
+    fn of(bytes: &[u8]) -> Option<Newer> {
+        let newer: Newer = serde_json::from_slice(bytes).ok()?;
+        let known = ["arrived", "merged", "trashed", "adopted", "corrected", "bought"];
+        (!known.contains(&newer.kind.as_str())).then_some(newer)
+    }
 }
 
 impl Entry {
     /// Returns the track's id; 0 for none.
     pub fn track(&self) -> i64 {
         match self {
+            Entry::Corrected(line) => line.track,
             Entry::Adopted(line) => line.track,
             Entry::Line(line) => line.track,
+            Entry::Newer(newer) => newer.track,
             Entry::Past(line) => line.past.track.map_or(0, |track| track.0),
         }
     }
 
-    /// Returns the journal id; 0 for a file that was found and for a history.
+    /// Returns the journal id; 0 for what is no arrival.
     pub fn event(&self) -> i64 {
         match self {
-            Entry::Adopted(_) | Entry::Past(_) => 0,
+            Entry::Corrected(_) | Entry::Adopted(_) | Entry::Newer(_) | Entry::Past(_) => 0,
             Entry::Line(line) => line.event,
         }
     }
@@ -198,8 +260,10 @@ impl Entry {
 /// # Errors
 /// `Damaged` for one that is torn or of another form.
 pub fn parse_line(bytes: &[u8]) -> Result<Entry> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Error::with(Kind::Damaged, "read a line of the history", error))
+    serde_json::from_slice(bytes).or_else(|error| match Newer::of(bytes) {
+        Some(newer) => Ok(Entry::Newer(newer)),
+        None => Err(Error::with(Kind::Damaged, "read a line of the history", error)),
+    })
 }
 
 /// The history, open for appending.

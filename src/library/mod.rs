@@ -5,12 +5,15 @@ pub mod art;
 mod ask;
 pub mod backup;
 pub mod check;
+mod correct;
 pub mod cover;
 mod desk;
 pub mod disk;
 mod exchange;
+pub mod export;
 mod find;
 pub mod idle;
+pub mod itunes;
 mod keep_safe;
 pub mod ledger;
 mod past;
@@ -20,6 +23,7 @@ pub mod rebuild;
 mod root;
 mod roots;
 mod scan;
+pub mod serve;
 mod store;
 mod trash;
 mod upgrade;
@@ -437,18 +441,23 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes to wake.
     pub fn open_blocking(&self, id: TrackId) -> Result<OpenTrack> {
+        self.open_of(id, |copy| copy.playable)
+    }
+
+    /// Opens the best copy of those that are wanted; as [`Library::open_blocking`].
+    fn open_of(&self, id: TrackId, wanted: impl Fn(&CopyRow) -> bool) -> Result<OpenTrack> {
         let found =
             self.inner.store.read_blocking(|c| Ok((tracks::load(c, id)?, tracks::copies_of(c, id)?)))?;
         let (Some(track), copies) = found else {
             return Err(Error::new(Kind::NotFound, format!("there is no track {id}")));
         };
-        let mut playable = copies.into_iter().filter(|copy| copy.playable).peekable();
-        let Some(first) = playable.peek() else {
+        let mut wanted = copies.into_iter().filter(wanted).peekable();
+        let Some(first) = wanted.peek() else {
             let why = track.copies.first().map_or("", |copy| copy.protection.headline());
             return Err(Error::new(Kind::Unsupported, format!("track {id} cannot be played: {why}")));
         };
         let elsewhere = first.root;
-        let there = playable.find_map(|copy| Some((self.inner.disk_of(copy.root)?, copy)));
+        let there = wanted.find_map(|copy| Some((self.inner.disk_of(copy.root)?, copy)));
         let Some((disk, copy)) = there else {
             let folder = self.inner.store.read_blocking(|c| folders::root_path(c, elsewhere))?;
             let what = format!("track {id} lies on a music disk that is not there: {}", folder.display());

@@ -25,7 +25,12 @@ impl Library {
     }
 }
 
-fn add(inner: &Inner, connection: &mut Connection, told: Vec<PastPurchase>) -> Result<HistoryAdded> {
+/// Writes what [`Library::add_history`] was given, on the writer's thread.
+pub(in crate::library) fn add(
+    inner: &Inner,
+    connection: &mut Connection,
+    told: Vec<PastPurchase>,
+) -> Result<HistoryAdded> {
     let disk = &*inner.disk()?.writable()?;
     let transaction = connection.transaction()?;
     let mut added = HistoryAdded::default();

@@ -12,9 +12,10 @@ use crate::error::Result;
 use crate::library::backup;
 use crate::library::check::{self, Repair, Report};
 use crate::library::exchange;
-use crate::library::ledger::{AdoptedLine, Entry, Ledger, Line, What};
+use crate::library::ledger::{AdoptedLine, CorrectedLine, Entry, Ledger, Line, What};
 use crate::library::roots::Disk;
-use crate::library::store::{OWNER, Store, journal, purchases, salvage, same, scanned, tracks};
+use crate::library::store::corrections::{self, Correction};
+use crate::library::store::{OWNER, Store, journal, purchases, salvage, same, scanned, shown, tracks};
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
 use crate::track::past::PastPurchase;
@@ -99,7 +100,7 @@ struct Told {
 
 /// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
 pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
-    let Whole { mut arrived, mut merged, adopted, past } = told(disk)?;
+    let Whole { mut arrived, mut merged, adopted, corrected, past } = told(disk)?;
     store.write_now(|connection| {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
@@ -129,6 +130,7 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
             let new = arrival(line);
             tracks::note_arrival(&transaction, TrackId(line.track), &new)?;
         }
+        restore_corrections(&transaction, &corrected)?;
         for line in arrived.values().map(|told| &told.line).chain(&merged) {
             if let Some(seen) = seen(line) {
                 journal::remember(&transaction, &seen)?;
@@ -164,6 +166,18 @@ fn leave_out_known(
     Ok(())
 }
 
+/// Keeps what the history says is corrected, where the database does not know better.
+fn restore_corrections(connection: &Connection, corrected: &BTreeMap<i64, CorrectedLine>) -> Result<()> {
+    for line in corrected.values() {
+        let at = UnixTime::parse(&line.at).unwrap_or_default();
+        let correction = Correction { words: line.words.clone(), number: line.number, at };
+        if corrections::put(connection, TrackId(line.track), &correction)? {
+            shown::refresh(connection, TrackId(line.track))?;
+        }
+    }
+    Ok(())
+}
+
 /// What a history tells.
 #[derive(Default)]
 struct Whole {
@@ -175,11 +189,13 @@ struct Whole {
     adopted: BTreeMap<PathBuf, AdoptedLine>,
     /// Buys that another history told, by the name they are known again by.
     past: BTreeMap<String, PastPurchase>,
+    /// What is corrected, by track.
+    corrected: BTreeMap<i64, CorrectedLine>,
 }
 
 /// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
 fn told(disk: &Disk) -> Result<Whole> {
-    let Whole { mut arrived, mut merged, mut adopted, mut past } = Whole::default();
+    let Whole { mut arrived, mut merged, mut adopted, mut corrected, mut past } = Whole::default();
     let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
@@ -192,6 +208,13 @@ fn told(disk: &Disk) -> Result<Whole> {
     };
     Ledger::read(&disk.root.ledger(), |entry| match entry {
         Entry::Line(told) => line(*told),
+        Entry::Newer(_) => {}
+        Entry::Corrected(line) => {
+            let known = corrected.entry(line.track).or_insert_with(|| line.clone());
+            if known.number <= line.number {
+                *known = line;
+            }
+        }
         Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
         Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
         Entry::Past(line) => drop(line.past.name().map(|name| past.insert(name, line.past))),
@@ -210,7 +233,7 @@ fn told(disk: &Disk) -> Result<Whole> {
             told.trashed = Some(name);
         }
     }
-    Ok(Whole { arrived, merged, adopted, past })
+    Ok(Whole { arrived, merged, adopted, corrected, past })
 }
 
 fn in_trash(line: &Line) -> String {

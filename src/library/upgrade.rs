@@ -59,21 +59,33 @@ pub fn owner(connection: &mut Connection, path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Returns whether both databases are of this version.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_current(connection: &Connection) -> Result<bool> {
+    let version = |sql| connection.query_row(sql, [], |row| row.get::<_, u32>(0));
+    let (owner, index) = (version("PRAGMA main.user_version")?, version("PRAGMA idx.user_version")?);
+    Ok((owner, index) == (newest(), INDEX_VERSION))
+}
+
 /// Returns the version of owner.db that this konpo writes.
 pub fn newest() -> u32 {
     STEPS.len() as u32
 }
 
 /// Step n brings owner.db from version n to n + 1. A step that was released never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 6] = [
     include_str!("owner.sql"),
     include_str!("owner2.sql"),
     include_str!("owner3.sql"),
     include_str!("owner4.sql"),
+    include_str!("owner5.sql"),
+    include_str!("owner6.sql"),
 ];
 /// The step that splits paths into folders and names.
 const FOLDERS: usize = 2;
 /// The step that makes columns of what is known of a buy.
 const PURCHASES: usize = 3;
 /// Grows with every change of index.sql.
-const INDEX_VERSION: u32 = 4;
+const INDEX_VERSION: u32 = 5;

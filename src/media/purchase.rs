@@ -111,6 +111,8 @@ fn free_name(place: &str) -> Option<String> {
         .or_else(|| place.strip_prefix("id3:TXX/"))
         .or_else(|| place.strip_prefix("vc:"))
         .or_else(|| place.strip_prefix("ape:"))
+        .or_else(|| place.strip_prefix("caf:"))
+        .or_else(|| place.strip_prefix("mkv:")?.split_once('/').map(|(_, name)| name))
         .or_else(|| place.strip_prefix("mp4:ilst/----:")?.split_once(':').map(|(_, name)| name))?;
     Some(name.to_ascii_uppercase())
 }

@@ -30,6 +30,16 @@ impl RawTag {
         RawTag { place: place.into(), value, personal: None }
     }
 
+    /// Returns bytes of a tag that are not read and may name the buyer; they are no evidence.
+    pub fn unread(lies: PersonalBytes) -> RawTag {
+        RawTag { personal: Some(lies), ..RawTag::new(UNREAD, RawValue::Bytes(Vec::new())) }
+    }
+
+    /// Returns whether these are bytes that are not read.
+    pub fn is_unread(&self) -> bool {
+        self.place == UNREAD
+    }
+
     /// Returns the value as text; `None` for bytes.
     pub fn text(&self) -> Option<String> {
         match &self.value {
@@ -45,15 +55,25 @@ impl RawTag {
 pub fn names_buyer(key: &str, value: &str) -> bool {
     // Beatport writes the track's number there (1.3).
     let of_track = |value: &str| value.trim().strip_prefix("track-").is_some_and(is_number);
-    match key.to_ascii_uppercase().as_str() {
-        "FILEOWNER" => !of_track(value),
-        "PURCHASE_OWNER" | "PURCHASEOWNER" | "PURCHASE OWNER" | "ACCOUNT_ID" | "APID" | "OWNR" => true,
-        "KONPO_PURCHASE_ORDER" | "KONPO_PURCHASE_ACCOUNT" => true,
-        _ => false,
-    }
+    let key = key.to_ascii_uppercase();
+    BUYERS_FIELDS.contains(&key.as_str()) && (key != "FILEOWNER" || !of_track(value))
 }
 
 /// Returns whether a text is digits and nothing else.
 pub fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
+
+const BUYERS_FIELDS: [&str; 9] = [
+    "FILEOWNER",
+    "PURCHASE_OWNER",
+    "PURCHASEOWNER",
+    "PURCHASE OWNER",
+    "ACCOUNT_ID",
+    "APID",
+    "OWNR",
+    "KONPO_PURCHASE_ORDER",
+    "KONPO_PURCHASE_ACCOUNT",
+];
+/// The place of what is not read.
+const UNREAD: &str = "unread";

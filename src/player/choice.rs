@@ -6,16 +6,17 @@ use crate::error::{Error, Kind, Result};
 use crate::player::cards::{self, Card};
 use crate::player::mixer::{Element, Wish};
 use crate::player::output::{Output, Plan, Stream, Want};
+use crate::player::pulse::{self, PULSE};
 use crate::player::ring::Render;
 use crate::player::silent::{self, Silent};
-use crate::player::sound_card::{self, ALSA, PULSE, SoundCard};
+use crate::player::sound_card::{self, ALSA, SoundCard};
 use crate::player::{Knob, OutputInfo};
 
 /// The output that `output.device` asks for. A choice is made at every opening, so that a DAC that is plugged in later
 /// is found.
 pub struct Choice {
     device: String,
-    ready: Option<SoundCard>,
+    ready: Option<Box<dyn Output>>,
     silent: Silent,
     /// The card that `auto` took last, and since when it is away.
     last: Option<Card>,
@@ -40,14 +41,15 @@ impl Choice {
         if card.is_some() {
             self.last.clone_from(&card);
         }
-        let tried = card.map(|card| SoundCard::of_card(&card).and_then(|device| self.ask(device, want)));
+        let tried =
+            card.map(|card| SoundCard::of_card(&card).and_then(|device| self.ask(Box::new(device), want)));
         match tried {
             Some(Ok(plan)) => return Ok(plan),
             Some(Err(error)) if error.kind() == Kind::Unsupported => return Err(error),
             _ => {}
         }
-        if sound_card::server_reachable() {
-            return SoundCard::server().and_then(|device| self.ask(device, want));
+        if pulse::reachable() {
+            return pulse::sink(None).and_then(|device| self.ask(device, want));
         }
         tried.unwrap_or_else(|| {
             self.silent = Silent::because(NO_DEVICE);
@@ -55,7 +57,7 @@ impl Choice {
         })
     }
 
-    fn ask(&mut self, mut device: SoundCard, want: &Want) -> Result<Plan> {
+    fn ask(&mut self, mut device: Box<dyn Output>, want: &Want) -> Result<Plan> {
         let plan = device.plan(want)?;
         self.ready = Some(device);
         Ok(plan)
@@ -72,13 +74,16 @@ impl Output for Choice {
                 self.silent = Silent::paced();
                 self.silent.plan(want)
             }
-            name => SoundCard::named(name).and_then(|device| self.ask(device, want)),
+            name => match name.strip_prefix(PULSE) {
+                Some(sink) => pulse::sink(Some(sink)).and_then(|device| self.ask(device, want)),
+                None => SoundCard::named(name).and_then(|device| self.ask(Box::new(device), want)),
+            },
         }
     }
 
     fn mixer(&mut self, plan: &Plan, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
-        match &self.ready {
-            Some(device) if !plan.silent => device.mixer(wish),
+        match &mut self.ready {
+            Some(device) if !plan.silent => device.mixer(plan, wish),
             _ => Ok(None),
         }
     }
@@ -125,7 +130,7 @@ pub fn outputs() -> Vec<OutputInfo> {
     let of_card =
         |card: Card| line(format!("{ALSA}{}", card.pcm), card.description.clone(), cards::holder(&card));
     let mut found: Vec<OutputInfo> = cards::cards().into_iter().map(of_card).collect();
-    found.extend(sound_card::server_devices().into_iter().map(|(name, words)| line(name, words, None)));
+    found.extend(pulse::sinks().into_iter().map(|(name, words)| line(name, words, None)));
     if let Some(first) = found.first_mut() {
         first.chosen = true;
     }

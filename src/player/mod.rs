@@ -16,6 +16,7 @@ mod opening;
 pub mod output;
 mod phase;
 mod priority;
+pub mod pulse;
 pub mod readahead;
 pub mod resample;
 pub mod ring;

@@ -44,6 +44,8 @@ pub struct Motor {
     recovery: Recovery,
     told_position: Option<Instant>,
     told_device: Option<Device>,
+    /// Why nothing is heard of the open device, as it was told.
+    held: Option<String>,
     events: VecDeque<PlayerEvent>,
     /// The last track ended with nothing behind it: what comes as its next starts at once.
     dry: bool,
@@ -106,6 +108,7 @@ impl Motor {
             recovery: Recovery::default(),
             told_position: None,
             told_device: None,
+            held: None,
             dry: false,
             events: VecDeque::new(),
         }
@@ -163,6 +166,7 @@ impl Motor {
             self.begin(now);
         }
         self.count_gaps();
+        self.tell_held(now);
         self.progress(now);
         self.opened(now);
         self.fill();
@@ -541,12 +545,12 @@ impl Motor {
     fn tell_position(&mut self, now: Instant) {
         if let Some((serial, position)) = self.position() {
             self.told_position = Some(now);
-            let running = self.phase == Phase::Playing;
+            let running = self.phase == Phase::Playing && self.held.is_none();
             self.events.push_back(PlayerEvent::Position { serial, position, at: now, running });
         }
     }
 
-    /// Returns how often since the start sound was not decoded in time.
+    /// Returns how often since the start sound was not there in time.
     fn underruns(&self) -> u64 {
         self.underruns + self.device.as_ref().map_or(0, |device| device.shared().underruns())
     }
@@ -555,9 +559,24 @@ impl Motor {
     fn count_gaps(&mut self) {
         let underruns = self.underruns();
         if let Some(told) = self.told_device.as_ref().filter(|told| told.underruns != underruns) {
-            tracing::warn!(device = told.name, underruns, "the sound broke off: it was not decoded in time");
+            tracing::warn!(device = told.name, underruns, "the sound broke off: the machine did not keep up");
             self.tell_device(Device { underruns, ..told.clone() });
         }
+    }
+
+    /// Tells that a server holds the open device, or lets it go on. The clock that is shown stands meanwhile.
+    fn tell_held(&mut self, now: Instant) {
+        let device = self.device.as_ref();
+        let held = device.and_then(|device| device.stream.as_ref()).and_then(|stream| stream.held());
+        if held == self.held {
+            return;
+        }
+        let notice = device.and_then(|device| device.plan.notice.clone()).or_else(|| self.volume.notice());
+        self.held.clone_from(&held);
+        if let Some(told) = self.told_device.clone().filter(|told| told.open) {
+            self.tell_device(Device { trouble: held.or(notice), ..told });
+        }
+        self.tell_position(now);
     }
 
     fn tell_device(&mut self, device: Device) {

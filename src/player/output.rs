@@ -202,6 +202,12 @@ pub trait Stream: Send {
     /// Returns why it no longer plays, once.
     fn trouble(&mut self) -> Option<Error>;
 
+    /// Returns why nothing is heard of an open device that is going to play on by itself, in words for the owner; `None`
+    /// while it plays.
+    fn held(&self) -> Option<String> {
+        None
+    }
+
     /// Returns what the hardware was set to, as the kernel says.
     fn hardware(&self) -> Option<String> {
         None

@@ -43,8 +43,7 @@ fn notice(why: &str) {
     ONCE.call_once(|| tracing::info!(why, "the sound has no real-time priority"));
 }
 
-/// Returns the threads that empty the ring. Every thread of konpo has a name; cpal names ALSA's, and those that it opens
-/// for a sound server keep the name of the thread that opened them.
+/// Returns the threads that empty the ring. Every thread of konpo has a name; cpal names ALSA's.
 fn callbacks(filler: i32) -> Vec<u64> {
     let Ok(tasks) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     let all = tasks.flatten().filter_map(|task| {
@@ -77,8 +76,8 @@ async fn raise(bus: &Connection, callbacks: &[u64], filler: u64) -> zbus::Result
 
 const NAME: &str = "org.freedesktop.RealtimeKit1";
 const PATH: &str = "/org/freedesktop/RealtimeKit1";
-/// The kernel cuts names at 15 bytes: both are shorter.
-const NAMES: [&str; 2] = ["cpal_alsa_out", "konpo-player"];
+/// cpal's for ALSA, and that of `pulse::pump`. The kernel cuts names at 15 bytes: both are shorter.
+const NAMES: [&str; 2] = ["cpal_alsa_out", "konpo-pulse"];
 /// Above ordinary programs, below a sound server.
 const LEVEL: u32 = 5;
 const NICE: i32 = -11;
@@ -144,7 +143,7 @@ mod tests {
         let tasks = [
             named(1, "konpo"),
             named(7, "konpo-player"),
-            named(8, "konpo-player"),
+            named(8, "konpo-pulse"),
             named(9, "konpo-ahead"),
             named(10, "cpal_alsa_out"),
         ];

@@ -42,9 +42,14 @@ impl Shared {
         heard.max(self.skip_to.load(Ordering::Acquire))
     }
 
-    /// Returns how often the ring was empty in the middle of a track.
+    /// Returns how often the ring, or the device behind it, was empty in the middle of a track.
     pub fn underruns(&self) -> u64 {
         self.underruns.load(Ordering::Relaxed)
+    }
+
+    /// Counts a hole in the sound that the device had.
+    pub fn count_underrun(&self) {
+        self.underruns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns how many frames of silence were given since the last frame of sound.

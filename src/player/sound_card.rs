@@ -1,8 +1,6 @@
-//! A device through cpal: ALSA, and PulseAudio or PipeWire where the feature is on. Opens at the source's own rate where
-//! the device takes it, else at the best one that it takes: what arrives here was resampled to it. The callback is
-//! [`Render::fill`].
+//! A device of ALSA, through cpal. Opens at the source's own rate where the device takes it, else at the best one that it
+//! takes: what arrives here was resampled to it. The callback is [`Render::fill`].
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +8,10 @@ use cpal::traits::{DeviceTrait, HostTrait, StreamTrait};
 use cpal::{BufferSize, SampleFormat, StreamConfig, SupportedStreamConfigRange};
 
 use crate::error::{Error, Kind, Result};
-use crate::player::Knob;
 use crate::player::card_mixer;
 use crate::player::cards::{self, Card};
 use crate::player::mixer::{Element, Wish};
-use crate::player::output::{Plan, Sample, Stream, Want, best_rate};
+use crate::player::output::{Output, Plan, Sample, Stream, Want, best_rate};
 use crate::player::priority;
 use crate::player::ring::{DeviceSample, Dither, Render};
 use crate::units::SampleRate;
@@ -36,64 +33,10 @@ enum Way {
     Packed,
     /// Another name of ALSA, which may convert.
     Plugin,
-    /// A sound server, which may mix and convert.
-    Server,
 }
 
-impl SoundCard {
-    /// Returns the device of a card.
-    ///
-    /// # Errors
-    /// `Unreachable` when ALSA does not know it.
-    pub fn of_card(card: &Card) -> Result<SoundCard> {
-        let host = host(cpal::HostId::Alsa)?;
-        let name = format!("{ALSA}{}", card.pcm);
-        let numeric = format!("hw:CARD={},DEV={}", card.number, card.device);
-        let device = find(&host, cpal::HostId::Alsa, &card.pcm)
-            .or_else(|| find(&host, cpal::HostId::Alsa, &numeric))
-            .ok_or_else(|| missing(&name))?;
-        Ok(SoundCard { device, name, card: Some(card.clone()), way: Way::Direct })
-    }
-
-    /// Returns the device that `konpo outputs` prints under this name.
-    ///
-    /// # Errors
-    /// `Unreachable` when it is not there.
-    pub fn named(name: &str) -> Result<SoundCard> {
-        if let Some(sink) = name.strip_prefix(PULSE) {
-            return server(Some(sink));
-        }
-        let pcm = name.strip_prefix(ALSA).unwrap_or(name);
-        if let Some(card) = cards::cards().iter().find(|card| card.pcm == pcm) {
-            return SoundCard::of_card(card);
-        }
-        let host = host(cpal::HostId::Alsa)?;
-        let device = find(&host, cpal::HostId::Alsa, pcm)
-            .or_else(|| (pcm == "default").then(|| host.default_output_device()).flatten())
-            .ok_or_else(|| missing(name))?;
-        let way = if pcm.starts_with("hw:") { Way::Direct } else { Way::Plugin };
-        Ok(SoundCard { device, name: format!("{ALSA}{pcm}"), card: None, way })
-    }
-
-    /// Returns the sound server's default device.
-    ///
-    /// # Errors
-    /// `Unreachable` when no server answers.
-    pub fn server() -> Result<SoundCard> {
-        server(None)
-    }
-
-    /// Returns its name as `konpo outputs` prints it.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns how it would be opened.
-    ///
-    /// # Errors
-    /// `Unsupported` when it does not take rate or channels, `Busy` when another process holds it, `Unreachable` when
-    /// it is gone.
-    pub fn plan(&mut self, want: &Want) -> Result<Plan> {
+impl Output for SoundCard {
+    fn plan(&mut self, want: &Want) -> Result<Plan> {
         let configs: Vec<SupportedStreamConfigRange> = match self.device.supported_output_configs() {
             Ok(configs) => configs.collect(),
             Err(error) => return Err(self.error("open", error)),
@@ -126,29 +69,16 @@ impl SoundCard {
         Ok(self.planned(rate, channels, sample, deepest, name))
     }
 
-    /// Returns the element of the card's mixer that carries the volume. Behind a plugin or a server there is none: what it does
-    /// with the sound is not known, and a server has a volume of its own.
-    ///
-    /// # Errors
-    /// `Unsupported` when the element that the owner names is not there, or does not serve as a volume.
-    pub fn mixer(&self, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
+    /// Behind a plugin there is none: what it does with the sound is not known.
+    fn mixer(&mut self, _plan: &Plan, wish: &Wish) -> Result<Option<Box<dyn Element>>> {
         match (&self.card, self.way) {
             (Some(card), Way::Direct | Way::Packed) => card_mixer::open(card, wish),
             _ => Ok(None),
         }
     }
 
-    /// Opens it; the callback starts at once.
-    ///
-    /// # Errors
-    /// As [`SoundCard::plan`].
-    pub fn start(&mut self, plan: &Plan, render: Render) -> Result<Box<dyn Stream>> {
-        let periods = match (plan.restarts, render.knob()) {
-            (false, _) => CARD_PERIODS,
-            (true, Knob::Box) if LATE.load(Ordering::Relaxed) < OFTEN_LATE => PROMPT_PERIODS,
-            (true, _) => SERVER_PERIODS,
-        };
-        let period = plan.rate.hz() / periods;
+    fn start(&mut self, plan: &Plan, render: Render) -> Result<Box<dyn Stream>> {
+        let period = plan.rate.hz() / CARD_PERIODS;
         let fault = Fault::default();
         let config =
             |buffer_size| StreamConfig { channels: plan.channels, sample_rate: plan.rate.hz(), buffer_size };
@@ -168,6 +98,44 @@ impl SoundCard {
         let name = self.name.clone();
         let card = self.card.clone();
         Ok(Box::new(CardStream { fault, name, card, _stream: stream }))
+    }
+}
+
+impl SoundCard {
+    /// Returns the device of a card.
+    ///
+    /// # Errors
+    /// `Unreachable` when ALSA does not know it.
+    pub fn of_card(card: &Card) -> Result<SoundCard> {
+        let host = host(cpal::HostId::Alsa)?;
+        let name = format!("{ALSA}{}", card.pcm);
+        let numeric = format!("hw:CARD={},DEV={}", card.number, card.device);
+        let device = find(&host, cpal::HostId::Alsa, &card.pcm)
+            .or_else(|| find(&host, cpal::HostId::Alsa, &numeric))
+            .ok_or_else(|| missing(&name))?;
+        Ok(SoundCard { device, name, card: Some(card.clone()), way: Way::Direct })
+    }
+
+    /// Returns the device that `konpo outputs` prints under this name.
+    ///
+    /// # Errors
+    /// `Unreachable` when it is not there.
+    pub fn named(name: &str) -> Result<SoundCard> {
+        let pcm = name.strip_prefix(ALSA).unwrap_or(name);
+        if let Some(card) = cards::cards().iter().find(|card| card.pcm == pcm) {
+            return SoundCard::of_card(card);
+        }
+        let host = host(cpal::HostId::Alsa)?;
+        let device = find(&host, cpal::HostId::Alsa, pcm)
+            .or_else(|| (pcm == "default").then(|| host.default_output_device()).flatten())
+            .ok_or_else(|| missing(name))?;
+        let way = if pcm.starts_with("hw:") { Way::Direct } else { Way::Plugin };
+        Ok(SoundCard { device, name: format!("{ALSA}{pcm}"), card: None, way })
+    }
+
+    /// Returns its name as `konpo outputs` prints it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     fn takes_period(&self, plan: &Plan, period: u32) -> bool {
@@ -217,7 +185,6 @@ impl SoundCard {
         let because = match self.way {
             Way::Direct | Way::Packed => None,
             Way::Plugin => Some(format!("through {}, which may convert", self.name)),
-            Way::Server => Some("through a sound server, which may mix and convert".to_owned()),
         };
         Plan {
             device: self.name.clone(),
@@ -229,7 +196,7 @@ impl SoundCard {
             sample_name,
             because,
             notice: None,
-            restarts: self.way == Way::Server,
+            restarts: false,
         }
     }
 
@@ -267,35 +234,6 @@ impl DeviceSample for cpal::I24 {
     }
 }
 
-/// Whether a sound server listens where its environment says.
-pub fn server_reachable() -> bool {
-    #[cfg(feature = "pulseaudio")]
-    return cpal::available_hosts().contains(&cpal::HostId::PulseAudio);
-    #[cfg(not(feature = "pulseaudio"))]
-    return false;
-}
-
-/// Returns name and description of every device of the sound server, its default first.
-pub fn server_devices() -> Vec<(String, String)> {
-    #[cfg(feature = "pulseaudio")]
-    if server_reachable()
-        && let Ok(host) = host(cpal::HostId::PulseAudio)
-        && let Ok(devices) = host.output_devices()
-    {
-        let default = host.default_output_device().and_then(|device| device.id().ok());
-        let mut found: Vec<(bool, String, String)> = devices
-            .filter_map(|device| {
-                let id = device.id().ok()?;
-                let words = device.description().map_or(String::new(), |d| d.name().to_owned());
-                Some((Some(&id) != default.as_ref(), format!("{PULSE}{}", id.id()), words))
-            })
-            .collect();
-        found.sort();
-        return found.into_iter().map(|(_, name, words)| (name, words)).collect();
-    }
-    Vec::new()
-}
-
 /// Returns the names of ALSA that are no card: `default`, `pulse`, `pipewire` where they are configured.
 pub fn plugins() -> Vec<(String, String)> {
     let Ok(host) = host(cpal::HostId::Alsa) else { return Vec::new() };
@@ -308,23 +246,6 @@ pub fn plugins() -> Vec<(String, String)> {
             known.then(|| (format!("{ALSA}{}", id.id()), words))
         })
         .collect()
-}
-
-#[cfg(feature = "pulseaudio")]
-fn server(sink: Option<&str>) -> Result<SoundCard> {
-    let id = cpal::HostId::PulseAudio;
-    let host = host(id)?;
-    let device = match sink {
-        Some(sink) => find(&host, id, sink).ok_or_else(|| missing(&format!("{PULSE}{sink}")))?,
-        None => host.default_output_device().ok_or_else(|| missing("of the sound server"))?,
-    };
-    let name = device.id().map_or(PULSE.to_owned(), |id| format!("{PULSE}{}", id.id()));
-    Ok(SoundCard { device, name, card: None, way: Way::Server })
-}
-
-#[cfg(not(feature = "pulseaudio"))]
-fn server(_sink: Option<&str>) -> Result<SoundCard> {
-    Err(Error::new(Kind::Unsupported, "this konpo is built without sound servers"))
 }
 
 /// Keeps what ALSA's library says on this thread away from stderr; the errors come back as values all the same, and a
@@ -384,19 +305,11 @@ fn build<T: DeviceSample + cpal::SizedSample>(
 ) -> Result<cpal::Stream, cpal::Error> {
     let fault = Arc::clone(fault);
     let rate = u64::from(config.sample_rate);
-    let (mut last, mut calls) = (None, 0u32);
     device.build_output_stream::<T, _, _>(
         config,
         move |out: &mut [T], info: &cpal::OutputCallbackInfo| {
             let stamp = info.timestamp();
             let frames = (out.len() / render.channels().max(1)) as u64;
-            let since = last.replace(stamp.callback).and_then(|at| stamp.callback.checked_duration_since(at));
-            // The first ones fill the buffer before it runs; a hole in silence is none.
-            calls = calls.saturating_add(1);
-            let sounds = calls > FILLING && render.shared().silence() == 0;
-            if sounds && since.is_some_and(|since| was_late(since, frames, rate)) {
-                LATE.fetch_add(1, Ordering::Relaxed);
-            }
             if let Some(ahead) = stamp.playback.checked_duration_since(stamp.callback) {
                 let micros = ahead.min(LONGEST_LATENCY).as_micros() as u64;
                 // What this call gives is heard behind what waits in the device.
@@ -415,45 +328,11 @@ fn build<T: DeviceSample + cpal::SizedSample>(
     )
 }
 
-/// Returns whether a callback came so long after the one before that both periods of the buffer were played out: there
-/// was a hole in the sound.
-fn was_late(since: Duration, frames: u64, rate: u64) -> bool {
-    since.as_micros() * u128::from(rate) > u128::from(2 * frames) * 1_000_000
-}
-
-/// How often a sound server was served too late: where it is often, the machine is busy, and later streams get the longer
-/// buffer.
-static LATE: AtomicU32 = AtomicU32::new(0);
-/// Holes in the sound after which it is no chance.
-const OFTEN_LATE: u32 = 4;
-/// Callbacks that may come before a stream runs.
-const FILLING: u32 = 4;
-
 /// The prefix of ALSA's names.
 pub const ALSA: &str = "alsa:";
-/// The prefix of a sound server's names.
-pub const PULSE: &str = "pulseaudio:";
 /// Periods in a second. Two make a card's buffer of 40 ms: what is pressed is heard behind it. The priority that
 /// `priority` asks for keeps it filled.
 const CARD_PERIODS: u32 = 50;
-/// Two make 66 ms: a server and its client both have to be woken in time. A fresh stream does not wait for it.
-const SERVER_PERIODS: u32 = 30;
-/// Two make 36 ms. With the knob on konpo a seek is heard behind the fade of what the server has already, so that it may
-/// hold no more, as long as the machine keeps up with it.
-const PROMPT_PERIODS: u32 = 55;
 const OPEN_TIMEOUT: Duration = Duration::from_secs(2);
 /// What a device says beyond this is not believed.
 const LONGEST_LATENCY: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_callback_is_late_once_both_periods_were_played() {
-        let period = 48_000 / u64::from(PROMPT_PERIODS);
-        assert!(!was_late(Duration::from_millis(36), period, 48_000));
-        assert!(was_late(Duration::from_millis(37), period, 48_000));
-        assert!(!was_late(Duration::ZERO, period, 48_000));
-    }
-}

@@ -1,5 +1,6 @@
 //! The API's own JSON types: what goes over the wire is named here and nowhere else.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use crate::hifi::state::{Entry, Modes, QuietState, Sleeping, Source, State, Tran
 use crate::offer::Via;
 use crate::query::{Group, Item, Page};
 use crate::signal::{Device, OnAir, SignalPath};
+use crate::track::correction::{Field, Word};
 use crate::track::{AudioFormat, Protection, Purchase, Track};
 use crate::units::Millis;
 
@@ -41,9 +43,31 @@ pub struct TrackJson {
     added: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     purchases: Vec<Purchase>,
+    /// The fields that were corrected by hand.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    corrected: BTreeMap<Field, CorrectedJson>,
     /// How it came here, in one sentence; only where one track is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     story: Option<String>,
+}
+
+/// A word that was corrected; `null`: nothing stands there.
+#[derive(Debug, Serialize)]
+pub struct CorrectedJson {
+    /// What stands there now.
+    word: Option<Word>,
+    /// What the file says.
+    tagged: Option<Word>,
+}
+
+/// Returns the fields of a track that were corrected.
+fn corrected(track: &Track) -> BTreeMap<Field, CorrectedJson> {
+    let Some(corrected) = &track.corrected else { return BTreeMap::new() };
+    let both = |word: Option<&Word>, field: Field| CorrectedJson {
+        word: word.cloned(),
+        tagged: field.of(&corrected.tagged),
+    };
+    corrected.words.iter().map(|(field, word)| (field, both(word, field))).collect()
 }
 
 /// Why a track cannot be played, and what to do.
@@ -84,6 +108,7 @@ impl TrackJson {
             copies: track.copies.len(),
             added: track.added.rfc3339(),
             purchases: track.purchases.clone(),
+            corrected: corrected(track),
             story: None,
         }
     }

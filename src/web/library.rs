@@ -1,14 +1,13 @@
 //! The shelf over HTTP: lists, search, one track, its file.
 
-use std::time::UNIX_EPOCH;
-
 use axum::Extension;
 use axum::extract::{Path, Query as Params, State};
-use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
+use crate::http::overlay::Overlay;
 use crate::http::range;
 use crate::offer::Caller;
 use crate::query::{Field, Filter, Query, Section, Sort, What, Window};
@@ -237,7 +236,7 @@ pub async fn trash(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET` and `HEAD /api/media/{id}.{ext}`: the file as it lies on the shelf.
+/// `GET` and `HEAD /api/media/{id}.{ext}`: the file, for all but the owner without what names its buyer.
 pub async fn media(
     State(web): State<Web>,
     Extension(caller): Extension<Caller>,
@@ -247,11 +246,14 @@ pub async fn media(
 ) -> Result<Response, Failure> {
     let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let open = web.hifi.of(caller).open_media(track_id(stem)?).await?;
-    // Its owner may tag it anew at any time, at the same length.
-    let changed = open.modified.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let etag = format!("\"{:x}-{:x}-{changed:x}\"", open.copy.0, open.size.0);
     let mime = mime_of(open.extension.as_deref().unwrap_or(""));
-    Ok(range::file_response(&headers, &method, open.file, open.size.0, &etag, mime).into_response())
+    let file = Overlay::new(open.file, open.size.0, open.modified, open.blanks);
+    let mut response = range::file_response(&headers, &method, file, &open.etag, mime);
+    // The same address has another form for the owner.
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Cookie"));
+    Ok(response)
 }
 
 /// Reads the number of a track in a path.

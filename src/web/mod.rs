@@ -3,7 +3,9 @@
 mod answer;
 mod api;
 mod art;
+mod corrections;
 mod events;
+mod export;
 mod guard;
 mod json;
 mod library;
@@ -16,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::hifi::Hifi;
+use crate::http::zip::Turns;
 use crate::intake::Intake;
 
 /// What the API is built on. Cheap to clone.
@@ -25,12 +28,13 @@ pub struct Web {
     intake: Intake,
     name: std::sync::Arc<str>,
     started: Instant,
+    archives: Turns,
 }
 
 impl Web {
     /// Returns the API of a box of this name.
     pub fn new(hifi: Hifi, intake: Intake, name: &str) -> Web {
-        Web { hifi, intake, name: name.into(), started: Instant::now() }
+        Web { hifi, intake, name: name.into(), started: Instant::now(), archives: Turns::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
-use crate::web::{Web, api, art, events, guard, library, neighbours, page, purchases};
+use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
 
 /// One route.
 pub struct Route {
@@ -105,6 +105,24 @@ pub fn table() -> Vec<Route> {
             delete(library::favourite),
         )
         .answers(204, ""),
+        Route::new(
+            "put",
+            "/api/tracks/{id}/correction",
+            Owner,
+            "Corrects a track: these words and no others; the file is not touched",
+            put(corrections::replace),
+        )
+        .answers(204, ""),
+        Route::new(
+            "delete",
+            "/api/tracks/{id}/correction",
+            Owner,
+            "Shows what the file says again",
+            delete(corrections::remove),
+        )
+        .answers(204, ""),
+        Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
+            .answers(204, ""),
         Route {
             query: &["by", "sort", "store", "device", "person", "year", "locked", "offset", "limit"],
             ..Route::new(
@@ -115,8 +133,25 @@ pub fn table() -> Vec<Route> {
                 get(purchases::purchases),
             )
         },
-        Route::new("get", "/api/media/{file}", Owner, "A music file, byte ranges", get(library::media))
-            .answers(200, "audio/*"),
+        Route {
+            query: &["album", "playlist", "tracks", "purchases", "all", "receipts", "leave"],
+            ..Route::new(
+                "get",
+                "/api/export.zip",
+                Member,
+                "Music out as an archive: an album, a playlist, tracks; for the owner what was bought, or all",
+                get(export::archive),
+            )
+        }
+        .answers(200, "application/zip"),
+        Route::new(
+            "get",
+            "/api/media/{file}",
+            Room,
+            "A music file, byte ranges; for all but the owner without what names its buyer",
+            get(library::media),
+        )
+        .answers(200, "audio/*"),
         Route::new(
             "get",
             "/api/art/{id}/{file}",

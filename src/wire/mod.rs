@@ -5,3 +5,4 @@ pub mod didl;
 pub mod soap;
 pub mod ssdp;
 pub mod xml;
+pub mod zip;

@@ -3,14 +3,15 @@
 //! playing a format, or 10 minutes and 120 s with `KONPO_ALL=1`, which ends with 1 when a goal is missed. Needs root, as the
 //! peers do.
 //!
-//!     cargo bench --bench motor -- [decode] [play]     only these
-//!     cargo bench --bench motor -- --decode FILE       decodes a file into nothing, for a profiler
+//!     cargo bench --bench motor -- [decode] [seek] [play]     only these
+//!     cargo bench --bench motor -- --decode FILE              decodes a file into nothing, for a profiler
 
 #[path = "../peers/support/mod.rs"]
 #[allow(dead_code)]
 mod support;
 
 mod mpd;
+mod seek;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -83,6 +84,10 @@ fn main() -> ExitCode {
     if has("decode") {
         missed += decoding(music.path(), length);
     }
+    if has("seek") {
+        // Two hours, or ten minutes.
+        missed += seek::seeking(music.path(), if all { 240 } else { 20 });
+    }
     if has("play") {
         missed += playing(music.path(), Duration::from_secs(warm), Duration::from_secs(long));
     }
@@ -132,9 +137,7 @@ fn music(rate: u32, bits: u16) -> Signal {
 
 /// Decodes a file as the player does, up to the ring, and returns the count of its frames.
 fn decode(file: &Path) -> u64 {
-    let extension = file.extension().and_then(|extension| extension.to_str());
-    let sound = Sound::file(File::open(file).expect("it is there"), extension).expect("it has a size");
-    let mut source = decoders()(sound).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut source = decoders()(opened(file)).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let width = u64::from(source.about().channels);
     let (mut block, mut samples) = (Vec::new(), 0);
     while source.read(&mut block).unwrap_or_else(|error| panic!("{}: {error}", file.display())) {
@@ -142,6 +145,11 @@ fn decode(file: &Path) -> u64 {
         block.clear();
     }
     samples / width
+}
+
+fn opened(file: &Path) -> Sound {
+    let extension = file.extension().and_then(|extension| extension.to_str());
+    Sound::file(File::open(file).expect("it is there"), extension).expect("it has a size")
 }
 
 /// Prints the processor time of both for decoding every piece, and returns how many goals are missed.

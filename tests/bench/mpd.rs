@@ -28,6 +28,7 @@ impl Mpd {
         let at = |name: &str| folder.path().join(name);
         let settings = format!(
             "music_directory \"{}\"\ndb_file \"{}\"\nbind_to_address \"{}\"\nlog_file \"{}\"\nzeroconf_enabled \"no\"\n\
+             connection_timeout \"3600\"\n\
              audio_output {{\n name \"out\"\n{output}\n}}\n",
             music.display(),
             at("db").display(),

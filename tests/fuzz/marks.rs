@@ -172,7 +172,16 @@ pub fn minted(name: &str) -> Vec<Vec<u8>> {
         _ => return Vec::new(),
     };
     let rows = rows::all().into_iter().filter(|row| containers.contains(&row.container));
-    rows.map(|row| row.bytes).filter(|bytes| bytes.len() < 60_000).collect()
+    let bytes = rows.map(|row| row.bytes).filter(|bytes| bytes.len() < 60_000);
+    // Five frames of sound are enough behind a tag.
+    bytes.map(|bytes| if name == "id3" { without_most_sound(bytes) } else { bytes }).collect()
+}
+
+fn without_most_sound(mut bytes: Vec<u8>) -> Vec<u8> {
+    let tag = bytes.get(6..10).filter(|_| bytes.starts_with(b"ID3"));
+    let size = tag.map_or(0, |size| size.iter().fold(0, |n, &b| n << 7 | usize::from(b)));
+    bytes.truncate(10 + size + 2600);
+    bytes
 }
 
 fn gate(bytes: &[u8]) -> String {
@@ -192,6 +201,11 @@ fn gate(bytes: &[u8]) -> String {
         assert!(end <= bytes.len() as u64, "a place of the buyer lies beyond the file: {place:?}");
     }
     let (tags, found) = (tags_of_locked(&sniffed), purchases(&sniffed, &[]));
+    let names_buyer = found.iter().any(|purchase| purchase.is_personal());
+    assert!(
+        !names_buyer || !sniffed.personal.is_empty(),
+        "nobody knows where the buyer's bytes lie: {found:?}"
+    );
     for purchase in &found {
         assert!(!purchase.without_personal().is_personal(), "the buyer is left in {purchase:?}");
         assert!(!purchase.store.is_empty() && purchase.evidence.len() <= 200, "{}", purchase.evidence.len());
@@ -202,7 +216,10 @@ fn gate(bytes: &[u8]) -> String {
     assert_eq!(stores.len(), found.len(), "a store twice");
     let facts: Vec<_> = found
         .iter()
-        .map(|buy| (buy.level, buy.bought_at.is_some(), buy.item_id.is_some(), buy.account.is_some()))
+        .map(|buy| {
+            let known = (buy.bought_at.is_some(), buy.item_id.is_some(), buy.account.is_some());
+            (buy.level, known, buy.evidence.len().min(9))
+        })
         .collect();
     let kinds = (sniffed.protection.code(), sniffed.format.codec, sniffed.format.frames.is_some());
     format!("{kinds:?} {} {facts:?} {}", sniffed.personal.len().min(3), tags.title.is_some())

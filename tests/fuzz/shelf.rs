@@ -281,6 +281,11 @@ fn lines(bytes: &[u8]) -> String {
             let found = (line.purchases.len().min(3), line.personal.len().min(3), line.protection.code());
             format!("{:?} {} {more:?} {found:?}", line.kind, line.fingerprint.is_some())
         }
+        Ok(Entry::Newer(_)) => "newer".to_owned(),
+        Ok(Entry::Corrected(line)) => {
+            again(&line, &Entry::Corrected(line.clone()));
+            format!("corrected {}", line.words.iter().count().min(3))
+        }
         Ok(Entry::Adopted(line)) => {
             again(&line, &Entry::Adopted(line.clone()));
             let path = line.full_path();

@@ -34,7 +34,7 @@ pub(crate) struct Bench {
     intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(crate) library: Library,
-    _folder: TempDir,
+    pub(crate) folder: TempDir,
 }
 
 /// Who asks.
@@ -77,7 +77,7 @@ impl Bench {
         };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
         let app = router(Web::new(hifi, intake.clone(), "Test <1>"));
-        Ok(Bench { app, stop, intake, tasks, library, _folder: folder })
+        Ok(Bench { app, stop, intake, tasks, library, folder })
     }
 
     pub(crate) async fn ask(
@@ -221,10 +221,15 @@ async fn the_page_runs_nothing_and_loads_nothing() {
 
 /// Puts a file on the shelf as the worker does.
 pub(crate) async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u8]) {
+    library.add(arrival(library, event, name, bytes)).await.expect("added");
+}
+
+/// A file that is ready for the shelf.
+pub(crate) fn arrival(library: &Library, event: i64, name: &str, bytes: &[u8]) -> NewCopy {
     let staged = library.staging_dir().expect("online").join(format!("{event}.part"));
     std::fs::write(&staged, bytes).expect("written");
     let facts = konpo::library::read::facts(&staged).expect("a file that konpo knows");
-    let new = NewCopy {
+    NewCopy {
         event: OfferId(event),
         original_name: name.into(),
         tags: facts.tags,
@@ -247,8 +252,7 @@ pub(crate) async fn shelve(library: &Library, event: i64, name: &str, bytes: &[u
         received: UnixTime(0),
         joined: None,
         staged,
-    };
-    library.add(new).await.expect("added");
+    }
 }
 
 /// The box of another item.

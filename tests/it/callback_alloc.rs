@@ -120,3 +120,55 @@ fn the_callback_never_touches_the_heap() {
     check::<f32>(Knob::Fixed);
     check::<cpal::I24>(Knob::Fixed);
 }
+
+/// Lets a server that is played by hand ask for sound, break off, and answer what it is asked.
+#[cfg(feature = "pulseaudio")]
+fn check_server<T: konpo::player::pulse::pump::Wire>() {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+    use std::time::{Duration, Instant};
+
+    use konpo::player::pulse::pump::{Opened, Pump};
+    use pulseaudio::protocol::{Command, MAX_VERSION, Request, Underflow, write_command_message};
+
+    let (ours, mut server) = UnixStream::pair().expect("a pair");
+    ours.set_nonblocking(true).expect("a socket");
+    let (mut feed, render) = ring(SampleRate::CD, 2, Knob::Box, Gain::from_db(-12));
+    feed.shared().run(Swing::Open);
+    let start = Instant::now();
+    let period = (1_470 * 2 * T::SIZE) as u32;
+    let opened =
+        Opened { version: MAX_VERSION, channel: 0, wanted: 2 * period, longest: 2 * period, delay: 0 };
+    let mut pump = Pump::<T>::new(ours, opened, render, start);
+    let (samples, mut taken) = (vec![123_456_789; 2_940], vec![0; 1 << 20]);
+    let (mut count, mut length) = (0, 0);
+    for round in 0..90 {
+        feed.write(&samples);
+        let mut said = Vec::new();
+        let mut say =
+            |command| write_command_message(&mut said, 1_000, &command, MAX_VERSION).expect("a message");
+        match round {
+            0 => say(Command::Started(0)),
+            40 => say(Command::Underflow(Underflow { channel: 0, offset: 0 })),
+            50 => say(Command::Overflow(0)),
+            _ => {}
+        }
+        say(Command::Request(Request { channel: 0, length: period }));
+        server.write_all(&said).expect("it is sent");
+        let now = start + Duration::from_millis(33 * round);
+        count += touches(|| pump.turn(now).expect("it turns"));
+        length += server.read(&mut taken).expect("sound");
+    }
+    assert_eq!(count, 0);
+    assert!(length > 90 * period as usize);
+    assert!(feed.shared().underruns() > 0);
+}
+
+#[cfg(feature = "pulseaudio")]
+#[test]
+fn what_a_sound_server_asks_for_never_touches_the_heap() {
+    check_server::<i16>();
+    check_server::<i32>();
+    check_server::<f32>();
+    check_server::<cpal::I24>();
+}

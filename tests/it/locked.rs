@@ -16,6 +16,7 @@ use konpo::media::{picture, tags};
 
 use crate::arrows::sources;
 use crate::counted::Counted;
+use crate::formats::sounds::{ffmpeg, folder};
 use crate::mint::{self, locks, rows};
 
 #[test]
@@ -48,15 +49,40 @@ fn nothing_reads_a_byte_of_a_locked_file_behind_the_gate() {
 }
 
 /// What a decoder would be opened on if the gate did not stand there: scrambled MP3 in OpenMG, FairPlay, Windows Media,
-/// common encryption. Each would give sound.
-fn scrambled() -> [(&'static str, Vec<u8>); 5] {
+/// common encryption. Each would give sound, or noise.
+fn scrambled() -> [(&'static str, Vec<u8>); 6] {
+    let (_folder, wav, _) = folder(44_100, 44_100);
+    let made = |extension: &str, args: &[&str]| {
+        let file = wav.with_extension(extension);
+        ffmpeg(&wav, args, &file);
+        fs::read(&file).expect("made")
+    };
+    let key = "00112233445566778899aabbccddeeff";
+    let cenc = ["-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", key];
+    let licensed = locks::extended("2.0.0.0", "http://licence.example/");
     [
         ("mp3.oma", mint::oma(0xfffe, 3, &mint::mp3_frames())),
         ("atrac3.oma", locks::oma(1, 1, 0, 0x2030, &["OMG_LSI"], &locks::silence(40))),
         ("fairplay.m4p", mint::itunes_locked()),
-        ("drm.wma", mint::wm_drm("http://licence.example/")),
-        ("cenc.mp4", mint::cenc()),
+        ("drm.wma", locks::asf_with(&made("wma", &["-c:a", "wmav2", "-b:a", "128k"]), &licensed)),
+        ("cenc.mp4", made("mp4", &[&["-c:a", "aac"], &cenc[..]].concat())),
+        ("head.mp4", mint::cenc()),
     ]
+}
+
+#[test]
+fn ffmpeg_itself_is_no_gate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // Its exit status says nothing: it plays what is locked as if it were not (reference purchases 9, trap 1).
+    for (name, bytes) in
+        scrambled().into_iter().filter(|(name, _)| matches!(*name, "fairplay.m4p" | "drm.wma"))
+    {
+        let file = folder.path().join(name);
+        fs::write(&file, bytes).expect("room");
+        let mut command = Command::new("ffmpeg");
+        let done = command.args(["-v", "quiet", "-i"]).arg(&file).args(["-f", "null", "-"]).status();
+        assert!(done.expect("ffmpeg is installed").success(), "{name}");
+    }
 }
 
 /// Puts an `ffmpeg` that only notes its call in front of the others. Returns the path and the note.

@@ -1,14 +1,15 @@
 //! Every mark of a store and every lock of the reference, as `konpo probe` tells them: one row each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::formats::sounds::{ffmpeg, folder};
 use crate::mint::rows::{self, Row};
 
 /// Returns what `konpo probe` prints of each file, in the order of the files.
-fn probed(files: &[std::path::PathBuf], options: &[&str]) -> Vec<Value> {
+fn probed(files: &[PathBuf], options: &[&str]) -> Vec<Value> {
     let output = Command::new(env!("CARGO_BIN_EXE_konpo"))
         .args(["probe", "--json"])
         .args(options)
@@ -19,7 +20,7 @@ fn probed(files: &[std::path::PathBuf], options: &[&str]) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-fn written(folder: &Path, rows: &[Row]) -> Vec<std::path::PathBuf> {
+fn written(folder: &Path, rows: &[Row]) -> Vec<PathBuf> {
     let write = |(number, row): (usize, &Row)| {
         let path = folder.join(format!("{number:03}.{}", row.extension));
         std::fs::write(&path, &row.bytes).expect("room");
@@ -151,4 +152,42 @@ fn words_for_a_person_say_what_it_is_and_what_to_do() {
     assert!(!plain.contains("who bought"), "{plain}");
     let claimed = crate::mint::buys::mp3(&[crate::mint::frame(b"WCOM", b"https://mora.jp/package/1")]);
     assert!(said(&claimed, &[]).contains("[claimed: a mark that anybody can write]"));
+}
+
+#[test]
+fn what_ffmpeg_makes_is_told() {
+    let (_folder, wav, _) = folder(44_100, 22_050);
+    let key = "00112233445566778899aabbccddeeff";
+    let cenc =
+        ["-c:a", "aac", "-encryption_scheme", "cenc-aes-ctr", "-encryption_key", key, "-encryption_kid", key];
+    let plain = [
+        ("flac", &["-c:a", "flac"][..], "flac", "flac"),
+        ("alac.m4a", &["-c:a", "alac"], "mp4", "alac"),
+        ("aac.m4a", &["-c:a", "aac"], "mp4", "aac_lc"),
+        ("mp3", &["-c:a", "libmp3lame"], "mpeg", "mp3"),
+        ("opus", &["-c:a", "libopus"], "ogg", "opus"),
+        ("ogg", &["-c:a", "libvorbis"], "ogg", "vorbis"),
+        ("wv", &["-c:a", "wavpack"], "wavpack", "wav_pack"),
+        ("aiff", &["-c:a", "pcm_s16be"], "aiff", "pcm"),
+        ("wma", &["-c:a", "wmav2"], "asf", "wma"),
+        ("tta", &["-c:a", "tta"], "tta", "tta"),
+        ("3gp", &["-c:a", "aac", "-f", "3gp"], "mp4", "aac_lc"),
+        ("3g2", &["-c:a", "aac", "-f", "3g2"], "mp4", "aac_lc"),
+        ("cenc.mp4", &cenc, "mp4", "aac_lc"),
+    ];
+    let files: Vec<PathBuf> = plain.iter().map(|(extension, ..)| wav.with_extension(extension)).collect();
+    for ((_, args, ..), file) in plain.iter().zip(&files) {
+        ffmpeg(&wav, args, file);
+    }
+    for ((name, _, container, codec), told) in plain.iter().zip(probed(&files, &[])) {
+        assert_eq!(
+            (&told["container"], &told["codec"]),
+            (&json!(container), &json!(codec)),
+            "{name}: {told}"
+        );
+        let locked = *name == "cenc.mp4";
+        assert_eq!(told["verdict"], if locked { "locked" } else { "plays" }, "{name}: {told}");
+        assert_eq!(told["code"], if locked { json!("drm.cenc") } else { Value::Null }, "{name}: {told}");
+        assert_eq!(told["purchases"], json!([]), "{name}");
+    }
 }

@@ -18,13 +18,21 @@ use crate::support::wait_for;
 struct Heard {
     samples: Vec<f64>,
     told: Vec<Value>,
+    underruns: u64,
 }
 
-/// Lays tracks into the Inbox, waits until `ready`, plays them in order at this volume and records them.
-fn play(
+/// Lays tracks into the Inbox, waits until `ready`, plays them in order at this volume and records them; again where the
+/// machine was too busy to keep the sound whole, which other tests are about.
+fn play(settings: &str, volume: u8, lay: impl Fn(&Path) -> usize, ready: impl Fn(&Value) -> bool) -> Heard {
+    let mut tries = (0..TRIES).map(|_| play_once(settings, volume, &lay, &ready));
+    let first = tries.next().expect("one");
+    if first.underruns == 0 { first } else { tries.find(|heard| heard.underruns == 0).unwrap_or(first) }
+}
+
+fn play_once(
     settings: &str,
     volume: u8,
-    lay: impl FnOnce(&Path) -> usize,
+    lay: impl Fn(&Path) -> usize,
     ready: impl Fn(&Value) -> bool,
 ) -> Heard {
     let form = Form { rate: 48_000, format: "s32le" };
@@ -62,7 +70,8 @@ fn play(
         (state["transport"] == "stopped" && told.len() == count).then_some(())
     });
     let samples = recording.take().into_iter().map(|sample| f64::from(sample) / FULL).collect();
-    Heard { samples, told }
+    let underruns = konpo.get("/api/state")["device"]["underruns"].as_u64().expect("a count");
+    Heard { samples, told, underruns }
 }
 
 impl Heard {
@@ -291,5 +300,7 @@ const FULL: f64 = 2_147_483_648.0;
 const LEAD: usize = 9_600;
 /// How near a sample must be to count as that one while the place is searched: the last of 20 bits.
 const CLOSE: f64 = 2e-6;
+/// How often a machine may be too busy.
+const TRIES: usize = 3;
 /// Sound in real time: two at once on a small machine would disturb each other.
 static ONE: Mutex<()> = Mutex::new(());

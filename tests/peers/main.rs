@@ -36,5 +36,6 @@ mod rotten;
 mod servers;
 mod soak;
 mod sound;
+mod sound_server;
 mod survive;
 mod urls;

@@ -60,7 +60,7 @@ pub fn ogg(fields: &[(&str, &str)], first: usize) -> Vec<u8> {
 }
 
 /// The three packets of the head, and the pages of sound.
-fn heads(file: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+pub fn heads(file: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let (mut packets, mut audio, mut open, mut at) = (Vec::new(), Vec::new(), Vec::new(), 0);
     while at + 27 <= file.len() {
         let lacing = &file[at + 27..at + 27 + file[at + 26] as usize];
@@ -82,7 +82,8 @@ fn heads(file: &[u8]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     (packets, audio)
 }
 
-fn page(kind: u8, serial: &[u8], number: u32, body: &[u8], ends: bool) -> Vec<u8> {
+/// A page; `ends` when the packet ends on it.
+pub fn page(kind: u8, serial: &[u8], number: u32, body: &[u8], ends: bool) -> Vec<u8> {
     let mut lacing = vec![255; body.len() / 255];
     if ends {
         lacing.push((body.len() % 255) as u8);
@@ -93,7 +94,7 @@ fn page(kind: u8, serial: &[u8], number: u32, body: &[u8], ends: bool) -> Vec<u8
 }
 
 /// RFC 3533, 6: a sum of the page with zeros in its place, polynomial 0x04c11db7.
-fn summed(mut page: Vec<u8>) -> Vec<u8> {
+pub fn summed(mut page: Vec<u8>) -> Vec<u8> {
     page[22..26].fill(0);
     let sum = page.iter().fold(0u32, |sum, &byte| {
         (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {

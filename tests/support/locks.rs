@@ -86,6 +86,16 @@ pub fn asf_of(objects: &[Vec<u8>]) -> Vec<u8> {
     file
 }
 
+/// A whole ASF file with one more object at the end of its header.
+pub fn asf_with(file: &[u8], object: &[u8]) -> Vec<u8> {
+    let size = u64::from_le_bytes(file[16..24].try_into().expect("8"));
+    let count = u32::from_le_bytes(file[24..28].try_into().expect("4")) + 1;
+    let end = size as usize;
+    let head =
+        [&file[..16], &(size + object.len() as u64).to_le_bytes(), &count.to_le_bytes(), &file[28..end]];
+    [&head.concat()[..], object, &file[end..]].concat()
+}
+
 /// Extended Content Encryption: a length and a `WRMHEADER` in UTF-16.
 pub fn extended(version: &str, url: &str) -> Vec<u8> {
     let xml = format!(

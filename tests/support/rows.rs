@@ -72,7 +72,8 @@ fn of_flac(of: &'static str, fields: &[(&str, &str)]) -> Row {
 
 /// All rows.
 pub fn all() -> Vec<Row> {
-    let parts = [itunes(), itunes_atoms(), amazon_rows(), stores(), hosts(), rips(), generic(), by_konpo()];
+    let parts =
+        [itunes(), itunes_atoms(), amazon_rows(), stores(), hosts(), rips(), generic(), fields(), by_konpo()];
     let locks = [fair_play(), cenc_rows(), windows(), sony(), phones(), oma(), made()];
     parts.into_iter().chain(locks).flatten().collect()
 }
@@ -336,6 +337,12 @@ fn generic() -> Vec<Row> {
             "1.4 PRIV noise",
             &[private("WM/MediaClassPrimaryID", &[1; 16]), private("PeakValue", &[0; 4])],
         ),
+    ]
+}
+
+/// What taggers and conversions write.
+fn fields() -> Vec<Row> {
+    vec![
         of_mp3(
             "1.4 TXXX PURCHASE",
             &[

@@ -42,6 +42,7 @@ fn track(id: i64) -> Arc<Track> {
     Arc::new(Track {
         id: TrackId(id),
         tags: Arc::new(Tags { title: Some(format!("Track {id}")), ..Tags::default() }),
+        corrected: None,
         duration: Millis(10_000),
         copies: vec![copy],
         added: UnixTime(0),

@@ -19,6 +19,8 @@ pub struct Groups {
     places: Vec<(GroupId, u32)>,
     /// Where headings begin.
     pub sections: Vec<Section>,
+    /// Some names of the texts are several of these.
+    pub split: bool,
 }
 
 /// Groups while rows are being added in order.
@@ -28,6 +30,7 @@ pub struct Gathering {
     /// Sort keys that tags told, by number.
     keys: Vec<Option<Box<str>>>,
     pairs: Vec<(u32, u32)>,
+    split: bool,
 }
 
 impl Gathering {
@@ -52,9 +55,32 @@ impl Gathering {
         self.pairs.push((number, row));
     }
 
+    /// Puts the rows of a name that is several names under each of them: `a; b` and `a / b`, where every part is a name of
+    /// its own (reference purchases 7.2). What else joins names stands within those of bands.
+    pub fn split(mut self) -> Gathering {
+        let parts_of = |name: &str| -> Option<Vec<u32>> {
+            let parts = name.split("; ").flat_map(|part| part.split(" / ")).map(str::trim);
+            parts.map(|part| self.numbers.get(part).copied()).collect()
+        };
+        let joined = self.numbers.iter().filter(|(name, _)| name.contains("; ") || name.contains(" / "));
+        let several: HashMap<u32, Vec<u32>> =
+            joined.filter_map(|(name, &number)| Some((number, parts_of(name)?))).collect();
+        if several.is_empty() {
+            return self;
+        }
+        self.numbers.retain(|_, number| !several.contains_key(number));
+        let of_parts = |&(number, row): &(u32, u32)| {
+            several.get(&number).into_iter().flatten().map(move |&part| (part, row))
+        };
+        let more: Vec<(u32, u32)> = self.pairs.iter().flat_map(of_parts).collect();
+        self.pairs.retain(|(number, _)| !several.contains_key(number));
+        self.pairs.extend(more);
+        Gathering { split: true, ..self }
+    }
+
     /// Orders the names.
     pub fn finish(self) -> Groups {
-        let Gathering { numbers, mut keys, mut pairs } = self;
+        let Gathering { numbers, mut keys, mut pairs, split } = self;
         let mut names: Vec<(Box<str>, Box<str>, u32)> = numbers
             .into_iter()
             .map(|(name, number)| {
@@ -63,14 +89,15 @@ impl Gathering {
             })
             .collect();
         names.sort_unstable();
-        let mut place_of = vec![0; names.len()];
+        // A name that was split has a number and no place.
+        let mut place_of = vec![0; keys.len()];
         for (place, (_, _, number)) in names.iter().enumerate() {
             place_of[*number as usize] = place as u32;
         }
         pairs.iter_mut().for_each(|(number, _)| *number = place_of[*number as usize]);
         pairs.sort_unstable();
         pairs.dedup();
-        let mut groups = Groups { rows: Vec::with_capacity(pairs.len()), ..Groups::default() };
+        let mut groups = Groups { rows: Vec::with_capacity(pairs.len()), split, ..Groups::default() };
         let bytes = names.iter().map(|(_, name, _)| name.len()).sum();
         groups.names.reserve_exact(bytes);
         let mut last = None;
@@ -136,4 +163,34 @@ pub fn id_of(name: &str) -> GroupId {
 pub fn id_of_bytes(bytes: &[u8]) -> GroupId {
     let hash = blake3::hash(bytes);
     GroupId(i64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(names: &[&str], wanted: &[(&str, &[u32])]) {
+        let mut gathering = Gathering::default();
+        names.iter().enumerate().for_each(|(row, name)| gathering.add(name, "", row as u32));
+        let groups = gathering.split().finish();
+        assert_eq!(groups.len(), wanted.len());
+        assert_eq!(groups.split, wanted.len() < names.len());
+        for (name, rows) in wanted {
+            let place = groups.place(id_of(name)).expect("a name");
+            assert_eq!((groups.name(place), groups.rows(place)), (*name, *rows));
+        }
+    }
+
+    #[test]
+    fn several_artists_in_one_text_are_those_that_stand_alone_elsewhere() {
+        check(&["aimer", "milet", "aimer; milet"], &[("aimer", &[0, 2]), ("milet", &[1, 2])]);
+        check(&["aimer / milet", "milet", "aimer"], &[("aimer", &[0, 2]), ("milet", &[0, 1])]);
+        // One of them stands nowhere alone.
+        check(&["aimer", "aimer; milet"], &[("aimer", &[0]), ("aimer; milet", &[1])]);
+        // Names of bands.
+        let bands = ["a", "a & b", "a/b", "ac", "ac/dc", "b", "dc"];
+        let wanted: Vec<(&str, Vec<u32>)> =
+            bands.iter().enumerate().map(|(row, name)| (*name, vec![row as u32])).collect();
+        check(&bands, &wanted.iter().map(|(name, rows)| (*name, &rows[..])).collect::<Vec<_>>());
+    }
 }

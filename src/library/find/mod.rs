@@ -297,8 +297,8 @@ impl Making {
             }
         }
         drop(titles);
-        find.artists = artists.finish();
-        find.album_artists = album_artists.finish();
+        find.artists = artists.split().finish();
+        find.album_artists = album_artists.split().finish();
         find.genres = genres.finish();
         find.composers = composers.finish();
         find.years = years.finish();
@@ -328,5 +328,7 @@ const END: char = '\n';
 /// Between different heads of one album.
 const OTHER_HEAD: char = '\u{1d}';
 
+#[cfg(test)]
+mod several_tests;
 #[cfg(test)]
 mod tests;

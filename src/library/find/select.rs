@@ -112,7 +112,17 @@ impl Find {
             Field::Store => return Ok(self.of_ids(finding::bought(connection, Some(text))?)),
             Field::Favourite | Field::Played => return self.exists(field, connection),
         };
-        Ok(self.search(&folded, how, places))
+        let mut bits = self.search(&folded, how, places);
+        let groups = match field {
+            Field::Artist => Some(&self.artists),
+            Field::AlbumArtist => Some(&self.album_artists),
+            _ => None,
+        };
+        // The text of a track has several artists in one.
+        if let Some(groups) = groups.filter(|groups| groups.split) {
+            bits.or(&self.named(groups, how, &folded));
+        }
+        Ok(bits)
     }
 
     fn exists(&self, field: Field, connection: &Connection) -> Result<Bits> {

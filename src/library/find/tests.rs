@@ -185,7 +185,7 @@ fn shelf(every: Vec<(Tags, bool, i64)>) -> (Connection, Vec<Seen>) {
     let mut seen = Vec::new();
     for (number, (tags, playable, added)) in (1u32..).zip(every) {
         let (track, shown) = (TrackId(i64::from(number)), Shown::of(&tags).expect("plain data"));
-        shown::put(&connection, track, &shown, playable, false, added).expect("written");
+        shown::put(&connection, track, &shown, None, playable, false, added).expect("written");
         if number % 5 == 0 {
             shown::hide(&connection, track).expect("written");
         } else {

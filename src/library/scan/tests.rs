@@ -19,6 +19,7 @@ use crate::track::TrackId;
 use crate::units::UnixTime;
 
 mod charset;
+mod corrections;
 mod loudness;
 #[path = "told_tests.rs"]
 mod told;

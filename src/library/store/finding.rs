@@ -1,8 +1,9 @@
 //! What the finder is made of: the texts of every shown track, and the lists that only the database can order.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
+use crate::library::store::marks::ListEntry;
 use crate::query::GroupId;
 use crate::query::Sort;
 use crate::track::TrackId;
@@ -163,6 +164,30 @@ pub fn lists(connection: &Connection, limit: u32, offset: u64) -> Result<(u64, V
         named(row, name, 2)
     })?;
     Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Returns the name of a playlist; `None` for one that is not there.
+pub fn list_name(connection: &Connection, list: GroupId) -> Result<Option<String>> {
+    let sql = "SELECT name FROM list WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.query_row([list.0], |row| row.get(0)).optional()?)
+}
+
+/// Returns number and name of every playlist.
+pub fn every_list(connection: &Connection) -> Result<Vec<(GroupId, String)>> {
+    let mut statement = connection.prepare("SELECT id, name FROM list ORDER BY name COLLATE NOCASE, id")?;
+    let rows = statement.query_map([], |row| Ok((GroupId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Returns the entries of a playlist, in order; also those that name nothing on the shelf.
+pub fn list_entries(connection: &Connection, list: GroupId) -> Result<Vec<ListEntry>> {
+    let sql = "SELECT said, title, track FROM list_entry WHERE list = ?1 ORDER BY place";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rows = statement.query_map([list.0], |row| {
+        let track = row.get::<_, Option<i64>>(2)?.map(TrackId);
+        Ok(ListEntry { said: row.get(0)?, title: row.get(1)?, track })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 fn named(row: &rusqlite::Row<'_>, name: String, at: usize) -> rusqlite::Result<Named> {

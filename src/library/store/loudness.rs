@@ -130,6 +130,15 @@ pub fn albums(connection: &Connection) -> Result<Vec<(i64, Loudness)>> {
     Ok(whole.collect())
 }
 
+/// Returns whether any album was summed up.
+///
+/// # Errors
+/// Those of the database.
+pub fn any_album(connection: &Connection) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM idx.loud_album)";
+    Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+}
+
 /// Keeps how loud albums are, in place of what was known.
 ///
 /// # Errors

@@ -22,6 +22,35 @@ pub fn note_play(connection: &mut Connection, track: TrackId, at: UnixTime) -> R
     Ok(())
 }
 
+/// Calls `each` with every start of a track, in order of coming.
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn plays(connection: &Connection, each: impl FnMut(UnixTime, TrackId) -> Result<()>) -> Result<()> {
+    timed(connection, "SELECT at, track FROM play ORDER BY rowid", each)
+}
+
+/// Calls `each` with every favourite, in the order in which they were marked.
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn favourites(connection: &Connection, each: impl FnMut(UnixTime, TrackId) -> Result<()>) -> Result<()> {
+    timed(connection, "SELECT at, track FROM favourite ORDER BY at, track", each)
+}
+
+fn timed(
+    connection: &Connection,
+    sql: &str,
+    mut each: impl FnMut(UnixTime, TrackId) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(UnixTime(row.get(0)?), TrackId(row.get(1)?))?;
+    }
+    Ok(())
+}
+
 /// Returns the track that was started last.
 pub fn last_played(connection: &Connection) -> Result<Option<TrackId>> {
     let sql = "SELECT track FROM play ORDER BY rowid DESC LIMIT 1";

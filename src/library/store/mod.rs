@@ -1,11 +1,13 @@
 //! All SQL. One writer connection on its own thread, a few readers; owner.db with index.db attached as `idx`.
 
 pub mod bought;
+pub mod corrections;
 pub mod devices;
 pub mod finding;
 pub mod journal;
 pub mod loudness;
 pub mod marks;
+pub mod past_tracks;
 pub mod purchases;
 pub mod roots;
 pub mod salvage;

@@ -74,7 +74,7 @@ fn part(connection: &mut Connection, sql: &str) -> rusqlite::Result<()> {
 }
 
 /// What comes over, each in a transaction of its own. Rows that the history told already stay as it told them.
-const PARTS: [(&str, &str); 10] = [
+const PARTS: [(&str, &str); 11] = [
     (
         "tracks on other music folders",
         "INSERT OR IGNORE INTO main.root(uuid, path) SELECT uuid, path FROM old.root;
@@ -138,9 +138,17 @@ const PARTS: [(&str, &str); 10] = [
     (
         "what was played",
         "INSERT INTO main.play(at, track) SELECT at, track FROM old.play EXCEPT SELECT at, track FROM main.play;
-         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;",
+         INSERT OR REPLACE INTO main.played(track, times, last) SELECT track, times, last FROM old.played;
+         INSERT OR IGNORE INTO main.past_track(library, item, track, plays, played, skips, rating, loved, sorts)
+             SELECT library, item, track, plays, played, skips, rating, loved, sorts FROM old.past_track;",
     ),
     ("favourites", "INSERT OR IGNORE INTO main.favourite(track, at) SELECT track, at FROM old.favourite;"),
+    (
+        "corrections",
+        "INSERT INTO main.correction(track, words, number, at) SELECT track, words, number, at FROM old.correction WHERE true
+             ON CONFLICT(track) DO UPDATE SET words = excluded.words, number = excluded.number, at = excluded.at
+             WHERE number < excluded.number;",
+    ),
     (
         "playlists",
         "INSERT OR IGNORE INTO main.list(id, root, path, name)

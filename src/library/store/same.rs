@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::library::store::shown::{Shown, mark};
 use crate::query::purchases::SameBy;
 use crate::track::{CopyId, Protection, Purchase, TrackId};
-use crate::units::Millis;
+use crate::units::{Millis, UnixTime};
 
 /// What a song is known by.
 #[derive(Debug, Clone, Copy)]
@@ -188,6 +188,22 @@ pub fn of_found(connection: &Connection, copy: CopyId) -> Result<Option<(SameBy,
     let mut statement = connection.prepare_cached("SELECT by, at FROM unlocked WHERE event = ?1")?;
     let found = statement.query_row([-copy.0], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
     Ok(found.optional()?.map(|(by, at)| (by_of(&by), at)))
+}
+
+/// Calls `each` with every song that was unlocked: when, its track, and what told it (`item`, `isrc`, `words`).
+///
+/// # Errors
+/// Those of the database and of `each`.
+pub fn every_unlocked(
+    connection: &Connection,
+    mut each: impl FnMut(UnixTime, TrackId, &str) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare("SELECT at, track, by FROM unlocked ORDER BY at, track")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        each(UnixTime(row.get(0)?), TrackId(row.get(1)?), word(by_of(&row.get::<_, String>(2)?)))?;
+    }
+    Ok(())
 }
 
 fn word(by: SameBy) -> &'static str {

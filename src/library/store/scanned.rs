@@ -195,6 +195,7 @@ pub fn came_instead(connection: &Connection, gone: &CopyRow) -> Result<Option<Co
              AND NOT EXISTS (SELECT 1 FROM played WHERE track = copy.track)
              AND NOT EXISTS (SELECT 1 FROM favourite WHERE track = copy.track)
              AND NOT EXISTS (SELECT 1 FROM list_entry WHERE track = copy.track)
+             AND NOT EXISTS (SELECT 1 FROM correction WHERE track = copy.track)
              AND (SELECT count(*) FROM copy AS other WHERE other.track = copy.track) = 1
          ORDER BY copy.id DESC LIMIT 1"
     );
@@ -244,7 +245,7 @@ pub fn adopt(
     purchases::note(transaction, track, &Teller::Found(copy), &facts.purchases)?;
     same::note_locked(transaction, copy, &facts.protection, &facts.shown, &facts.purchases)?;
     if fresh {
-        shown::put(transaction, track, &facts.shown, playable, !facts.purchases.is_empty(), added)?;
+        shown::put(transaction, track, &facts.shown, None, playable, !facts.purchases.is_empty(), added)?;
     } else {
         show(transaction, track, facts, &facts.shown)?;
     }
@@ -308,7 +309,7 @@ pub fn give(transaction: &Transaction<'_>, copy: CopyId, from: TrackId, to: Trac
     transaction.execute("UPDATE copy SET track = ?2 WHERE id = ?1", [copy.0, to.0])?;
     transaction.execute("UPDATE purchase SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
     transaction.execute("UPDATE unlocked SET track = ?2 WHERE event = ?1", [-copy.0, to.0])?;
-    let tags = shown::tags_of(transaction, from)?.unwrap_or_default();
+    let tags = shown::tagged_of(transaction, from)?.unwrap_or_default();
     shown::hide(transaction, from)?;
     shown::show(transaction, to, &Shown::of(&tags)?)
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::library::find::groups::id_of_bytes;
-use crate::library::store::{from_json, keep, kept, same, to_json};
+use crate::library::store::{corrections, from_json, keep, kept, same, to_json};
 use crate::media::text::{self, romaji, sort_key};
 use crate::track::{AudioFormat, CopyId, PersonalBytes, Protection, Tags, TrackId};
 
@@ -262,7 +262,8 @@ pub fn fullness(tags: &Tags) -> i64 {
     present.into_iter().filter(|&there| there).count() as i64
 }
 
-/// Writes what a track shows; a track without a copy on the shelf shows nothing.
+/// Writes what a track shows whose tags show this: what was corrected stands in its place. A track without a copy on the
+/// shelf shows nothing.
 pub fn show(connection: &Connection, track: TrackId, shown: &Shown) -> Result<()> {
     let sql = "SELECT max(coalesce(playable, 0)) FROM copy LEFT JOIN idx.file ON file.copy = copy.id
                WHERE track = ?1 AND trashed IS NULL AND missing IS NULL";
@@ -271,14 +272,22 @@ pub fn show(connection: &Connection, track: TrackId, shown: &Shown) -> Result<()
     let sql = "SELECT added, EXISTS (SELECT 1 FROM purchase WHERE track = ?1) FROM track WHERE id = ?1";
     let (added, bought): (i64, bool) =
         connection.prepare_cached(sql)?.query_row([track.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    put(connection, track, shown, playable, bought, added)
+    let words = corrections::of(connection, track)?.words;
+    if words.is_empty() {
+        return put(connection, track, shown, None, playable, bought, added);
+    }
+    // Which song it is, its file tells.
+    let (song, isrc) = (shown.song, shown.isrc.clone());
+    let corrected = Shown { song, isrc, ..Shown::of(&words.apply(&unpacked(&shown.tags)?))? };
+    put(connection, track, &corrected, Some(&shown.tags), playable, bought, added)
 }
 
-/// Writes what a track shows whose facts are known.
+/// Writes what a track shows whose facts are known; `tagged` is the JSON of its tags where something is corrected.
 pub fn put(
     connection: &Connection,
     track: TrackId,
     shown: &Shown,
+    tagged: Option<&str>,
     playable: bool,
     bought: bool,
     added: i64,
@@ -286,12 +295,12 @@ pub fn put(
     let bit = |set: bool, bit: u8| if set { bit } else { 0 };
     let marks =
         bit(playable, mark::PLAYABLE) | bit(bought, mark::BOUGHT) | bit(shown.compilation, mark::COMPILATION);
-    let sql = "INSERT OR REPLACE INTO idx.shown(track, tags, key, head, line, marks, added, song, isrc)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql =
+        "INSERT OR REPLACE INTO idx.shown(track, tags, key, head, line, marks, added, tagged, song, isrc)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let Shown { tags, key, head, line, song, isrc, .. } = shown;
-    connection
-        .prepare_cached(sql)?
-        .execute(params![track.0, tags, key, head, line, marks, added, song, isrc])?;
+    let put = params![track.0, tags, key, head, line, marks, added, tagged, song, isrc];
+    connection.prepare_cached(sql)?.execute(put)?;
     Ok(())
 }
 
@@ -302,9 +311,9 @@ pub fn hide(connection: &Connection, track: TrackId) -> Result<()> {
     Ok(())
 }
 
-/// Shows a track anew after its copies changed, with the tags it showed before or had when it arrived.
+/// Shows a track anew after its copies or its corrections changed, with the tags it had before or when it arrived.
 pub fn refresh(connection: &Connection, track: TrackId) -> Result<()> {
-    let tags = match tags_of(connection, track)? {
+    let tags = match tagged_of(connection, track)? {
         Some(tags) => tags,
         None => tags_at_arrival(connection, track)?,
     };
@@ -315,6 +324,14 @@ pub fn refresh(connection: &Connection, track: TrackId) -> Result<()> {
 pub fn tags_of(connection: &Connection, track: TrackId) -> Result<Option<Tags>> {
     let mut statement = connection.prepare_cached("SELECT tags FROM idx.shown WHERE track = ?1")?;
     let text: Option<String> = statement.query_row([track.0], |row| row.get(0)).optional()?;
+    text.as_deref().map(unpacked).transpose()
+}
+
+/// Returns the tags of a track without what was corrected; `None` while it shows nothing.
+pub fn tagged_of(connection: &Connection, track: TrackId) -> Result<Option<Tags>> {
+    let sql = "SELECT coalesce(tagged, tags) FROM idx.shown WHERE track = ?1";
+    let text: Option<String> =
+        connection.prepare_cached(sql)?.query_row([track.0], |row| row.get(0)).optional()?;
     text.as_deref().map(unpacked).transpose()
 }
 

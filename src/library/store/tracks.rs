@@ -9,9 +9,10 @@ use crate::error::Result;
 use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of, split};
 use crate::library::store::shown::{self, Shown, format_of, mark};
-use crate::library::store::{from_json, loudness, same, to_json};
+use crate::library::store::{corrections, from_json, loudness, same, to_json};
 use crate::library::{CopyRow, NewCopy, Reserved};
 use crate::offer::OfferId;
+use crate::track::correction::Corrected;
 use crate::track::{
     Copy, CopyId, Fingerprint, Loudness, Measured, Protection, Purchase, PurchaseLevel, QuickKey, Sha256,
     Track, TrackId,
@@ -283,30 +284,49 @@ pub fn trash(connection: &mut Connection, copy: CopyId, name: &str) -> Result<()
 /// Returns a track with its copies and what proves its buys; a copy that is missing counts as one whose disk is away. `None`
 /// when everything of it went to the trash.
 pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> {
-    let sql = "SELECT tags, marks, added, key FROM idx.shown WHERE track = ?1";
+    let sql = "SELECT tags, marks, added, key, tagged FROM idx.shown WHERE track = ?1";
     let shown = connection
         .prepare_cached(sql)?
         .query_row([id.0], |row| {
             let tags = row.get_ref(0)?.as_str().map(shown::unpacked);
-            Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?))
+            let tagged = row.get::<_, Option<String>>(4)?;
+            Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?, tagged))
         })
         .optional()?;
     let (copies, duration, loudness) = copies(connection, id)?;
     if copies.is_empty() {
         return Ok(None);
     }
-    let (tags, marks, added, key) = match shown {
-        Some((tags, marks, added, key)) => {
-            (tags.unwrap_or_else(|_| shown::unpacked("{}"))?, marks, added, key)
+    let (tags, marks, added, key, tagged) = match shown {
+        Some((tags, marks, added, key, tagged)) => {
+            (tags.unwrap_or_else(|_| shown::unpacked("{}"))?, marks, added, key, tagged)
         }
         // It was gone before index.db was made anew.
-        None => (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?, Vec::new()),
+        None => {
+            (shown::tags_at_arrival(connection, id)?, mark::BOUGHT, added(connection, id)?, Vec::new(), None)
+        }
     };
     let tags = Arc::new(tags);
     let album = if loudness.is_some() { loudness::of_album(connection, &key)? } else { None };
     let measured = Measured { track: loudness, album };
+    let corrected = match tagged {
+        Some(tagged) => {
+            let words = corrections::of(connection, id)?.words;
+            Some(Arc::new(Corrected { words, tagged: Arc::new(shown::unpacked(&tagged)?) }))
+        }
+        None => None,
+    };
     let purchases = if marks & mark::BOUGHT == 0 { Vec::new() } else { purchases::of_track(connection, id)? };
-    Ok(Some(Arc::new(Track { id, tags, duration, copies, added: UnixTime(added), purchases, measured })))
+    Ok(Some(Arc::new(Track {
+        id,
+        tags,
+        corrected,
+        duration,
+        copies,
+        added: UnixTime(added),
+        purchases,
+        measured,
+    })))
 }
 
 /// Returns when a track came to the shelf, seconds since 1970.

@@ -286,9 +286,11 @@ fn mp4(sound: &mut Sound, mut whole: Layout) -> Result<Layout> {
             if size < skip {
                 break;
             }
-            let next = at.saturating_add(size);
+            // A box without a size goes to the end of the file; symphonia reads on behind its head, but for sound data.
+            let inside = short == 0 && &head[4..8] != b"mdat";
+            let next = at.saturating_add(if inside { skip } else { size });
             match &head[4..8] {
-                b"moov" | b"moof" | b"traf" => levels.push((at + skip, next.min(end))),
+                b"moov" | b"moof" | b"traf" => levels.push((at + skip, at.saturating_add(size).min(end))),
                 b"trun" => check_run(sound, at + skip, size - skip)?,
                 b"udta" | b"meta" => whole.patches.push((at + 4, *b"free")),
                 b"mvex" => whole.fragmented = true,

@@ -9,10 +9,11 @@ pub fn store_of(address: &str) -> Option<&'static str> {
     listed.or_else(|| AMAZON.iter().any(|end| belongs(&format!("amazon.{end}"))).then_some("amazon"))
 }
 
-/// Returns the host of a web address in small letters.
+/// Returns the host of a web address in small letters; none of `http://:/`, which the parser lets pass.
 pub fn host_of(address: &str) -> Option<String> {
     let uri: http::Uri = address.trim().parse().ok()?;
-    matches!(uri.scheme_str(), Some("http" | "https")).then(|| uri.host().map(str::to_ascii_lowercase))?
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    matches!(uri.scheme_str(), Some("http" | "https")).then(|| host.to_ascii_lowercase())
 }
 
 /// Returns the store that words name, as taggers and distributors write it: `Amazon.com`, `iTunes Store`. What is not known

@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 
-use super::hosts::{store_named, store_of};
+use super::hosts::{host_of, store_named, store_of};
 use super::storefronts::country;
 use super::uits::uits;
 use super::*;
@@ -39,10 +39,12 @@ fn a_host_is_compared_by_its_domain() {
         ("https://bandcamp.com@evil.example/", None),
         ("ftp://bandcamp.com/", None),
         ("bandcamp.com", None),
+        ("http://://bandcamp.com/", None),
         ("", None),
     ] {
         assert_eq!(store_of(address), store, "{address}");
     }
+    assert_eq!(host_of("http://://licence.example/"), None);
     assert_eq!(store_named(" Amazon.com ").as_deref(), Some("amazon"));
     assert_eq!(store_named("The iTunes Store").as_deref(), Some("itunes"));
     assert_eq!(store_named("Corner\0 Shop").as_deref(), Some("Corner Shop"));

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use crate::error::{Error, Kind, Result};
-use crate::media::raw::{RawTag, RawValue};
+use crate::media::raw::{RawTag, RawValue, names_buyer};
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, le};
-use crate::track::{Codec, Container, Protection};
-use crate::units::{Frames, SampleRate};
+use crate::track::{Codec, Container, PersonalBytes, Protection};
+use crate::units::{ByteCount, Frames, SampleRate};
 
 /// ASF_Header_Object.
 pub const HEADER: [u8; 16] =
@@ -88,10 +88,8 @@ impl Walk<'_> {
             self.extended_stream(look, lies, depth)?;
         } else if guid == CONTENT_DESCRIPTION {
             description(self.sniffed, &body(look)?);
-        } else if guid == EXTENDED_DESCRIPTION {
-            extended_description(self.sniffed, &body(look)?);
-        } else if guid == METADATA_LIBRARY {
-            metadata(self.sniffed, &body(look)?);
+        } else if guid == EXTENDED_DESCRIPTION || guid == METADATA_LIBRARY || guid == METADATA {
+            attributes(self.sniffed, look, guid, lies)?;
         }
         Ok(())
     }
@@ -172,31 +170,47 @@ fn description(sniffed: &mut Sniffed, body: &[u8]) {
     }
 }
 
-fn extended_description(sniffed: &mut Sniffed, body: &[u8]) {
-    let mut at = 2;
-    for _ in 0..le(body, 0, 2).min(MOST_OBJECTS) {
-        let name_length = le(body, at, 2) as usize;
-        let Some(name) = body.get(at + 2..at + 2 + name_length) else { return };
-        at += 2 + name_length;
-        let (kind, length) = (le(body, at, 2), le(body, at + 2, 2) as usize);
-        let Some(value) = body.get(at + 4..at + 4 + length) else { return };
-        at += 4 + length;
-        attribute(sniffed, &wide(name), kind, value);
+/// Reads the attributes of an Extended Content Description, or of a Metadata (Library) Object, which tell a language and a
+/// stream too (ASF specification 3.11, 4.7, 4.8). What stands behind a broken one is marked as unread.
+fn attributes(sniffed: &mut Sniffed, look: &mut Look<'_>, guid: &[u8], lies: Range<u64>) -> Result<()> {
+    let library = guid != EXTENDED_DESCRIPTION;
+    let count = le(&look.some(lies.start, 2)?, 0, 2);
+    let mut at = lies.start + 2;
+    for number in 0..count {
+        // Language, stream, length of the name, kind, length of the value, name; or length, name, kind, length.
+        let head = look.some(at, if library { 12 } else { 2 })?;
+        let name_length = if library { le(&head, 4, 2) } else { le(&head, 0, 2) };
+        let name_at = at + head.len() as u64;
+        let name = look.some(name_at, name_length as usize)?;
+        let behind = name_at + name_length;
+        let (kind, length, value) = if library {
+            (le(&head, 6, 2), le(&head, 8, 4), behind)
+        } else {
+            let sizes = look.some(behind, 4)?;
+            (le(&sizes, 0, 2), le(&sizes, 2, 2), behind + 4)
+        };
+        let end = value.saturating_add(length);
+        if end > lies.end || number >= MOST_OBJECTS {
+            let rest = ByteCount(lies.end.saturating_sub(at));
+            sniffed.raw.push(RawTag::unread(PersonalBytes { offset: ByteCount(at), length: rest }));
+            break;
+        }
+        let name = wide(&name);
+        // Pictures are of no use here.
+        if length <= LARGEST_VALUE || names_buyer(&name, "") {
+            let bytes = look.some(value, length.min(LARGEST_VALUE) as usize)?;
+            let text = wide(&bytes);
+            if names_buyer(&name, &text) {
+                let lies = PersonalBytes { offset: ByteCount(value), length: ByteCount(length) };
+                let tag = RawTag::new(format!("asf:{name}"), RawValue::Text(text));
+                sniffed.raw.push(RawTag { personal: Some(lies), ..tag });
+            } else {
+                attribute(sniffed, &name, kind, &bytes);
+            }
+        }
+        at = end;
     }
-}
-
-/// Attributes with a language and a stream, as Extended Content Description has them without (ASF specification 4.8).
-fn metadata(sniffed: &mut Sniffed, body: &[u8]) {
-    let mut at = 2;
-    for _ in 0..le(body, 0, 2).min(MOST_OBJECTS) {
-        let (name_length, kind) = (le(body, at + 4, 2) as usize, le(body, at + 6, 2));
-        let length = le(body, at + 8, 4) as usize;
-        let Some(name) = body.get(at + 12..at + 12 + name_length) else { return };
-        at += 12 + name_length;
-        let Some(value) = body.get(at..at.saturating_add(length)) else { return };
-        at += length;
-        attribute(sniffed, &wide(name), kind, value);
-    }
+    Ok(())
 }
 
 /// Keeps texts and numbers; truth values are numbers of 2 or 4 bytes.
@@ -238,9 +252,13 @@ const EXTENDED_STREAM: &[u8] =
     &[0xcb, 0xa5, 0xe6, 0x14, 0x72, 0xc6, 0x32, 0x43, 0x83, 0x99, 0xa9, 0x69, 0x52, 0x06, 0x5b, 0x5a];
 const METADATA_LIBRARY: &[u8] =
     &[0x94, 0x1c, 0x23, 0x44, 0x98, 0x94, 0xd1, 0x49, 0xa1, 0x41, 0x1d, 0x13, 0x4e, 0x45, 0x70, 0x54];
+const METADATA: &[u8] =
+    &[0xea, 0xcb, 0xf8, 0xc5, 0xaf, 0x5b, 0x77, 0x48, 0x84, 0x67, 0xaa, 0x8c, 0x44, 0xfa, 0x4c, 0xca];
 const AUDIO_MEDIA: [u8; 16] =
     [0x40, 0x9e, 0x69, 0xf8, 0x4d, 0x5b, 0xcf, 0x11, 0xa8, 0xfd, 0x00, 0x80, 0x5f, 0x5c, 0x44, 0x2b];
 const MOST_OBJECTS: u64 = 512;
 const MOST_NAMES: u64 = 64;
 const DEEPEST: usize = 3;
 const LARGEST_BODY: u64 = 1 << 20;
+/// Texts are shorter.
+const LARGEST_VALUE: u64 = 64 << 10;

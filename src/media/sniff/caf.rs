@@ -1,10 +1,11 @@
 //! Core Audio files (Apple Core Audio Format Specification 1.0): chunks.
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::Sniffed;
+use crate::media::raw::{RawTag, RawValue, names_buyer};
 use crate::media::sniff::look::{Look, be};
-use crate::track::{Codec, Container};
-use crate::units::{Frames, SampleRate};
+use crate::media::sniff::{Sniffed, stretch};
+use crate::track::{Codec, Container, PersonalBytes};
+use crate::units::{ByteCount, Frames, SampleRate};
 
 /// Says what a CAF file is.
 ///
@@ -13,9 +14,13 @@ use crate::units::{Frames, SampleRate};
 pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
     let mut sniffed = Sniffed::new(Container::Caf, Codec::Other, 0..0);
     let (mut at, mut packet, mut valid) = (8, 0, None);
-    for _ in 0..MOST_CHUNKS {
+    for count in 0.. {
         let head = look.some(at, 12)?;
         if head.len() < 12 {
+            break;
+        }
+        if count >= MOST_CHUNKS {
+            sniffed.raw.push(RawTag::unread(stretch(at, look.len())));
             break;
         }
         let (size, body) = (be(&head, 4, 8), at + 12);
@@ -29,6 +34,14 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 let cookie = look.some(body, 48)?;
                 let skip = if cookie.get(4..8) == Some(b"frma") { 24 } else { 0 };
                 sniffed.format.bits = cookie.get(skip + 5).map(|&bits| u16::from(bits));
+            }
+            b"info" => {
+                let size = end.saturating_sub(body);
+                let info = look.some(body, size.min(LARGEST_INFO) as usize)?;
+                sniffed.raw.extend(words(&info, body));
+                if size > LARGEST_INFO {
+                    sniffed.raw.push(RawTag::unread(stretch(body, end.min(look.len()))));
+                }
             }
             b"pakt" => valid = Some(be(&look.exact(body, 24)?, 8, 8)),
             b"data" => {
@@ -83,4 +96,25 @@ fn describe(sniffed: &mut Sniffed, desc: &[u8]) -> u64 {
     be(desc, 16, 4)
 }
 
+/// A count, then a key and a value in turn, UTF-8, each with its NUL.
+fn words(info: &[u8], at: u64) -> Vec<RawTag> {
+    let mut found = Vec::new();
+    let mut from = 4;
+    let mut next = || {
+        let length = info.get(from..)?.iter().position(|&byte| byte == 0)?;
+        let lies = from..from + length;
+        from += length + 1;
+        Some((String::from_utf8_lossy(&info[lies.clone()]).into_owned(), lies))
+    };
+    for _ in 0..be(info, 0, 4) {
+        let (Some((key, _)), Some((text, lies))) = (next(), next()) else { break };
+        let (offset, length) = (ByteCount(at + lies.start as u64), ByteCount(lies.len() as u64));
+        let personal = names_buyer(&key, &text).then_some(PersonalBytes { offset, length });
+        found.push(RawTag { personal, ..RawTag::new(format!("caf:{key}"), RawValue::Text(text)) });
+    }
+    found
+}
+
 const MOST_CHUNKS: usize = 256;
+/// Bytes of words that are read.
+const LARGEST_INFO: u64 = 64 << 10;

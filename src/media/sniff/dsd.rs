@@ -1,8 +1,8 @@
 //! One-bit sound: DSF (DSF File Format Specification 1.01) and DSDIFF (DSDIFF File Format Specification 1.5).
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, be, le};
+use crate::media::sniff::{Sniffed, id3};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -21,7 +21,17 @@ pub fn dsf(look: &mut Look<'_>) -> Result<Sniffed> {
     sniffed.format.channels = u16::try_from(le(&head, 52, 4)).ok();
     sniffed.format.bits = Some(1);
     convert(&mut sniffed, le(&head, 56, 4), le(&head, 64, 8));
+    // Where the tag begins; 0 without one.
+    tag(&mut sniffed, look, le(&head, 20, 8))?;
     Ok(sniffed)
+}
+
+/// Reads the ID3v2 tag at a place behind the sound, if one is there.
+fn tag(sniffed: &mut Sniffed, look: &mut Look<'_>, at: u64) -> Result<()> {
+    if !look.is_endless() && at >= sniffed.audio.end && look.some(at, 10)?.starts_with(b"ID3") {
+        sniffed.raw.extend(id3::frames(look, at, "id3")?);
+    }
+    Ok(())
 }
 
 /// Says what a DSDIFF file is. Rate and length are those of the PCM that konpo makes of it.
@@ -31,7 +41,7 @@ pub fn dsf(look: &mut Look<'_>) -> Result<Sniffed> {
 pub fn dff(look: &mut Look<'_>) -> Result<Sniffed> {
     let mut sniffed = Sniffed::new(Container::Dff, Codec::Dsd, 0..0);
     sniffed.format.bits = Some(1);
-    let (mut at, mut rate) = (16, 0);
+    let (mut at, mut rate, mut found) = (16, 0, false);
     for _ in 0..MOST_CHUNKS {
         let head = look.some(at, 12)?;
         if head.len() < 12 {
@@ -47,13 +57,21 @@ pub fn dff(look: &mut Look<'_>) -> Result<Sniffed> {
                 let channels = sniffed.format.channels.map_or(0, u64::from);
                 let bits = (size / channels.max(1)).saturating_mul(8);
                 convert(&mut sniffed, rate, if name == b"DSD " && channels > 0 { bits } else { 0 });
-                return Ok(sniffed);
+                found = true;
+                if look.is_endless() {
+                    break;
+                }
             }
+            // Not of the specification, but what taggers write.
+            b"ID3 " if found => tag(&mut sniffed, look, body)?,
             _ => {}
         }
         at = end.saturating_add(size & 1);
     }
-    Err(Error::new(Kind::Damaged, "the DSDIFF file breaks off before its sound"))
+    if !found {
+        return Err(Error::new(Kind::Damaged, "the DSDIFF file breaks off before its sound"));
+    }
+    Ok(sniffed)
 }
 
 fn properties(sniffed: &mut Sniffed, look: &mut Look<'_>, mut at: u64, end: u64) -> Result<u64> {

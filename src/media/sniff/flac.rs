@@ -1,14 +1,12 @@
 //! Native FLAC (RFC 9639).
 
-use std::ops::Range;
-
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::RawTag;
 use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::vorbis;
-use crate::track::{Codec, Container, PersonalBytes};
-use crate::units::{ByteCount, Frames, SampleRate};
+use crate::track::{Codec, Container};
+use crate::units::{Frames, SampleRate};
 
 /// Says what the FLAC stream at `start` is; `raw` are the tags in front of it.
 ///
@@ -22,14 +20,7 @@ pub fn sniff(look: &mut Look<'_>, start: u64, mut raw: Vec<RawTag>) -> Result<Sn
         let (kind, length) = (head[0] & 0x7f, be(&head, 1, 3));
         match kind {
             0 if length >= 34 => info = Some(look.exact(at + 4, 34)?),
-            4 if length <= LARGEST_COMMENTS => {
-                let block = look.exact(at + 4, length as usize)?;
-                let place = |lies: Range<usize>| {
-                    let (offset, length) = (at + 4 + lies.start as u64, lies.len() as u64);
-                    vec![PersonalBytes { offset: ByteCount(offset), length: ByteCount(length) }]
-                };
-                raw.extend(vorbis::comments(&block, place).0)
-            }
+            4 => raw.extend(vorbis::comments(look, &vorbis::Block::one(at + 4, length), 0)?.0),
             127 => return Err(broken()),
             _ => {}
         }
@@ -150,6 +141,5 @@ fn broken() -> Error {
 }
 
 const MOST_BLOCKS: usize = 1024;
-const LARGEST_COMMENTS: u64 = 16 << 20;
 /// A frame of 8 channels of 24 bits and 4,608 samples is far smaller.
 const TAIL: u64 = 256 << 10;

@@ -61,7 +61,8 @@ impl Body {
     }
 }
 
-/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over.
+/// Returns the frames that purchase evidence may be in: texts, comments, links, private data. Pictures are passed over, and
+/// what cannot be read and may name the buyer is marked as unread.
 ///
 /// # Errors
 /// Those of reading; a broken frame ends the walk.
@@ -70,7 +71,11 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
     let (version, flags) = (head[3], head[5]);
     let length = (10 + synchsafe(&head[6..10])).min(look.len() - at);
     // Since 2.4 each frame says it for itself, and its size counts all bytes.
-    let body = Body::new(look, at, length, flags & 0x80 != 0 && version < 4)?;
+    let unsynchronised = flags & 0x80 != 0 && version < 4;
+    let body = Body::new(look, at, length, unsynchronised)?;
+    if unsynchronised && body.plain.is_none() {
+        return Ok(vec![RawTag::unread(body.place(10, length.saturating_sub(10)))]);
+    }
     let length = body.plain.as_ref().map_or(length, |(plain, _)| plain.len() as u64);
     let (id_len, size_len, head_len) = if version == 2 { (3, 3, 6) } else { (4, 4, 10) };
     let mut place = 10;
@@ -79,21 +84,28 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
         place += if version == 4 { synchsafe(&extended) } else { be(&extended, 0, 4) + 4 };
     }
     let mut found = Vec::new();
-    for _ in 0..MOST_FRAMES {
+    for number in 0.. {
         if place + head_len >= length {
             break;
         }
+        let rest = || RawTag::unread(body.place(place, length - place));
         let frame = body.some(look, place, head_len as usize)?;
         let Some(id) = frame.get(..id_len).filter(|_| frame.len() == head_len as usize) else { break };
-        if !id.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) {
+        // Padding is zeros.
+        if id.iter().all(|&b| b == 0) {
             break;
         }
+        if number == MOST_FRAMES || !is_name(id) {
+            found.push(rest());
+            break;
+        }
+        let inside = place + head_len;
         let size = match version {
-            4 => synchsafe(&frame[4..8]),
+            4 => size_of_v4(look, &body, &frame, inside..length)?,
             _ => be(&frame, id_len, size_len),
         };
-        let inside = place + head_len;
-        if size == 0 || inside + size > length {
+        if inside + size > length {
+            found.push(rest());
             break;
         }
         // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
@@ -103,25 +115,71 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
             _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
         };
-        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
-        if !odd && is_of_use(id) && size <= largest && skip < size {
-            // Of an object only its name is of use.
-            let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
-            let mut bytes = body.some(look, inside + skip, count as usize)?;
-            if version == 4 && form & 2 != 0 {
-                bytes = synchronised(&bytes);
-            }
-            let tag = frame_tag(id, &bytes, dialect, &body, inside + skip..inside + size);
-            found.extend(tag);
-        } else if odd && is_of_use(id) && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
-            // A frame that cannot be read here may name the buyer all the same.
-            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
-            let personal = Some(body.place(inside, size));
-            found.push(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) });
-        }
+        let unsynchronised = version == 4 && form & 2 != 0;
+        let frame = Frame { id, odd, unsynchronised, skip, lies: inside..inside + size };
+        found.extend(frame.tag(look, &body, dialect)?);
         place = inside + size;
     }
     Ok(found)
+}
+
+/// A frame: its name, how its body is written and where in the tag it lies.
+struct Frame<'a> {
+    id: &'a [u8],
+    /// Compressed or encrypted.
+    odd: bool,
+    unsynchronised: bool,
+    /// Bytes in front of what it says.
+    skip: u64,
+    lies: std::ops::Range<u64>,
+}
+
+impl Frame<'_> {
+    /// Reads what is of use, and marks what cannot be read and may name the buyer.
+    fn tag(&self, look: &mut Look<'_>, body: &Body, dialect: &str) -> Result<Option<RawTag>> {
+        let (id, lies) = (self.id, &self.lies);
+        let size = lies.end - lies.start;
+        let unread =
+            || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(lies.start, size)));
+        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+        if !self.odd && is_of_use(id) && size <= largest && self.skip < size {
+            let said = lies.start + self.skip..lies.end;
+            // Of an object only its name is of use.
+            let count = said.end - said.start;
+            let count = if is_object(id) { count.min(OBJECT_HEAD) } else { count };
+            let mut bytes = body.some(look, said.start, count as usize)?;
+            if self.unsynchronised {
+                bytes = synchronised(&bytes);
+            }
+            return Ok(frame_tag(id, &bytes, dialect, body, said).or_else(unread));
+        }
+        if self.odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
+            // A frame that cannot be read here may name the buyer all the same.
+            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+            let personal = Some(body.place(lies.start, size));
+            return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
+        }
+        Ok(unread())
+    }
+}
+
+fn is_name(id: &[u8]) -> bool {
+    id.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// Returns the size of a frame of ID3v2.4, whose body may lie at `room`. iTunes wrote plain numbers for years, where the
+/// standard has seven bits a byte: the one behind which another frame, padding or the end stands is meant.
+fn size_of_v4(look: &mut Look<'_>, body: &Body, frame: &[u8], room: std::ops::Range<u64>) -> Result<u64> {
+    let (safe, plain) = (synchsafe(&frame[4..8]), be(frame, 4, 4));
+    if safe == plain || room.start + plain > room.end {
+        return Ok(safe);
+    }
+    let mut leads_on = |size: u64| -> Result<bool> {
+        let next = body.some(look, room.start + size, 4)?;
+        let ends = room.start + size + 10 >= room.end || next.iter().all(|&byte| byte == 0);
+        Ok(ends || is_name(&next))
+    };
+    Ok(if !leads_on(safe)? && leads_on(plain)? { plain } else { safe })
 }
 
 fn synchronised(bytes: &[u8]) -> Vec<u8> {
@@ -136,6 +194,10 @@ fn synchronised(bytes: &[u8]) -> Vec<u8> {
 
 fn is_object(id: &[u8]) -> bool {
     matches!(id, b"GEOB" | b"GEO")
+}
+
+fn may_name_buyer(id: &[u8]) -> bool {
+    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
 }
 
 fn is_of_use(id: &[u8]) -> bool {
@@ -156,17 +218,7 @@ fn frame_tag(
     let tag = |place: String, value| RawTag::new(format!("{dialect}:{place}"), value);
     let words = |text: &str| RawValue::Text(text.trim_end_matches('\0').to_owned());
     match name.as_str() {
-        "PRIV" => {
-            let end = bytes.iter().position(|&b| b == 0)?;
-            let owner = latin(&bytes[..end]);
-            let data = bytes.get(end + 1..)?;
-            // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
-            let uits = data.windows(5).take(UITS_HEAD).any(|word| word == b":UITS");
-            let from = lies.start + end as u64 + 1;
-            let personal = (uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS"))
-                .then(|| body.place(from, lies.end - from));
-            Some(RawTag { personal, ..tag(format!("PRIV/{owner}"), RawValue::Bytes(data.to_vec())) })
-        }
+        "PRIV" => private(bytes, dialect, |from| body.place(lies.start + from, lies.end - lies.start - from)),
         "OWNE" => Some(RawTag { personal: Some(all), ..tag(name, RawValue::Bytes(bytes.to_vec())) }),
         "TOWN" => {
             let text = text_of(*bytes.first()?, bytes.get(1..)?);
@@ -207,6 +259,19 @@ fn frame_tag(
         _ if id[0] == b'W' => Some(tag(name, RawValue::Text(latin(bytes).trim_matches('\0').to_owned()))),
         _ => Some(tag(name, RawValue::Bytes(bytes.to_vec()))),
     }
+}
+
+/// Reads a private frame: its owner in Latin-1, a zero, bytes. `place` says where they lie from a place of the frame on.
+fn private(bytes: &[u8], dialect: &str, place: impl Fn(u64) -> PersonalBytes) -> Option<RawTag> {
+    let end = bytes.iter().position(|&b| b == 0)?;
+    let owner = latin(&bytes[..end]);
+    let data = bytes.get(end + 1..)?;
+    // The UITS of a store carries a transaction and may carry a user (reference purchases 1.2).
+    let uits = data.windows(4).any(|word| word == b"UITS");
+    let names_buyer = uits || BUYERS_FRAMES.contains(&&*owner) || owner.ends_with("/UITS");
+    let personal = names_buyer.then(|| place(end as u64 + 1));
+    let name = format!("{dialect}:PRIV/{owner}");
+    Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(data.to_vec())) })
 }
 
 /// Returns where a text ends: its terminator, of two bytes in UTF-16; the end of the bytes when there is none.
@@ -254,7 +319,5 @@ const MOST_FRAMES: usize = 512;
 const LARGEST_FRAME: u64 = 256 << 10;
 /// What of an object is read: its type, file name and description.
 const OBJECT_HEAD: u64 = 512;
-/// The name of the root stands at the start of a UITS document.
-const UITS_HEAD: usize = 1024;
 /// Tags with larger pictures are read as if nothing was put in.
 const LARGEST_UNSYNCHRONISED: u64 = 4 << 20;

@@ -1,8 +1,8 @@
 //! Matroska and WebM (RFC 8794, RFC 9559): what the tracks say, up to the first cluster.
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::Sniffed;
 use crate::media::sniff::look::{Look, be};
+use crate::media::sniff::{Sniffed, matroska_tags};
 use crate::track::{Codec, Container, Protection};
 use crate::units::{Frames, SampleRate};
 
@@ -52,6 +52,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
     let seconds = walk.ticks * walk.scale.unwrap_or(1_000_000) as f64 / 1e9;
     let frames = (seconds * track.rate).round() as u64;
     format.frames = (frames > 0 && frames < 1 << 62).then_some(Frames(frames));
+    sniffed.raw = matroska_tags::read(look)?;
     Ok(sniffed)
 }
 
@@ -145,8 +146,8 @@ impl Walk {
     }
 }
 
-/// A number whose leading zeros tell its length; an id keeps the mark of its length.
-fn number(bytes: &[u8], most: usize, bare: bool) -> Option<(u64, usize)> {
+/// Reads a number whose leading zeros tell its length (RFC 8794, 4); an id keeps the mark of its length.
+pub fn number(bytes: &[u8], most: usize, bare: bool) -> Option<(u64, usize)> {
     let size = bytes.first()?.leading_zeros() as usize + 1;
     if size > most || bytes.len() < size {
         return None;

@@ -2,24 +2,25 @@
 //! bytes. The name of a file is never believed, but it may lock one (`SONY_NAMES`).
 
 mod ape;
-mod apev2;
+pub(in crate::media) mod apev2;
 mod asf;
 mod caf;
 mod dsd;
 mod flac;
 pub(in crate::media) mod id3;
-mod look;
+pub(in crate::media) mod look;
 mod matroska;
+mod matroska_tags;
 pub(in crate::media) mod mp4;
 mod mp4_entry;
 mod mp4_list;
 pub(in crate::media) mod mpeg;
-mod ogg;
+pub(in crate::media) mod ogg;
 mod oma;
 mod oma_drm;
 pub(in crate::media) mod rare;
 mod riff;
-mod vorbis;
+pub(in crate::media) mod vorbis;
 mod wavpack;
 
 use std::ops::Range;
@@ -29,7 +30,7 @@ use crate::media::raw::{RawTag, RawValue};
 use crate::media::sniff::look::{Look, be};
 use crate::media::sound::Sound;
 use crate::track::{AudioFormat, Codec, Container, PersonalBytes, Protection, Purchase, Tags};
-use crate::units::Frames;
+use crate::units::{ByteCount, Frames};
 
 /// What a file is.
 #[derive(Debug, Clone, PartialEq)]
@@ -99,7 +100,8 @@ impl Sniffed {
 
     /// Collects where the raw tags name the buyer.
     fn gather_personal(&mut self) {
-        self.personal.extend(self.raw.iter().filter_map(|tag| tag.personal));
+        let read = self.raw.iter().filter(|tag| !tag.is_unread());
+        self.personal.extend(read.filter_map(|tag| tag.personal));
         self.personal.sort_by_key(|bytes| (bytes.offset, bytes.length));
         self.personal.dedup();
     }
@@ -199,6 +201,9 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         end = behind;
         next = look.some(end, 16)?;
     }
+    if next.starts_with(b"ID3") {
+        raw.push(RawTag::unread(stretch(end, end.saturating_add(id3::end_of(&next)).min(look.len()))));
+    }
     match next.get(..4) {
         Some(b"fLaC") => return flac::sniff(look, end, raw),
         Some(b"wvpk") => return wavpack::sniff(look, end, raw),
@@ -215,6 +220,11 @@ fn behind_id3(look: &mut Look<'_>, head: &[u8]) -> Result<Sniffed> {
         });
     }
     mpeg::sniff(look, end, raw)
+}
+
+/// Bytes from a place up to another.
+fn stretch(from: u64, to: u64) -> PersonalBytes {
+    PersonalBytes { offset: ByteCount(from), length: ByteCount(to.saturating_sub(from)) }
 }
 
 /// Names what is not music by how it looks.
@@ -302,5 +312,7 @@ const SONY_NAMES: [&str; 3] = ["omg", "msa", "hma"];
 /// More tags in a row are no accident of programs.
 const MOST_TAGS: usize = 4;
 
+#[cfg(test)]
+mod bounds_tests;
 #[cfg(test)]
 mod tests;

@@ -60,6 +60,8 @@ struct Walk {
     fragmented: bool,
     mdat: Option<(u64, u64)>,
     moov: bool,
+    /// Names of the list's numbered items.
+    keys: Vec<String>,
     raw: Vec<RawTag>,
 }
 
@@ -86,7 +88,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
                 walk.mdat = Some((first, block.end));
             }
             b"odrm" => walk.odrm(look, &block)?,
-            b"uuid" => walk.uuid(look, &block)?,
+            b"uuid" | b"meta" | b"udta" | b"free" | b"skip" => walk.visit(look, &block, 1)?,
             _ => {}
         }
         at = block.end;
@@ -126,6 +128,7 @@ pub fn next_box(look: &mut Look<'_>, at: u64, end: u64, count: &mut usize) -> Re
 impl Walk {
     fn children(&mut self, look: &mut Look<'_>, parent: &Block, depth: usize) -> Result<()> {
         if depth > DEEPEST {
+            self.raw.push(mp4_list::unused(parent));
             return Ok(());
         }
         let mut at = parent.at;
@@ -151,9 +154,13 @@ impl Walk {
             b"meta" => {
                 let full = look.some(block.at, 8)?.get(4..8) != Some(b"hdlr");
                 let at = block.at + if full { 4 } else { 0 };
+                // Those of another list.
+                self.keys.clear();
                 self.children(look, &Block { at, ..block.clone() }, depth + 1)?;
             }
-            b"ilst" => mp4_list::items(look, block, &mut self.boxes, &mut self.raw)?,
+            b"keys" => self.keys = mp4_list::keys(look, block)?,
+            b"ilst" => mp4_list::items(look, block, &self.keys, &mut self.boxes, &mut self.raw)?,
+            b"free" | b"skip" => self.raw.push(mp4_list::unused(block)),
             // A version, flags and a language in front of the tag (ID3v2 in ISO base media, MP4 registration authority).
             b"ID32" => {
                 self.raw.push(RawTag::new("mp4:ID32", RawValue::Bytes(Vec::new())));
@@ -212,17 +219,23 @@ impl Walk {
         Ok(())
     }
 
-    fn conclude(mut self, len: u64) -> Result<Sniffed> {
+    /// Returns what a container is that has a form of its own around the sound: OMA DRM 2 and Audible.
+    fn sealed(&mut self, len: u64) -> Option<Sniffed> {
         let has = |brand: &[u8; 4]| self.brands.contains(brand);
         // A DCF without its head is one all the same.
         if self.oma_drm.is_some() || has(b"odcf") {
-            let protection = Protection::OmaDrm2 { rights_issuer: self.oma_drm.unwrap_or_default() };
+            let protection = Protection::OmaDrm2 { rights_issuer: self.oma_drm.take().unwrap_or_default() };
             let whole = Sniffed::new(Container::OmaDrm, Codec::Other, 0..len);
-            return Ok(Sniffed { protection, raw: self.raw, ..whole });
+            return Some(Sniffed { protection, raw: mem::take(&mut self.raw), ..whole });
         }
-        if has(b"aax ") || has(b"aaxc") {
-            let whole = Sniffed::new(Container::Audible, Codec::Other, 0..len);
-            return Ok(Sniffed { protection: Protection::Audible, ..whole });
+        let audible = has(b"aax ") || has(b"aaxc");
+        let whole = Sniffed::new(Container::Audible, Codec::Other, 0..len);
+        audible.then_some(Sniffed { protection: Protection::Audible, ..whole })
+    }
+
+    fn conclude(mut self, len: u64) -> Result<Sniffed> {
+        if let Some(sealed) = self.sealed(len) {
+            return Ok(sealed);
         }
         if !self.moov {
             return Err(Error::new(
@@ -248,23 +261,7 @@ impl Walk {
             self.systems.dedup();
             systems.append(&mut self.systems);
         }
-        if self.copy_guard {
-            sniffed.raw.push(RawTag::new(COPY_GUARD, RawValue::Bytes(Vec::new())));
-        }
-        let kddi = self.brands.iter().any(|brand| brand.eq_ignore_ascii_case(b"kddi"));
-        sniffed.protection = match sniffed.protection {
-            Protection::None if self.brands.contains(b"isc2") => Protection::UnknownEncrypted,
-            // Reference purchases 2.6: a clear entry plays here, any other is locked to the phone.
-            Protection::None if (self.copy_guard || kddi) && sniffed.format.codec != Codec::Other => {
-                Protection::CarrierCopyGuard
-            }
-            Protection::None | Protection::Cenc { .. } | Protection::UnknownEncrypted
-                if self.copy_guard || kddi =>
-            {
-                Protection::CarrierLocked
-            }
-            other => other,
-        };
+        carrier(&mut sniffed, &self.brands, self.copy_guard);
         hidden_band(&mut sniffed, media);
         let rate = u64::from(sniffed.format.rate.map_or(0, |rate| rate.hz()));
         let in_frames = |time: u64, scale: u64| {
@@ -288,6 +285,24 @@ impl Walk {
         let stated = sniffed.gapless.and_then(|gapless| gapless.frames);
         sniffed.format.frames = stated.or(media.map(Frames)).filter(|_| !self.fragmented);
         Ok(sniffed)
+    }
+}
+
+/// What brands and the mark of au/KDDI make of the lock (reference purchases 2.1 and 2.6): a clear entry plays here, any
+/// other is locked to the phone.
+fn carrier(sniffed: &mut Sniffed, brands: &[[u8; 4]], copy_guard: bool) {
+    if copy_guard {
+        sniffed.raw.push(RawTag::new(COPY_GUARD, RawValue::Bytes(Vec::new())));
+    }
+    let of_carrier = copy_guard || brands.iter().any(|brand| brand.eq_ignore_ascii_case(b"kddi"));
+    let plain = sniffed.protection == Protection::None;
+    let nameless = matches!(sniffed.protection, Protection::Cenc { .. } | Protection::UnknownEncrypted);
+    if plain && brands.contains(b"isc2") {
+        sniffed.protection = Protection::UnknownEncrypted;
+    } else if of_carrier && plain && sniffed.format.codec != Codec::Other {
+        sniffed.protection = Protection::CarrierCopyGuard;
+    } else if of_carrier && (plain || nameless) {
+        sniffed.protection = Protection::CarrierLocked;
     }
 }
 

@@ -6,7 +6,7 @@ use crate::media::sniff::AacConfig;
 use crate::media::sniff::look::{Look, be};
 use crate::media::sniff::mp4::{Block, next_box};
 use crate::media::sniff::mpeg::AAC_RATES;
-use crate::media::sniff::oma_drm;
+use crate::media::sniff::{mp4_list, oma_drm, stretch};
 use crate::track::{Codec, Evidence, PersonalBytes, Protection, Purchase, PurchaseLevel};
 use crate::units::{ByteCount, SampleRate};
 
@@ -242,6 +242,7 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
                 entry.codec = if original == b"alac" { Codec::Alac } else { entry.codec };
             }
             b"schi" => rights_issuer = schi(look, &child, place, entry, boxes)?,
+            b"free" | b"skip" => entry.raw.push(mp4_list::unused(&child)),
             _ => {}
         }
         at = child.end;
@@ -250,7 +251,7 @@ fn sinf(look: &mut Look<'_>, block: &Block, entry: &mut Entry, boxes: &mut usize
         entry.protection = by_scheme(&entry.protection, &scheme, rights_issuer);
     }
     if scheme == "itun" || plus {
-        let evidence = entry.raw.iter().map(|tag| Evidence {
+        let evidence = entry.raw.iter().filter(|tag| !tag.is_unread()).map(|tag| Evidence {
             place: tag.place.clone(),
             text: tag.text().unwrap_or_default(),
             personal: tag.personal.is_some(),
@@ -332,16 +333,11 @@ fn schi(
                 }
             }
             b"righ" => {
-                let bytes = look.some(child.at, size)?;
-                for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4])
-                {
-                    let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
-                    let number = RawValue::Number(be(pair, 4, 4) as i64);
-                    if name == "tran" {
-                        entry.raw.push(tag("tran", number, child.at + i as u64 * 8 + 4, 4));
-                    } else {
-                        entry.raw.push(RawTag::new(format!("{place}/{name}"), number));
-                    }
+                let pairs = look.some(child.at, size)?;
+                let read = righ(&pairs, child.at, place, entry);
+                let rest = child.at + size as u64;
+                if read * 8 == size && child.end > rest {
+                    entry.raw.push(RawTag::unread(stretch(rest, child.end)));
                 }
             }
             _ => {}
@@ -349,6 +345,20 @@ fn schi(
         at = child.end;
     }
     Ok(rights_issuer)
+}
+
+/// Reads pairs of a name and a number, up to a name of zeros. Returns how many.
+fn righ(bytes: &[u8], at: u64, place: &str, entry: &mut Entry) -> usize {
+    let mut count = 0;
+    for (i, pair) in bytes.chunks_exact(8).enumerate().take_while(|(_, pair)| pair[..4] != [0; 4]) {
+        count = i + 1;
+        let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
+        let lies = PersonalBytes { offset: ByteCount(at + i as u64 * 8 + 4), length: ByteCount(4) };
+        let personal = (name == "tran").then_some(lies);
+        let number = RawValue::Number(be(pair, 4, 4) as i64);
+        entry.raw.push(RawTag { personal, ..RawTag::new(format!("{place}/{name}"), number) });
+    }
+    count
 }
 
 /// Names of systems in `pssh` (reference purchases 2.1).

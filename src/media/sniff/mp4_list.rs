@@ -8,15 +8,31 @@ use crate::media::sniff::mp4::{Block, next_box};
 use crate::track::PersonalBytes;
 use crate::units::ByteCount;
 
-/// Reads `ilst`: each child is a name with `data` inside; `----` has its name in `mean` and `name` beside it.
+/// Reads `ilst`: each child is a name with `data` inside; `----` has its name in `mean` and `name` beside it. `keys` are the
+/// names of children that have a number instead.
 ///
 /// # Errors
 /// `Damaged` when a box lies beyond the list, and those of reading.
-pub fn items(look: &mut Look<'_>, list: &Block, boxes: &mut usize, raw: &mut Vec<RawTag>) -> Result<()> {
+pub fn items(
+    look: &mut Look<'_>,
+    list: &Block,
+    keys: &[String],
+    boxes: &mut usize,
+    raw: &mut Vec<RawTag>,
+) -> Result<()> {
     let mut at = list.at;
     while let Some(item) = next_box(look, at, list.end, boxes)? {
+        if matches!(&item.name, b"free" | b"skip") {
+            raw.push(unused(&item));
+            at = item.end;
+            continue;
+        }
         let mut name: String = item.name.iter().map(|&b| char::from(b)).collect();
-        let mut key = String::new();
+        let number = (be(&item.name, 0, 4) as usize).checked_sub(1);
+        let mut key = number.and_then(|number| keys.get(number)).cloned().unwrap_or_default();
+        if !key.is_empty() {
+            name = format!("mdta:{key}");
+        }
         let mut inner = item.at;
         while let Some(part) = next_box(look, inner, item.end, boxes)? {
             let size = (part.end - part.at) as usize;
@@ -29,10 +45,12 @@ pub fn items(look: &mut Look<'_>, list: &Block, boxes: &mut usize, raw: &mut Vec
                 b"data" if name == "covr" => {
                     raw.push(RawTag::new("mp4:ilst/covr", RawValue::Bytes(Vec::new())));
                 }
-                b"data" if (8..=LARGEST_VALUE).contains(&size) => {
-                    let data = look.exact(part.at, size)?;
-                    raw.push(value(&name, &key, &data, part.at));
+                b"data" if size >= 8 => {
+                    let data = look.exact(part.at, size.min(LARGEST_VALUE))?;
+                    let tag = value(&name, &key, &data, &part);
+                    raw.extend(Some(tag).filter(|tag| size <= LARGEST_VALUE || tag.personal.is_some()));
                 }
+                b"free" | b"skip" => raw.push(unused(&part)),
                 _ => {}
             }
             inner = part.end;
@@ -42,8 +60,35 @@ pub fn items(look: &mut Look<'_>, list: &Block, boxes: &mut usize, raw: &mut Vec
     Ok(())
 }
 
+/// Reads `keys`: version and flags, a count, then each with its length, a namespace and a name (QuickTime File Format,
+/// "Metadata Item Keys Atom").
+///
+/// # Errors
+/// Those of reading.
+pub fn keys(look: &mut Look<'_>, block: &Block) -> Result<Vec<String>> {
+    let body = look.some(block.at, (block.end - block.at).min(LARGEST_VALUE as u64) as usize)?;
+    let (mut found, mut at) = (Vec::new(), 8);
+    while let Some(length) = body.get(at..at + 4).map(|size| be(size, 0, 4) as usize) {
+        let Some(name) = body.get(at + 8..at.saturating_add(length)) else { break };
+        found.push(String::from_utf8_lossy(name).into_owned());
+        at += length;
+    }
+    Ok(found)
+}
+
+/// Room that is not used: programs that edit tags leave old ones in it.
+pub fn unused(block: &Block) -> RawTag {
+    RawTag::unread(lies(block, 0))
+}
+
+/// Where what stands behind the first bytes of a box lies.
+fn lies(block: &Block, skip: u64) -> PersonalBytes {
+    let length = (block.end - block.at).saturating_sub(skip);
+    PersonalBytes { offset: ByteCount(block.at + skip), length: ByteCount(length) }
+}
+
 /// A value of `ilst`: type, locale, bytes.
-fn value(name: &str, key: &str, data: &[u8], at: u64) -> RawTag {
+fn value(name: &str, key: &str, data: &[u8], block: &Block) -> RawTag {
     let (kind, bytes) = (be(data, 0, 4), &data[8..]);
     let place = format!("mp4:ilst/{name}");
     let number = || {
@@ -60,8 +105,9 @@ fn value(name: &str, key: &str, data: &[u8], at: u64) -> RawTag {
         _ => RawValue::Bytes(bytes.to_vec()),
     };
     let buyer = if let RawValue::Text(text) = &value { names_buyer(key, text) } else { false };
-    let personal = (buyer || matches!(name, "apID" | "ownr"))
-        .then_some(PersonalBytes { offset: ByteCount(at + 8), length: ByteCount(bytes.len() as u64) });
+    // In whatever form it is written.
+    let buyer = buyer || matches!(name, "apID" | "ownr") || names_buyer(key, "");
+    let personal = buyer.then(|| lies(block, 8));
     RawTag { personal, ..RawTag::new(place, value) }
 }
 

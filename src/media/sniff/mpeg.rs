@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::RawTag;
 use crate::media::sniff::look::{Look, be, le};
-use crate::media::sniff::{AacConfig, Sniffed, apev2};
+use crate::media::sniff::{AacConfig, Sniffed, apev2, id3};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -46,7 +46,14 @@ pub fn sniff(look: &mut Look<'_>, start: u64, raw: Vec<RawTag>) -> Result<Sniffe
     sniffed.aac = (frame.container == Container::Adts)
         .then_some(AacConfig { object_type: frame.object_type, sbr: false });
     sniffed.raw = raw;
+    // Some programs wrote the tag in front.
+    if window.starts_with(b"APETAGEX") {
+        sniffed.raw.extend(apev2::items(look, start)?);
+    }
     sniffed.raw.extend(apev2::items(look, end)?);
+    if end < u64::MAX && look.some(end, 3)? == b"ID3" {
+        sniffed.raw.extend(id3::frames(look, end, "id3")?);
+    }
     Ok(sniffed)
 }
 
@@ -224,7 +231,7 @@ pub fn announced(first: &[u8], frame: &Frame) -> Option<Announced> {
     vbri.then(|| Announced { frames: number(50), bytes: number(46), table: None, gapless: None })
 }
 
-/// Where tags behind the audio begin: ID3v1, APEv2, Lyrics3v2, in the order they are written.
+/// Where tags behind the audio begin: ID3v1, ID3v2 with a footer, Lyrics3v2, APEv2, from the end on.
 pub fn end_of_audio(look: &mut Look<'_>) -> Result<u64> {
     let mut end = look.len();
     if end == u64::MAX {
@@ -232,6 +239,14 @@ pub fn end_of_audio(look: &mut Look<'_>) -> Result<u64> {
     }
     if end >= 128 && look.some(end - 128, 3)? == b"TAG" {
         end -= 128;
+    }
+    if end >= 20 {
+        let foot = look.some(end - 10, 10)?;
+        let start = end.saturating_sub(id3::end_of(&foot));
+        // The footer is a copy of the header (ID3v2.4.0-structure, 3.4).
+        if foot.starts_with(b"3DI") && look.some(start, 3)? == b"ID3" {
+            end = start;
+        }
     }
     if end >= 15 {
         let tail = look.some(end - 15, 15)?;

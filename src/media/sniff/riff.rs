@@ -1,9 +1,9 @@
 //! WAV (RIFF, RF64) and AIFF (IFF, AIFC): chunks.
 
 use crate::error::{Error, Kind, Result};
-use crate::media::sniff::Sniffed;
-use crate::media::sniff::id3;
+use crate::media::raw::RawTag;
 use crate::media::sniff::look::{Look, be, le};
+use crate::media::sniff::{Sniffed, id3, stretch};
 use crate::track::{Codec, Container};
 use crate::units::{Frames, SampleRate};
 
@@ -14,9 +14,9 @@ use crate::units::{Frames, SampleRate};
 pub fn wav(look: &mut Look<'_>) -> Result<Sniffed> {
     let mut sniffed = Sniffed::new(Container::Wav, Codec::Other, 0..0);
     let (mut at, mut long_size, mut block) = (12, None, 0);
-    for _ in 0..MOST_CHUNKS {
+    for count in 0.. {
         let head = look.some(at, 8)?;
-        if head.len() < 8 {
+        if head.len() < 8 || is_beyond(&mut sniffed, look, at, count) {
             break;
         }
         let (size, body) = (le(&head, 4, 4), at + 8);
@@ -76,9 +76,9 @@ pub fn aiff(look: &mut Look<'_>) -> Result<Sniffed> {
     let mut sniffed = Sniffed::new(Container::Aiff, Codec::Other, 0..0);
     let compressed = look.some(8, 4)? == b"AIFC";
     let (mut at, mut block, mut sound) = (12, 0, None);
-    for _ in 0..MOST_CHUNKS {
+    for count in 0.. {
         let head = look.some(at, 8)?;
-        if head.len() < 8 {
+        if head.len() < 8 || is_beyond(&mut sniffed, look, at, count) {
             break;
         }
         let (size, body) = (be(&head, 4, 4), at + 8);
@@ -123,13 +123,21 @@ fn audio(sniffed: &mut Sniffed, look: &Look<'_>, name: &str, body: u64, size: u6
     Ok(())
 }
 
-/// A chunk with an ID3v2 tag in it; a broken one says nothing.
+/// A chunk with an ID3v2 tag in it, which may break off.
 fn tag(sniffed: &mut Sniffed, look: &mut Look<'_>, body: u64, size: u64) -> Result<()> {
-    let inside = body.checked_add(size).is_some_and(|end| end <= look.len());
-    if inside && size > 10 && look.some(body, 10)?.starts_with(b"ID3") {
+    if size > 10 && look.some(body, 10)?.starts_with(b"ID3") {
         sniffed.raw.extend(id3::frames(look, body, "id3")?);
     }
     Ok(())
+}
+
+/// Returns whether there are more chunks than any real file has; a tag may stand in one that is not looked at.
+fn is_beyond(sniffed: &mut Sniffed, look: &Look<'_>, at: u64, count: usize) -> bool {
+    let beyond = count >= MOST_CHUNKS;
+    if beyond {
+        sniffed.raw.push(RawTag::unread(stretch(at, look.len())));
+    }
+    beyond
 }
 
 /// The whole part of an 80-bit extended number, as AIFF writes its rate (Apple SANE).

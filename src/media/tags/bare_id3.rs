@@ -31,15 +31,16 @@ pub(super) fn of_oma(sound: &mut Sound, len: u64) -> Option<Fields> {
 
 /// Returns the tag with its small frames only, as one of ID3v2 with nothing behind it.
 fn small(sound: &mut Sound, at: u64, room: u64) -> Option<Vec<u8>> {
-    let head = bytes(sound, at, 10.min(room))?;
-    if !head.starts_with(b"ID3") && !head.starts_with(b"ea3") || !(3..=4).contains(&head[3]) {
+    let head = bytes(sound, at, 10).filter(|_| room >= 10)?;
+    if !head.starts_with(b"ID3") && !head.starts_with(b"ea3") || !(2..=4).contains(&head[3]) {
         return None;
     }
     let (version, flags) = (head[3], head[5]);
     let size = synchsafe(&head[6..10]).min(room - 10);
     let mut body = Vec::new();
-    // An unsynchronised tag and one with an extended header have frames where only their reader knows.
-    if flags & 0xc0 != 0 {
+    // An unsynchronised tag and one with an extended header have frames where only their reader knows; those of ID3v2.2 have
+    // another form.
+    if flags & 0xc0 != 0 || version == 2 {
         body = bytes(sound, at + 10, size)?;
     } else {
         let (mut from, end) = (at + 10, at + 10 + size);

@@ -22,6 +22,11 @@ struct Word {
 }
 
 impl Fields {
+    /// Returns whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds a value. NUL separates several (ID3v2.4.0 structure, 4.2); blank ones are left out, as are overlong ones.
     pub(super) fn push(&mut self, name: &str, value: &str) {
         value.split('\0').for_each(|part| self.put(name, part.trim(), false));
@@ -31,6 +36,15 @@ impl Fields {
     pub(super) fn push_latin(&mut self, name: &str, value: &str) {
         let blank = |c: char| c.is_ascii_whitespace();
         value.split('\0').for_each(|part| self.put(name, part.trim_matches(blank), !part.is_ascii()));
+    }
+
+    /// Adds a value that has no charset: UTF-8 when it is, else one byte each. It ends at a NUL.
+    pub(super) fn push_bytes(&mut self, name: &str, value: &[u8]) {
+        let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
+        match std::str::from_utf8(&value[..end]) {
+            Ok(text) => self.push(name, text),
+            Err(_) => self.push_latin(name, &value[..end].iter().map(|&b| char::from(b)).collect::<String>()),
+        }
     }
 
     fn put(&mut self, name: &str, text: &str, latin: bool) {

@@ -5,9 +5,11 @@
 mod asf;
 mod bare_id3;
 mod boxes;
+mod chunks;
 mod fields;
 pub mod front;
 mod look;
+mod matroska;
 mod riff;
 pub mod unsettled;
 
@@ -23,7 +25,7 @@ use lofty::file::AudioFile;
 use lofty::flac::FlacFile;
 use lofty::id3::v1::{GENRES, Id3v1Tag};
 use lofty::id3::v2::{Frame, Id3v2Tag};
-use lofty::iff::aiff::{AiffFile, AiffTextChunks};
+use lofty::iff::aiff::AiffFile;
 use lofty::iff::wav::WavFile;
 use lofty::mp4::{AtomData, AtomIdent, Ilst, Mp4File};
 use lofty::mpeg::MpegFile;
@@ -84,16 +86,8 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
     let options = ParseOptions::new().read_properties(false).read_cover_art(false);
     let mut fields = Fields::default();
     match (sniffed.format.container, sniffed.format.codec) {
-        (Container::Mpeg, _) => {
-            let file = MpegFile::read_from(sound, options).ok()?;
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
-        }
-        (Container::Adts, _) => {
-            let file = AacFile::read_from(sound, options).ok()?;
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
+        (Container::Mpeg | Container::Adts | Container::WavPack | Container::Ape, _) => {
+            fields = around(sound, sniffed.format.container, options)?;
         }
         (Container::Flac, _) => {
             let file = FlacFile::read_from(sound, options).ok()?;
@@ -108,8 +102,7 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
         }
         (Container::Mp4, _) => {
             let list = Mp4File::read_from(sound, options).ok().and_then(|file| file.ilst().map(ilst));
-            fields.fill(list.unwrap_or_default());
-            fields.fill(boxes::read(sound));
+            fields = list.filter(|list| !list.is_empty()).unwrap_or_else(|| boxes::read(sound));
         }
         (Container::Wav, _) => {
             let file = WavFile::read_from(sound, options).ok()?;
@@ -117,20 +110,19 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
             fields.fill(riff::read(sound));
         }
         (Container::Aiff, _) => {
-            let file = AiffFile::read_from(sound, options).ok()?;
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.text_chunks().iter().for_each(|tag| fields.fill(text_chunks(tag)));
+            // It refuses a file whose text chunks are no UTF-8.
+            let tag = AiffFile::read_from(sound, options).ok().and_then(|file| file.id3v2().map(id3v2));
+            let (texts, id3) = chunks::aiff(sound);
+            fields = tag.unwrap_or(id3);
+            fields.fill(texts);
         }
-        (Container::WavPack, _) => {
-            let file = WavPackFile::read_from(sound, options).ok()?;
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
-        }
-        (Container::Ape, _) => {
-            let file = ApeFile::read_from(sound, options).ok()?;
-            file.ape().iter().for_each(|tag| fields.fill(ape(tag)));
-            file.id3v2().iter().for_each(|tag| fields.fill(id3v2(tag)));
-            file.id3v1().iter().for_each(|tag| fields.fill_old(id3v1(tag)));
+        (Container::Caf, _) => fields = chunks::caf(&sniffed.raw),
+        (Container::Dff, _) => fields = chunks::dff(sound),
+        (Container::Matroska, _) => fields = matroska::of(&sniffed.raw),
+        (Container::Musepack | Container::Tta | Container::Tak, _) | (Container::Ogg, Codec::Flac) => {
+            let room = sound.byte_len()?;
+            fields = of_raw(&sniffed.raw);
+            fields.fill(bare_id3::read(sound, 0, room).unwrap_or_default());
         }
         (Container::Asf, _) => fields.fill(asf::read(sound)?),
         (Container::Oma, _) => fields.fill(bare_id3::of_oma(sound, sound.byte_len()?)?),
@@ -141,6 +133,32 @@ fn fields(sound: &mut Sound, sniffed: &Sniffed) -> Option<Fields> {
         }
         _ => return None,
     }
+    Some(fields)
+}
+
+/// Returns what the tags in front of frames and behind them say, those of the container's own kind first, ID3v1 last.
+fn around(sound: &mut Sound, container: Container, options: ParseOptions) -> Option<Fields> {
+    let (first, second, old) = match container {
+        Container::Mpeg => {
+            let file = MpegFile::read_from(sound, options).ok()?;
+            (file.id3v2().map(id3v2), file.ape().map(ape), file.id3v1().map(id3v1))
+        }
+        Container::Adts => {
+            let file = AacFile::read_from(sound, options).ok()?;
+            (file.id3v2().map(id3v2), None, file.id3v1().map(id3v1))
+        }
+        Container::WavPack => {
+            let file = WavPackFile::read_from(sound, options).ok()?;
+            (file.ape().map(ape), None, file.id3v1().map(id3v1))
+        }
+        _ => {
+            let file = ApeFile::read_from(sound, options).ok()?;
+            (file.ape().map(ape), file.id3v2().map(id3v2), file.id3v1().map(id3v1))
+        }
+    };
+    let mut fields = first.unwrap_or_default();
+    fields.fill(second.unwrap_or_default());
+    fields.fill_old(old.unwrap_or_default());
     Some(fields)
 }
 
@@ -218,9 +236,27 @@ fn ape(tag: &ApeTag) -> Fields {
     let mut fields = Fields::default();
     for item in tag {
         if let lofty::tag::ItemValue::Text(text) = item.value() {
-            let upper = item.key().to_uppercase();
-            let name = named(&[("TRACK", "TRACKNUMBER"), ("DISC", "DISCNUMBER")], &upper);
-            fields.push(name.unwrap_or(&upper), text);
+            fields.push(&of_ape(&item.key().to_uppercase()), text);
+        }
+    }
+    fields
+}
+
+/// Returns the name of an item of APEv2 as Vorbis comments have it.
+fn of_ape(upper: &str) -> Cow<'_, str> {
+    let name = named(&[("TRACK", "TRACKNUMBER"), ("DISC", "DISCNUMBER")], upper);
+    name.map_or_else(|| plain_name(upper), Cow::Borrowed)
+}
+
+/// Returns what the APEv2 items and Vorbis comments say that the sniffer met, where lofty reads none.
+fn of_raw(raw: &[RawTag]) -> Fields {
+    let mut fields = Fields::default();
+    for tag in raw {
+        let Some((dialect, key)) = tag.place.split_once(':') else { continue };
+        match (dialect, tag.text()) {
+            ("ape", Some(text)) => fields.push(&of_ape(key), &text),
+            ("vc", Some(text)) => fields.push(key, &text),
+            _ => {}
         }
     }
     fields
@@ -260,14 +296,6 @@ fn ilst(tag: &Ilst) -> Fields {
             }
         }
     }
-    fields
-}
-
-fn text_chunks(tag: &AiffTextChunks) -> Fields {
-    let mut fields = Fields::default();
-    fields.push("TITLE", tag.name.as_deref().unwrap_or_default());
-    fields.push("ARTIST", tag.author.as_deref().unwrap_or_default());
-    tag.annotations.iter().flatten().for_each(|text| fields.push("COMMENT", text));
     fields
 }
 

@@ -38,13 +38,7 @@ fn info(mut list: &[u8], fields: &mut Fields) {
         let Some(value) = list.get(8..8usize.saturating_add(size)) else { return };
         let name = std::str::from_utf8(&list[..4]).ok().and_then(|id| named(RIFF_NAMES, id));
         if let Some(name) = name {
-            let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
-            match std::str::from_utf8(&value[..end]) {
-                Ok(text) => fields.push(name, text),
-                Err(_) => {
-                    fields.push_latin(name, &value[..end].iter().map(|&b| char::from(b)).collect::<String>())
-                }
-            }
+            fields.push_bytes(name, value);
         }
         list = list.get(8 + size + (size & 1)..).unwrap_or_default();
     }

@@ -5,5 +5,5 @@ mod by_ffmpeg;
 mod gapless;
 mod hostile;
 mod seek;
-mod sounds;
+pub mod sounds;
 mod wounds;

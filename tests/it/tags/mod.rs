@@ -3,6 +3,7 @@
 
 mod old;
 mod other;
+mod rest;
 
 use std::fs;
 use std::path::{Path, PathBuf};

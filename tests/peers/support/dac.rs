@@ -16,7 +16,7 @@ use super::wait_for;
 /// A PulseAudio server of its own with one sink, `dac`.
 pub struct Dac {
     // First, so that it can show its words before the folder goes.
-    _server: Process,
+    server: Process,
     folder: TempDir,
     form: Form,
 }
@@ -53,29 +53,38 @@ impl Dac {
     /// Starts the server and its sink.
     pub fn start(form: Form) -> Dac {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new("pulseaudio");
-        command.args([
-            "-n",
-            "--exit-idle-time=-1",
-            "--daemonize=no",
-            "--use-pid-file=no",
-            "--disallow-exit=yes",
-        ]);
-        command.args(["-L", "module-native-protocol-unix auth-anonymous=1"]);
-        let Form { rate, format } = form;
-        command.arg("-L");
-        command.arg(format!("module-null-sink sink_name=dac rate={rate} format={format} channels=2"));
-        for (name, value) in environment(&folder) {
-            command.env(name, value);
-        }
-        let server = Process::start("pulseaudio", command, &folder.path().join("said"));
-        let dac = Dac { folder, form, _server: server };
+        let dac = Dac { server: serve(&folder, form), folder, form };
+        dac.ready();
+        dac
+    }
+
+    fn ready(&self) {
         wait_for("the sink is there", Duration::from_secs(10), || {
-            let mut command = dac.tool("pactl");
+            let mut command = self.tool("pactl");
             let output = command.args(["list", "short", "sinks"]).output().expect("pactl runs");
             String::from_utf8_lossy(&output.stdout).contains("dac").then_some(())
         });
-        dac
+    }
+
+    /// Ends the server as a crash would.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// Starts the server again; the sink is there when this returns.
+    pub fn restart(&mut self) {
+        self.server = serve(&self.folder, self.form);
+        self.ready();
+    }
+
+    /// Lets the server stand still, as a machine without a moment for it would, or go on.
+    pub fn signal(&self, signal: Signal) {
+        self.server.signal(signal);
+    }
+
+    /// Tells the server something by `pactl`.
+    pub fn tell(&self, words: &[&str]) {
+        assert!(self.tool("pactl").args(words).output().expect("pactl runs").status.success(), "{words:?}");
     }
 
     /// Returns the variables by which a program finds this server.
@@ -185,6 +194,19 @@ impl Recording {
         file.read_to_end(&mut last).expect("readable");
         last.iter().all(|byte| *byte == 0)
     }
+}
+
+fn serve(folder: &TempDir, form: Form) -> Process {
+    let mut command = Command::new("pulseaudio");
+    command.args(["-n", "--exit-idle-time=-1", "--daemonize=no", "--use-pid-file=no", "--disallow-exit=yes"]);
+    command.args(["-L", "module-native-protocol-unix auth-anonymous=1"]);
+    let Form { rate, format } = form;
+    command.arg("-L");
+    command.arg(format!("module-null-sink sink_name=dac rate={rate} format={format} channels=2"));
+    for (name, value) in environment(folder) {
+        command.env(name, value);
+    }
+    Process::start("pulseaudio", command, &folder.path().join("said"))
 }
 
 fn environment(folder: &TempDir) -> Vec<(String, String)> {

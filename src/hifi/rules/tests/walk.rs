@@ -220,7 +220,12 @@ impl Walk {
                 Some((track, frame)) => here == (track, frame + 1) || here.1 == 0,
                 None => here.1 == 0,
             };
-            prop_assert!(whole || self.moved, "after {:?} comes {here:?}", self.last);
+            prop_assert!(
+                whole || self.moved,
+                "after {:?} comes {here:?}\n{}",
+                self.last,
+                Vec::from(self.log.clone()).join("\n")
+            );
             self.last = Some(here);
         }
         while let Ok(event) = self.events.try_recv() {

@@ -1,0 +1,96 @@
+//! A file with some of its bytes served as others: the one place where what names a buyer is taken out of what leaves this
+//! box. The file itself is never touched, and nothing is copied.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::SystemTime;
+
+use crate::track::blank::{self, Blank};
+
+/// A file as somebody may read it.
+#[derive(Debug)]
+pub struct Overlay {
+    file: File,
+    size: u64,
+    modified: SystemTime,
+    blanks: Vec<Blank>,
+}
+
+impl Overlay {
+    /// Returns a file of `size` bytes that was last changed at `modified`, with these blanks: sorted, without overlap. Without
+    /// any it is the file as it is.
+    pub fn new(file: File, size: u64, modified: SystemTime, blanks: Vec<Blank>) -> Overlay {
+        Overlay { file, size, modified, blanks }
+    }
+
+    /// Returns how many bytes there are: as many as in the file.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads at a place, as `FileExt::read_at` does; 0 bytes at the end only.
+    ///
+    /// # Errors
+    /// Those of the disk, and `Other` once the file was written to: what names the buyer may lie elsewhere in it.
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
+        let most = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX).min(buf.len());
+        let count = self.file.read_at(&mut buf[..most], at)?;
+        // Behind the reading: what was written before it shows.
+        if self.file.metadata()?.modified()? != self.modified {
+            buf[..count].fill(0);
+            return Err(io::Error::other("the file was changed while it was read"));
+        }
+        blank::apply(&self.blanks, at, &mut buf[..count]);
+        Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::track::blank::Fill;
+    use crate::units::ByteCount;
+    use std::io::Write;
+
+    fn overlay(blanks: Vec<Blank>) -> Overlay {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"0123456789").expect("written");
+        let modified = file.metadata().and_then(|about| about.modified()).expect("a time");
+        Overlay::new(file, 10, modified, blanks)
+    }
+
+    fn spaces() -> Vec<Blank> {
+        vec![Blank { offset: ByteCount(3), length: ByteCount(4), with: Fill::Spaces }]
+    }
+
+    #[test]
+    fn every_part_is_the_slice_of_the_whole() {
+        let overlay = overlay(spaces());
+        let whole = b"012    789";
+        for from in 0..12u64 {
+            for count in 0..12 {
+                let mut buf = vec![b'x'; count];
+                let got = overlay.read_at(&mut buf, from).expect("read");
+                let end = (from as usize + count).min(10);
+                let want = whole.get(from as usize..end).unwrap_or_default();
+                assert_eq!(&buf[..got], want, "{count} bytes at {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_meanwhile_is_not_served() {
+        for blanks in [spaces(), Vec::new()] {
+            let overlay = overlay(blanks);
+            let mut buf = [0; 10];
+            assert_eq!(overlay.read_at(&mut buf, 0).expect("read"), 10);
+            let later = overlay.modified + std::time::Duration::from_secs(1);
+            overlay.file.set_modified(later).expect("our own file");
+            assert!(overlay.read_at(&mut buf, 0).is_err());
+            assert_eq!(buf, [0; 10]);
+        }
+    }
+}
