@@ -4,6 +4,8 @@
 
 mod sums;
 
+use std::ops::Range;
+
 use crate::error::{Error, Kind, Result};
 use crate::media::raw::{RawTag, names_buyer};
 use crate::media::sniff::look::Look;
@@ -27,17 +29,20 @@ pub fn blanks(sound: &mut Sound) -> Result<Vec<Blank>> {
         let what = format!("only the owner may read this file: {}", sniffed.protection.headline());
         return Err(Error::new(Kind::NotAllowed, what));
     }
-    let container = sniffed.format.container;
+    let (container, audio) = (sniffed.format.container, sniffed.audio);
     let mut look = Look::new(sound);
     let found = match container {
         Container::Ogg => return of_ogg(&mut look),
-        Container::Matroska | Container::Caf => {
-            no_buyer(&mut look, container)?;
+        Container::Matroska => {
+            no_buyer(&mut look)?;
             sniffed.raw
         }
-        Container::Mp4 | Container::Asf => sniffed.raw,
+        Container::Mp4 | Container::Asf | Container::Caf => sniffed.raw,
         _ => sniffed.raw.into_iter().chain(behind(&mut look)?).collect(),
     };
+    if found.iter().any(|tag| stays(tag, container, &audio)) {
+        return Err(unplaced());
+    }
     let mut blanks = Vec::new();
     for tag in found {
         let Some(lies) = tag.personal.map(|lies| within(lies, look.len())) else { continue };
@@ -96,26 +101,33 @@ fn behind(look: &mut Look<'_>) -> Result<Vec<RawTag>> {
     Ok(found)
 }
 
-/// Lets a file pass whose tags are of a form that is not taken apart here, when no field near its ends is called like one
-/// that names a buyer.
-fn no_buyer(look: &mut Look<'_>, container: Container) -> Result<()> {
+/// Returns whether bytes that name the buyer cannot be taken out: there are sums over Matroska's elements (RFC 8794,
+/// 11.3.1), and what was not read of a file may be its sound.
+fn stays(tag: &RawTag, container: Container, audio: &Range<u64>) -> bool {
+    let Some(lies) = tag.personal else { return false };
+    let (from, to) = (lies.offset.0, lies.offset.0.saturating_add(lies.length.0));
+    match container {
+        Container::Matroska => true,
+        // Unused room may lie between two pieces of sound.
+        Container::Mp4 => false,
+        _ => tag.is_unread() && from < audio.end && to > audio.start,
+    }
+}
+
+/// Lets a Matroska file pass when no tag near its ends, where nothing may lead to it, is called like one that names a buyer.
+fn no_buyer(look: &mut Look<'_>) -> Result<()> {
     let len = look.len();
     let tail = len.saturating_sub(NEAR_ENDS).max(NEAR_ENDS);
     for part in [0..len.min(NEAR_ENDS), tail..len] {
         let mut at = part.start;
         while at < part.end {
             let bytes = look.some(at, PIECE.min((part.end - at) as usize))?;
-            let named = |name: &[u8]| names_buyer(&String::from_utf8_lossy(name), "");
-            let found = match container {
-                // TagName with a size of one byte (RFC 9559, 5.1.8.1.2.1).
-                Container::Matroska => memchr::memmem::find_iter(&bytes, b"\x45\xa3").any(|at| {
-                    let size = bytes.get(at + 2).map_or(0, |size| usize::from(size & 0x7f));
-                    bytes.get(at + 3..at + 3 + size).is_some_and(named)
-                }),
-                // A count, then names and values, a zero behind each (Apple Core Audio Format Specification 1.0,
-                // "Information Chunk").
-                _ => bytes.split(|&byte| byte < b' ').filter(|word| word.len() <= LONGEST_NAME).any(named),
-            };
+            // TagName with a size of one byte (RFC 9559, 5.1.8.1.2.1).
+            let found = memchr::memmem::find_iter(&bytes, b"\x45\xa3").any(|at| {
+                let size = bytes.get(at + 2).map_or(0, |size| usize::from(size & 0x7f));
+                let name = bytes.get(at + 3..at + 3 + size);
+                name.is_some_and(|name| names_buyer(&String::from_utf8_lossy(name), ""))
+            });
             if found {
                 return Err(unplaced());
             }
@@ -128,9 +140,9 @@ fn no_buyer(look: &mut Look<'_>, container: Container) -> Result<()> {
 
 /// Returns what a reader takes for a tag that says nothing.
 fn fill(look: &mut Look<'_>, tag: &RawTag, lies: PersonalBytes, container: Container) -> Result<Fill> {
-    let plain = matches!(container, Container::Mp4 | Container::Asf);
+    let plain = matches!(container, Container::Mp4 | Container::Asf | Container::Caf);
     let is = |start: &str| tag.place.starts_with(start);
-    if is("vc:") || is("ape:") || (is("mp4:ilst/") && tag.text().is_some()) {
+    if is("vc:") || is("ape:") || is("caf:") || (is("mp4:ilst/") && tag.text().is_some()) {
         return Ok(Fill::Spaces);
     }
     // A frame of ID3: its first byte then says Latin-1, and the text is empty.

@@ -292,7 +292,7 @@ pub fn converted(folder: &Path) -> Vec<Named> {
         ("wv", &["-c:a", "wavpack"], true),
         ("aiff", &["-write_id3v2", "1"], true),
         ("mka", &["-c:a", "flac"], false),
-        ("caf", &["-c:a", "pcm_s16be"], false),
+        ("caf", &["-c:a", "pcm_s16be"], true),
     ];
     let make = |(name, codec, served): (&str, &[&str], bool)| {
         let file = folder.join(format!("converted.{name}"));
