@@ -16,7 +16,7 @@ use crate::library::ledger::{AdoptedLine, Line, What};
 use crate::library::place::{component, extension, file_name, folder_key, place};
 use crate::library::roots::Disk;
 use crate::library::store::same::{self, Joined, Song};
-use crate::library::store::shown::Shown;
+use crate::library::store::shown::{self, Shown};
 use crate::library::store::{roots, tracks};
 use crate::library::{Added, CopyRow, Inner, NewCopy, Reserved, scan, trash};
 use crate::offer::OfferId;
@@ -97,7 +97,14 @@ fn decide(
         None => {
             cut(Step::Reserve)?;
             let joins = joins(connection, new)?;
-            let new = NewCopy { joined: joins.map(|joined| joined.by), ..new.clone() };
+            let mut new = NewCopy { joined: joins.map(|joined| joined.by), ..new.clone() };
+            if let Some(joined) = joins {
+                // What the locked file is called serves a free one without tags.
+                let known = shown::tags_of(connection, joined.track)?.unwrap_or_default();
+                new.tags.title = new.tags.title.or(known.title);
+                new.tags.artist = new.tags.artist.or(known.artist);
+                new.tags.album = new.tags.album.or(known.album);
+            }
             let reserved = reserve(disk, connection, &new, joins.map(|joined| joined.track))?;
             put(disk, connection, reserved, cut)
         }
@@ -108,7 +115,8 @@ fn decide(
 fn joins(connection: &Connection, new: &NewCopy) -> Result<Option<Joined>> {
     let playable = new.format.codec.is_decodable();
     let locked = new.protection.is_locked();
-    if !locked && !(playable && same::any_locked(connection)?) {
+    let may_join = locked || playable && same::any_locked(connection)?;
+    if !may_join {
         return Ok(None);
     }
     let shown = &Shown::of(&new.tags)?;

@@ -73,6 +73,7 @@ impl Twin {
         (locked.tags.title, free.tags.title) = (Some("夜".into()), Some("Night".into()));
         match self {
             Twin::Item => {
+                free.tags.album = None;
                 locked.purchases = vec![buy("itunes", "267", "2007-10-16 09:30:00")];
                 free.purchases = vec![buy("itunes", "267", "2010-01-01 00:00:00")];
             }
@@ -119,6 +120,8 @@ fn a_free_file_unlocks_the_track_of_the_locked_one() {
         // The buy is one, its lock still named.
         let bought = all(&library);
         assert_eq!(bought.len(), 1, "{twin:?}: {bought:?}");
+        // What the free file does not say the locked one did.
+        assert_eq!(bought[0].album.as_deref(), Some("Album"), "{twin:?}");
         let unlocked = bought[0].unlocked.as_ref().expect("unlocked");
         assert_eq!((unlocked.by, unlocked.device_name.as_str()), (by, "Phone"), "{twin:?}");
         assert!(!bought[0].locked && bought[0].lock.is_some(), "{twin:?}");

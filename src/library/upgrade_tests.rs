@@ -70,7 +70,7 @@ fn what_was_bought_is_known() {
         assert_eq!(item.track.as_ref().map(|track| track.id), Some(TrackId(4)), "{name}");
         assert_eq!((item.at.as_deref(), item.way.as_str()), (Some("2007-10-16 09:30:00"), "inbox"), "{name}");
         let purchase = &item.purchase;
-        assert_eq!(item.track.as_ref().expect("there").purchases, [purchase.clone()], "{name}");
+        assert_eq!(item.track.as_ref().expect("there").purchases, std::slice::from_ref(purchase), "{name}");
         assert_eq!((purchase.store.as_str(), purchase.level), ("itunes", PurchaseLevel::Embedded), "{name}");
         assert_eq!(purchase.account.as_deref(), Some("yuki@example.com"), "{name}");
         assert_eq!(purchase.evidence.len(), 2, "{name}");

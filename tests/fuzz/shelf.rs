@@ -298,6 +298,11 @@ fn lines(bytes: &[u8]) -> String {
                 path == Path::new(&line.path)
             )
         }
+        Ok(Entry::Past(line)) => {
+            again(&*line, &Entry::Past(line.clone()));
+            let past = &line.past;
+            format!("bought {:?} {} {:?}", past.purchase.level, past.track.is_some(), past.name().is_some())
+        }
         // The words of the reader name places in the line; only what they say of its form counts.
         Err(error) => format!("{:?}", error.kind()),
     });

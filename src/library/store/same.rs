@@ -102,8 +102,8 @@ pub fn locked_for(connection: &Connection, song: &Song<'_>) -> Result<Option<Joi
 /// their number.
 pub fn free_for(connection: &Connection, songs: &[Song<'_>]) -> Result<Vec<Option<Joined>>> {
     let mut found = vec![None; songs.len()];
-    let (mut by_isrc, mut by_words): (HashMap<&str, Vec<usize>>, HashMap<i64, Vec<usize>>) =
-        Default::default();
+    let mut by_isrc: HashMap<&str, Vec<usize>> = HashMap::new();
+    let mut by_words: HashMap<i64, Vec<usize>> = HashMap::new();
     for (place, song) in songs.iter().enumerate() {
         for item in song.items() {
             let free = one(connection, FREE, item)?;

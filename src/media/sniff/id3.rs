@@ -108,57 +108,63 @@ pub fn frames(look: &mut Look<'_>, at: u64, dialect: &str) -> Result<Vec<RawTag>
             found.push(rest());
             break;
         }
+        // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
+        // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
         let form = if version >= 3 { frame[9] } else { 0 };
-        found.extend(one(look, &body, dialect, &Frame { id, version, form, lies: inside..inside + size })?);
+        let (odd, skip) = match version {
+            4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
+            _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
+        };
+        let unsynchronised = version == 4 && form & 2 != 0;
+        let frame = Frame { id, odd, unsynchronised, skip, lies: inside..inside + size };
+        found.extend(frame.tag(look, &body, dialect)?);
         place = inside + size;
     }
     Ok(found)
 }
 
-/// One frame: its name, the tag's version, its second byte of flags, where its bytes lie in the tag.
+/// A frame: its name, how its body is written and where in the tag it lies.
 struct Frame<'a> {
     id: &'a [u8],
-    version: u8,
-    form: u8,
+    /// Compressed or encrypted.
+    odd: bool,
+    unsynchronised: bool,
+    /// Bytes in front of what it says.
+    skip: u64,
     lies: std::ops::Range<u64>,
 }
 
-/// Reads a frame that is of use; `None` for others.
-fn one(look: &mut Look<'_>, body: &Body, dialect: &str, frame: &Frame<'_>) -> Result<Option<RawTag>> {
-    let Frame { id, version, form, .. } = *frame;
-    let (inside, size) = (frame.lies.start, frame.lies.end - frame.lies.start);
-    // Compressed and encrypted frames are not read here. A group byte and a length may stand in front of the text
-    // (ID3v2.3.0, 3.3.1; ID3v2.4.0-structure, 4.1.2).
-    let (odd, skip) = match version {
-        4 => (form & 0x0c != 0, u64::from(form >> 6 & 1) + 4 * u64::from(form & 1)),
-        _ => (form & 0xc0 != 0, u64::from(form >> 5 & 1)),
-    };
-    let unread = || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(inside, size)));
-    if odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
-        // A frame that cannot be read here may name the buyer all the same.
-        let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
-        let personal = Some(body.place(inside, size));
-        return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
+impl Frame<'_> {
+    /// Reads what is of use, and marks what cannot be read and may name the buyer.
+    fn tag(&self, look: &mut Look<'_>, body: &Body, dialect: &str) -> Result<Option<RawTag>> {
+        let (id, lies) = (self.id, &self.lies);
+        let size = lies.end - lies.start;
+        let unread =
+            || (size > 0 && may_name_buyer(id)).then(|| RawTag::unread(body.place(lies.start, size)));
+        let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
+        if !self.odd && is_of_use(id) && size <= largest && self.skip < size {
+            let said = lies.start + self.skip..lies.end;
+            // Of an object only its name is of use.
+            let count = said.end - said.start;
+            let count = if is_object(id) { count.min(OBJECT_HEAD) } else { count };
+            let mut bytes = body.some(look, said.start, count as usize)?;
+            if self.unsynchronised {
+                bytes = synchronised(&bytes);
+            }
+            return Ok(frame_tag(id, &bytes, dialect, body, said).or_else(unread));
+        }
+        if self.odd && matches!(id, b"PRIV" | b"OWNE" | b"TOWN") {
+            // A frame that cannot be read here may name the buyer all the same.
+            let name = format!("{dialect}:{}", String::from_utf8_lossy(id));
+            let personal = Some(body.place(lies.start, size));
+            return Ok(Some(RawTag { personal, ..RawTag::new(name, RawValue::Bytes(Vec::new())) }));
+        }
+        Ok(unread())
     }
-    let largest = if is_object(id) { u64::MAX } else { LARGEST_FRAME };
-    if odd || !is_of_use(id) || size > largest || skip >= size {
-        return Ok(unread());
-    }
-    // Of an object only its name is of use.
-    let count = if is_object(id) { (size - skip).min(OBJECT_HEAD) } else { size - skip };
-    let mut bytes = body.some(look, inside + skip, count as usize)?;
-    if version == 4 && form & 2 != 0 {
-        bytes = synchronised(&bytes);
-    }
-    Ok(frame_tag(id, &bytes, dialect, body, inside + skip..inside + size).or_else(unread))
 }
 
 fn is_name(id: &[u8]) -> bool {
     id.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
-}
-
-fn may_name_buyer(id: &[u8]) -> bool {
-    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
 }
 
 /// Returns the size of a frame of ID3v2.4, whose body may lie at `room`. iTunes wrote plain numbers for years, where the
@@ -188,6 +194,10 @@ fn synchronised(bytes: &[u8]) -> Vec<u8> {
 
 fn is_object(id: &[u8]) -> bool {
     matches!(id, b"GEOB" | b"GEO")
+}
+
+fn may_name_buyer(id: &[u8]) -> bool {
+    matches!(id, b"PRIV" | b"OWNE" | b"TOWN" | b"TXXX" | b"TXX")
 }
 
 fn is_of_use(id: &[u8]) -> bool {
@@ -304,7 +314,7 @@ pub fn latin(bytes: &[u8]) -> String {
 
 /// Owners of private frames that say who bought, in a form only they know (reference purchases 1.2 and 1.3).
 const BUYERS_FRAMES: [&str; 2] = ["www.amazon.com", "contentgroup@emusic.com"];
-const MOST_FRAMES: u32 = 512;
+const MOST_FRAMES: usize = 512;
 /// A UITS document has at most 64 kB; texts are shorter.
 const LARGEST_FRAME: u64 = 256 << 10;
 /// What of an object is read: its type, file name and description.
