@@ -209,8 +209,8 @@ fn ogg_of(picture: usize, times: usize) -> Vec<u8> {
 
 /// An Ogg file that is longer than what a scan reads of one.
 pub fn long_ogg() -> Vec<u8> {
-    let once = ogg_of(100, 1).len();
-    let file = ogg_of(100, (900 << 10) / once);
+    let sound = ogg_of(100, 2).len() - ogg_of(100, 1).len();
+    let file = ogg_of(100, (900 << 10) / sound);
     assert!(file.len() > 600 << 10, "{} bytes", file.len());
     file
 }
