@@ -113,6 +113,6 @@ step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-t
 step "peers, the others" cargo test --locked --test peers -- --nocapture --test-threads=2 "${sound[@]/#/--skip=}"
 # What is shipped is measured by the long form; linking it six times takes minutes.
 [ -z "${KONPO_ALL:-}" ] || export CARGO_PROFILE_BENCH_LTO=thin CARGO_PROFILE_BENCH_CODEGEN_UNITS=4
-step "figures" cargo bench --locked --bench box --bench motor --bench pull --bench shelf --bench find
+step "figures" cargo bench --locked --no-fail-fast --bench box --bench motor --bench pull --bench shelf --bench find
 
 close
