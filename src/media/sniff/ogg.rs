@@ -14,8 +14,12 @@ use crate::units::{ByteCount, Frames, SampleRate};
 /// # Errors
 /// `Damaged` when its head breaks off, `Unsupported` for another codec than music.
 pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
-    let window = look.some(0, WINDOW)?;
+    // A scan may read 512 KiB of a file: more than this only where a cover makes the comments long.
+    let mut window = look.some(0, SHORT_WINDOW)?;
     let Packet { bytes: head, next, .. } = packet(&window, 0).ok_or_else(broken)?;
+    if packet(&window, next).is_none() {
+        window = look.some(0, WINDOW)?;
+    }
     let mut sniffed = Sniffed::new(Container::Ogg, Codec::Other, 0..look.len());
     let format = &mut sniffed.format;
     let (rate, skip, comments) = if head.starts_with(b"\x01vorbis") {
@@ -107,5 +111,6 @@ fn broken() -> Error {
 }
 
 const WINDOW: usize = 1 << 20;
+const SHORT_WINDOW: usize = 128 << 10;
 /// The largest page has 65,307 bytes.
 const TAIL: u64 = 128 << 10;
