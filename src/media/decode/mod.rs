@@ -86,8 +86,8 @@ impl Decoder {
     /// Opens a sound and decodes its first packet, so that what opens also plays.
     ///
     /// # Errors
-    /// `Unsupported` for protected files, codecs without a decoder, more channels than any device has, and when the `ffmpeg` that would decode them is not
-    /// installed; `Damaged` for broken files; those of reading.
+    /// `Unsupported` for protected files, codecs without a decoder, more channels than any device has, and when the
+    /// `ffmpeg` that would decode them is not installed; `Damaged` for broken files; those of reading.
     ///
     /// # Blocks
     /// On reading the head and about 64 KiB of audio; on the start of a child process, about 60 ms.

@@ -17,8 +17,10 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
     // A scan may read 512 KiB of a file: more than this only where a cover makes the comments long.
     let mut window = look.some(0, SHORT_WINDOW)?;
     let Packet { bytes: head, next, .. } = packet(&window, 0).ok_or_else(broken)?;
-    if packet(&window, next).is_none() {
+    let mut second = packet(&window, next);
+    if second.is_none() {
         window = look.some(0, WINDOW)?;
+        second = packet(&window, next);
     }
     let mut sniffed = Sniffed::new(Container::Ogg, Codec::Other, 0..look.len());
     let format = &mut sniffed.format;
@@ -42,7 +44,7 @@ pub fn sniff(look: &mut Look<'_>) -> Result<Sniffed> {
         return Err(Error::new(Kind::Unsupported, what));
     };
     format.rate = SampleRate::new(rate);
-    if let Some(packet) = packet(&window, next) {
+    if let Some(packet) = second {
         let block = packet.bytes.get(comments..).unwrap_or_default();
         let place = |lies: Range<usize>| packet.lies(lies.start + comments..lies.end + comments);
         (sniffed.raw, sniffed.personal) = vorbis::comments(block, place);
