@@ -6,7 +6,8 @@
 //! and the program fails. One that never ends is noticed by a second thread; one that ends the program at once (a stack that
 //! overflows) lies in the file that is named at the start.
 //!
-//!     cargo test --test fuzz -- [--seconds N] [--seed N] [TARGET…]
+//!     cargo test --test fuzz -- [--seconds N] [--seed N] [--half 0|1] [TARGET…]
+//!     cargo test --test fuzz -- --list
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
 mod decode;
@@ -267,13 +268,21 @@ const TARGETS: [Target; 6] = [
 ];
 
 fn main() -> ExitCode {
-    let (mut seconds, mut seed, mut only) = (2, 1u64, Vec::new());
+    let (mut seconds, mut seed, mut half, mut only) = (2, 1u64, None, Vec::new());
+    let all = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
+    let all = all.chain(&marks::TARGETS).chain(&plist::TARGETS);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok());
         match argument.as_str() {
             "--seconds" => seconds = number().expect("--seconds N"),
             "--seed" => seed = number().expect("--seed N"),
+            // Two programs side by side take every second target each.
+            "--half" => half = Some(number().expect("--half 0|1") as usize),
+            "--list" => {
+                all.for_each(|target| println!("{}", target.name));
+                return ExitCode::SUCCESS;
+            }
             // What cargo passes to every test program is of no use here.
             option if option.starts_with('-') => {}
             name => only.push(name.to_owned()),
@@ -282,13 +291,11 @@ fn main() -> ExitCode {
     // The words of a panic are shown once, with the input.
     std::panic::set_hook(Box::new(|_| {}));
     let (mut passed, mut failed) = (0, 0);
-    let targets = TARGETS
-        .iter()
-        .chain(&shelf::TARGETS)
-        .chain(&decode::TARGETS)
-        .chain(&marks::TARGETS)
-        .chain(&plist::TARGETS);
-    for target in targets.filter(|target| only.is_empty() || only.iter().any(|name| name == target.name)) {
+    let chosen = all.enumerate().filter(|(place, target)| {
+        half.is_none_or(|half| place % 2 == half)
+            && (only.is_empty() || only.iter().any(|name| name == target.name))
+    });
+    for (_, target) in chosen {
         match fuzz(target, Duration::from_secs(seconds), seed) {
             0 => passed += 1,
             _ => failed += 1,

@@ -21,7 +21,7 @@ fn the_name_follows_the_address() {
     annex.plug(&hifi, "eth1");
     hifi.replug("eth1", Ipv4Addr::new(10, 78, 0, 99));
     let there = annex.host("other").moved_to(Ipv4Addr::new(10, 78, 0, 1));
-    let visitor = Visitor::arrive(&there, "");
+    let visitor = Visitor::arrive(&there, "there");
     let konpo = Konpo::start(&hifi, SETTINGS);
     let port = port_of(&konpo);
     visitor.finds("living-room", Ipv4Addr::new(10, 78, 0, 99), port);
@@ -46,13 +46,13 @@ fn the_page_stays_findable_while_avahi_comes_and_goes() {
     let port = port_of(&konpo);
     // Each visitor is new to the network: nothing is remembered from before.
     let finds = |visitor: String| {
-        let took = Visitor::arrive(&lan.host(&visitor), "").finds("living-room", hifi.address, port);
+        let took = Visitor::arrive(&lan.host(&visitor), &visitor).finds("living-room", hifi.address, port);
         println!("{visitor}: found after {:.1} s", took.as_secs_f64());
     };
     said(&konpo, "announced by konpo itself", 1);
     finds("first".into());
     for turn in 1..=2 {
-        let mut avahi = bus.avahi("");
+        let mut avahi = bus.avahi("box");
         let took = said(&konpo, "announced through Avahi", turn);
         println!("Avahi is noticed after {} ms", took.as_millis());
         finds(format!("with{turn}"));
@@ -69,10 +69,10 @@ fn a_name_that_is_taken_becomes_the_second_and_is_answered_to() {
         let lan = Lan::new();
         let hifi = lan.host("hifi");
         // A machine that has the label already: Avahi announces it as the name of its host.
-        let visitor = Visitor::arrive(&lan.host("other"), "host-name=living-room");
+        let visitor = Visitor::arrive(&lan.host("other"), "living-room");
         wait_for("it has the name", Duration::from_secs(20), || visitor.said("NAMED living-room.local"));
         let bus = Bus::start(&hifi);
-        let _avahi = through_avahi.then(|| bus.avahi(""));
+        let _avahi = through_avahi.then(|| bus.avahi("box"));
         let mut konpo = Konpo::new(&hifi, SETTINGS).with("DBUS_SYSTEM_BUS_ADDRESS", &bus.address());
         if through_avahi {
             wait_for("Avahi runs", Duration::from_secs(20), || bus.said("Server startup complete"));
@@ -139,9 +139,9 @@ impl Bus {
         format!("unix:path={}", self.folder.path().join("bus").display())
     }
 
-    fn avahi(&self, settings: &str) -> Process {
+    fn avahi(&self, label: &str) -> Process {
         let file = self.folder.path().join("avahi.conf");
-        fs::write(&file, avahi_settings(settings)).expect("settings");
+        fs::write(&file, avahi_settings(label)).expect("settings");
         let mut command = self.host.command("unshare");
         command.env("DBUS_SYSTEM_BUS_ADDRESS", self.address());
         command.args([
@@ -172,10 +172,10 @@ struct Visitor {
 }
 
 impl Visitor {
-    fn arrive(host: &Host, settings: &str) -> Visitor {
+    fn arrive(host: &Host, label: &str) -> Visitor {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("avahi.conf");
-        fs::write(&file, avahi_settings(settings)).expect("settings");
+        fs::write(&file, avahi_settings(label)).expect("settings");
         let mut command = host.command("unshare");
         command.args(["-m", "sh", "-c", BROWSE, "-"]).arg(file).arg(host.address.to_string());
         let browser = Process::start("visitor", command, &folder.path().join("said"));
@@ -223,9 +223,12 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn avahi_settings(more: &str) -> String {
+/// Settings of an Avahi that takes this label. All machines here share one host name: left to it, they would give way to
+/// each other's label again and again, and find nothing meanwhile.
+fn avahi_settings(label: &str) -> String {
     format!(
-        "[server]\nallow-interfaces=eth0\nuse-ipv6=no\n{more}\n[publish]\npublish-workstation=no\npublish-hinfo=no\n"
+        "[server]\nhost-name={label}\nallow-interfaces=eth0\nuse-ipv6=no\n\
+         [publish]\npublish-workstation=no\npublish-hinfo=no\n"
     )
 }
 

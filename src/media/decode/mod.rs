@@ -86,8 +86,8 @@ impl Decoder {
     /// Opens a sound and decodes its first packet, so that what opens also plays.
     ///
     /// # Errors
-    /// `Unsupported` for protected files, codecs without a decoder and when the `ffmpeg` that would decode them is not
-    /// installed; `Damaged` for broken files; those of reading.
+    /// `Unsupported` for protected files, codecs without a decoder, more channels than any device has, and when the
+    /// `ffmpeg` that would decode them is not installed; `Damaged` for broken files; those of reading.
     ///
     /// # Blocks
     /// On reading the head and about 64 KiB of audio; on the start of a child process, about 60 ms.
@@ -96,6 +96,11 @@ impl Decoder {
         if !sniffed.format.codec.is_decodable() {
             let codec = sniffed.format.codec;
             return Err(Error::new(Kind::Unsupported, format!("konpo has no decoder for {codec:?}")));
+        }
+        if let Some(channels) = sniffed.format.channels.filter(|channels| *channels > MOST_CHANNELS) {
+            let what =
+                format!("the file says that it has {channels} channels, at most {MOST_CHANNELS} are played");
+            return Err(Error::new(Kind::Unsupported, what));
         }
         let by_child = match way(sniffed) {
             Way::Native => false,
@@ -213,6 +218,8 @@ fn clear(out: &mut Block) {
 
 /// The highest rate of an AAC core under spectral band replication, in Hz.
 const HIGHEST_CORE: u32 = 24_000;
+/// As many as a byte counts; a packet of 65,535 would take 150 MB.
+const MOST_CHANNELS: u16 = 255;
 
 #[cfg(test)]
 mod tests;

@@ -166,6 +166,18 @@ fn wav_of_any_depth_is_widened() {
 }
 
 #[test]
+fn a_file_of_thirty_thousand_channels_is_refused_in_words() {
+    let mut bytes = wav(16, false, &[0; 64]);
+    let format = bytes.windows(4).position(|name| name == b"fmt ").expect("a chunk");
+    bytes[format + 10..format + 12].copy_from_slice(&30_000u16.to_le_bytes());
+    let mut sound = Sound::new(Cursor::new(bytes.clone()), Some(bytes.len() as u64), None);
+    let sniffed = crate::media::sniff::sniff(&mut sound).expect("it is known");
+    let error = Decoder::open(sound, &sniffed).err().expect("refused");
+    assert_eq!(error.kind(), Kind::Unsupported);
+    assert!(error.to_string().contains("30000 channels"), "{error}");
+}
+
+#[test]
 fn wav_without_a_length_plays_to_the_end_of_the_file() {
     let mut bytes = wav(16, false, &[1, 0, 2, 0]);
     bytes.truncate(bytes.len() - 22);

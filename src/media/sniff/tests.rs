@@ -1,6 +1,6 @@
 //! What the gate says of files made here: one row each, and no file of any bytes breaks it.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use proptest::prelude::*;
 
@@ -49,6 +49,19 @@ fn every_container_is_told_by_its_bytes() {
         }
         assert!(found.gate().is_ok(), "{name}");
     }
+}
+
+#[test]
+fn a_long_ogg_file_needs_no_more_than_a_scan_may_read() {
+    const MOST: u64 = 512 << 10;
+    let one = mint::data("tone.ogg");
+    let bytes = one.repeat(MOST as usize / one.len() + 200);
+    assert!(bytes.len() as u64 > MOST + (128 << 10), "{}", bytes.len());
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(&bytes).expect("written");
+    let mut sound = Sound::peek(file, bytes.len() as u64, Some("ogg"), MOST).expect("opens");
+    let found = sniff(&mut sound).expect("a file that konpo knows");
+    assert_eq!((found.format.codec, found.format.frames), (Codec::Vorbis, Some(Frames(11_025))));
 }
 
 #[test]
