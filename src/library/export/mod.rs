@@ -6,6 +6,7 @@
 pub mod folder;
 mod names;
 mod plan;
+mod record;
 mod spool;
 mod tables;
 mod texts;
@@ -194,14 +195,14 @@ impl Reader {
         Ok(Reader { connection, find, data: data.to_owned() })
     }
 
-    /// Plans what goes out, for the owner.
+    /// Plans what goes out, for the owner. Texts that are made lie in the folder `spool` without a name.
     ///
     /// # Errors
     /// As [`Library::plan_export`].
     /// # Blocks
     /// As long as a look at every file takes.
-    pub fn plan(&self, export: &Export) -> Result<Plan> {
-        Maker::new(&self.find, &self.connection, &self.data, &as_it_is)?.plan(export, UnixTime::now())
+    pub fn plan(&self, export: &Export, spool: &Path) -> Result<Plan> {
+        Maker::new(&self.find, &self.connection, spool, &as_it_is)?.plan(export, UnixTime::now())
     }
 
     /// Returns the albums or playlists that a person means: by number, else by name. For each its number, and its name with
