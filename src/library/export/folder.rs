@@ -67,21 +67,7 @@ impl Target {
 pub fn write(reader: &Reader, plan: &Plan, target: Target, told: &mut dyn FnMut(&str)) -> Result<Written> {
     let Target { path: folder, mut record } = target;
     let folder = folder.as_path();
-    let mut plain = HashSet::new();
-    let names = plan.files().iter().map(|file| &file.name).chain(plan.covers.iter().map(|(name, _)| name));
-    names.into_iter().try_for_each(|name| plain_folders(folder, name, &mut plain))?;
-    let mut missing: Vec<&Planned> = Vec::new();
-    for file in plan.files() {
-        match lies(plan, file, folder, &record) {
-            Lies::There => {}
-            Lies::Missing => missing.push(file),
-            Lies::Foreign => {
-                let what =
-                    format!("{} is not as konpo wrote it: move it away", folder.join(&file.name).display());
-                return Err(Error::new(Kind::Invalid, what));
-            }
-        }
-    }
+    let missing = missing(plan, folder, &record)?;
     // A cover that is there stays, whoever put it there.
     let covers: Vec<_> =
         plan.covers.iter().filter(|(name, _)| fs::symlink_metadata(folder.join(name)).is_err()).collect();
@@ -130,6 +116,29 @@ pub fn write(reader: &Reader, plan: &Plan, target: Target, told: &mut dyn FnMut(
     forget_reasons(plan, folder, &record)?;
     sync_folder(folder)?;
     Ok(written)
+}
+
+/// Returns what is to be written.
+///
+/// # Errors
+/// `Invalid` when something that konpo did not write lies in the way.
+fn missing<'a>(plan: &'a Plan, folder: &Path, record: &Record) -> Result<Vec<&'a Planned>> {
+    let mut plain = HashSet::new();
+    let names = plan.files().iter().map(|file| &file.name).chain(plan.covers.iter().map(|(name, _)| name));
+    names.into_iter().try_for_each(|name| plain_folders(folder, name, &mut plain))?;
+    let mut missing: Vec<&Planned> = Vec::new();
+    for file in plan.files() {
+        match lies(plan, file, folder, record) {
+            Lies::There => {}
+            Lies::Missing => missing.push(file),
+            Lies::Foreign => {
+                let what =
+                    format!("{} is not as konpo wrote it: move it away", folder.join(&file.name).display());
+                return Err(Error::new(Kind::Invalid, what));
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// A file that goes out must not come in again: neither into a music folder nor through a link that leads there.

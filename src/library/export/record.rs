@@ -17,10 +17,11 @@ use crate::units::UnixTime;
 pub struct Record {
     path: PathBuf,
     file: File,
-    known: HashMap<String, Wrote>,
+    /// Every version that was written, or was about to be when a call was broken off.
+    known: HashMap<String, Vec<Wrote>>,
 }
 
-/// A file as it was written; of several lines with one name the last counts.
+/// One version of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Line {
     name: String,
@@ -51,13 +52,13 @@ impl Record {
             Err(_) => is_empty(folder)?,
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
-        let mut known = HashMap::new();
+        let mut known: HashMap<String, Vec<Wrote>> = HashMap::new();
         let mut reader = BufReader::new(&file);
         let mut bytes = Vec::new();
         while reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(failed)? > 0 {
             // A line that a power cut tore names a file that was not written yet.
             if let Ok(Line { name, wrote }) = serde_json::from_slice(&bytes) {
-                known.insert(name, wrote);
+                known.entry(name).or_default().push(wrote);
             }
             bytes.clear();
         }
@@ -67,9 +68,9 @@ impl Record {
 
     /// Whether what lies under a name is what konpo wrote there, unchanged.
     pub fn is_ours(&self, name: &str, found: &Metadata) -> bool {
-        self.known.get(name).is_some_and(|wrote| {
-            found.is_file() && found.len() == wrote.size && is_same_time(found, UnixTime(wrote.modified))
-        })
+        let versions = self.known.get(name).map_or(&[][..], Vec::as_slice);
+        let is = |wrote: &Wrote| found.len() == wrote.size && is_same_time(found, UnixTime(wrote.modified));
+        found.is_file() && versions.iter().any(is)
     }
 
     /// Notes files that are about to be written; it is on the disk when this returns.
@@ -85,7 +86,7 @@ impl Record {
             let line = Line { name: name.to_owned(), wrote };
             serde_json::to_writer(&mut text, &line).map_err(|error| failed(error.into()))?;
             text.push(b'\n');
-            self.known.insert(line.name, wrote);
+            self.known.entry(line.name).or_default().push(wrote);
         }
         if text.len() > 1 {
             self.file.write_all(&text).and_then(|()| self.file.sync_data()).map_err(failed)?;
