@@ -308,6 +308,15 @@ impl Session {
         self.hifi.library.correct(ids, change, UnixTime::now()).await
     }
 
+    /// Keeps a picture, so that corrections can name it as a cover. Returns its name. Owner only.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner, `Unsupported` and `Damaged` for what cannot be shown, `Full`, and those of the disk.
+    pub async fn keep_picture(&self, bytes: Vec<u8>) -> Result<String> {
+        self.need(Right::Owner, "choose covers")?;
+        self.hifi.library.keep_picture(bytes).await
+    }
+
     /// Moves a track to the trash. Owner only.
     ///
     /// # Errors

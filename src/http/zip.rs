@@ -212,6 +212,8 @@ pub struct Turns {
 struct Slot(Mutex<State>);
 
 enum State {
+    /// What goes out is being found out.
+    Plans,
     /// Waits for its client since then.
     Waits(Box<Zip>, Instant),
     /// A block is being read.
@@ -231,7 +233,7 @@ impl Slot {
         let state = std::mem::replace(&mut *self.state(), State::Reads);
         let mut zip = match state {
             State::Waits(zip, _) => zip,
-            State::Reads | State::Yielded => {
+            State::Plans | State::Reads | State::Yielded => {
                 *self.state() = State::Yielded;
                 return Err(io::Error::other("it stood still, and another archive was asked for"));
             }
@@ -245,17 +247,17 @@ impl Slot {
     fn waits(&self) -> Option<Instant> {
         match *self.state() {
             State::Waits(_, since) => Some(since),
-            State::Reads | State::Yielded => None,
+            State::Plans | State::Reads | State::Yielded => None,
         }
     }
 }
 
 impl Turns {
-    /// Gives an archive a turn.
+    /// Gives a turn, before what goes out is found out: that, too, is done for so many and no more.
     ///
     /// # Errors
     /// `Busy` while there are too many and each is being taken.
-    fn take(&self, zip: Zip, now: Instant) -> Result<Arc<Slot>> {
+    pub fn take(&self, now: Instant) -> Result<Turn> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.retain(|slot| slot.strong_count() > 0);
         if slots.len() >= MOST_AT_ONCE {
@@ -270,22 +272,24 @@ impl Turns {
             *yields.state() = State::Yielded;
             slots.retain(|slot| slot.as_ptr() != Arc::as_ptr(&yields));
         }
-        let slot = Arc::new(Slot(Mutex::new(State::Waits(Box::new(zip), now))));
+        let slot = Arc::new(Slot(Mutex::new(State::Plans)));
         slots.push(Arc::downgrade(&slot));
-        Ok(slot)
+        Ok(Turn(slot))
     }
+}
 
+/// The right to send one archive; it goes back when this is dropped, or when the whole was sent.
+pub struct Turn(Arc<Slot>);
+
+impl Turn {
     /// Answers GET or HEAD with an archive. `name` is what it is saved as, without the extension.
-    ///
-    /// # Errors
-    /// `Busy` while too many archives are on their way out.
-    pub fn answer(&self, method: &Method, files: Arc<dyn Files>, name: &str) -> Result<Response> {
+    pub fn answer(self, method: &Method, files: Arc<dyn Files>, name: &str) -> Response {
         let zip = Zip::new(files);
         let length = zip.length();
         let body = if method == Method::HEAD {
             Body::empty()
         } else {
-            let slot = self.take(zip, Instant::now())?;
+            let slot = self.begins(zip, Instant::now());
             Body::from_stream(stream::try_unfold(slot, |slot| async move {
                 let reads = slot.clone();
                 let read = tokio::task::spawn_blocking(move || reads.read()).await;
@@ -300,7 +304,12 @@ impl Turns {
         if let Ok(value) = HeaderValue::from_str(&disposition(name)) {
             headers.insert(header::CONTENT_DISPOSITION, value);
         }
-        Ok(response)
+        response
+    }
+
+    fn begins(self, zip: Zip, now: Instant) -> Arc<Slot> {
+        *self.0.state() = State::Waits(Box::new(zip), now);
+        self.0
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Kind, Result};
 use crate::library::art::{self, Size};
+use crate::library::picture::{self, Chosen};
 use crate::library::{Library, OpenTrack};
-use crate::media::picture;
+use crate::media::picture as tagged;
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::track::TrackId;
@@ -48,6 +49,26 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes to wake, and while covers are made.
     pub fn cover_blocking(&self, id: TrackId, size: Size) -> Result<Option<Cover>> {
+        let inner = &self.inner;
+        match inner.store.read_blocking(|c| picture::chosen(c, id))? {
+            Chosen::No => {}
+            Chosen::Without => return Ok(None),
+            Chosen::Picture(name) => {
+                let key = blake3::hash(&[MADE_SO, name.as_bytes()].concat()).to_hex().to_string();
+                let etag = format!("\"{}-{}\"", &key[..32], size.edge());
+                // What is lost is not remembered as lost: the disk beside which it lies may be away.
+                let lost = || Error::new(Kind::NotFound, format!("the picture {name} is nowhere"));
+                let choose = || {
+                    let found = picture::read(&name, &inner.data, inner.roots.paths());
+                    found.map(Some).ok_or_else(lost)
+                };
+                match inner.covers.get(&key, size, choose) {
+                    // As if nothing was chosen.
+                    Err(error) if error.kind() == Kind::NotFound => {}
+                    found => return Ok(found?.map(|jpeg| Cover { jpeg, etag })),
+                }
+            }
+        }
         let open = match self.open_blocking(id) {
             // A protected track: its tags are not read.
             Err(error) if error.kind() == Kind::Unsupported => return Ok(None),
@@ -104,7 +125,7 @@ fn chosen(file: File, extension: Option<&str>, beside: Option<&Path>) -> Result<
 fn embedded(file: File, extension: Option<&str>) -> Result<Option<Vec<u8>>> {
     let sound = Sound::file(file, extension);
     let mut sound = sound.map_err(|error| Error::io("read the cover of a track", error))?;
-    let found = sniff(&mut sound).and_then(|sniffed| picture::embedded(&mut sound, &sniffed));
+    let found = sniff(&mut sound).and_then(|sniffed| tagged::embedded(&mut sound, &sniffed));
     match found {
         Err(error) if matches!(error.kind(), Kind::Unsupported | Kind::Damaged) => Ok(None),
         found => found,

@@ -17,6 +17,7 @@ pub mod itunes;
 mod keep_safe;
 pub mod ledger;
 mod past;
+mod picture;
 mod place;
 pub mod read;
 pub mod rebuild;

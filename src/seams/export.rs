@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::cli::{Settled, TakeOut};
 use crate::error::{Error, Kind, Result};
 use crate::library::export::Reader;
-use crate::library::export::folder::{self, Written};
+use crate::library::export::folder::{self, Target, Written};
 use crate::query::export::{Export, Wanted};
 use crate::query::{GroupId, What};
 use crate::track::TrackId;
@@ -17,19 +17,20 @@ use crate::track::TrackId;
 /// Writes what was asked for into a folder. Returns whether all of it went out.
 ///
 /// # Errors
-/// `NotFound` for what is not there, `Invalid` for a name that several have, and those of [`folder::write`].
+/// `NotFound` for what is not there, `Invalid` for a name that several have, and those of [`Target::open`] and [`folder::write`].
 /// # Blocks
 /// As long as the disks take.
 pub fn export(settled: &Settled, out: &TakeOut, to: &Path, as_json: bool) -> Result<bool> {
     let reader = Reader::open(&settled.data)?;
     let wanted = wanted(&reader, out)?;
-    let plan = reader.plan(&Export { wanted, receipts: out.receipts, leave: out.leave })?;
+    let target = Target::open(&reader, to)?;
+    let plan = reader.plan(&Export { wanted, receipts: out.receipts, leave: out.leave }, target.path())?;
     let mut told = |name: &str| {
         if !as_json {
             println!("{name}");
         }
     };
-    let written = folder::write(&reader, &plan, to, &mut told)?;
+    let written = folder::write(&reader, &plan, target, &mut told)?;
     let Written { files, bytes, there, left_out } = written;
     if as_json {
         println!("{}", json!(written));

@@ -39,11 +39,13 @@ pub enum Field {
     AlbumArtistSort,
     /// Whether it is part of a compilation.
     Compilation,
+    /// The cover: BLAKE3 of a picture that was kept, in hex.
+    Cover,
 }
 
 impl Field {
     /// Every field, in the order in which they are shown.
-    pub const ALL: [Field; 14] = [
+    pub const ALL: [Field; 15] = [
         Field::Title,
         Field::Artist,
         Field::Artists,
@@ -58,6 +60,7 @@ impl Field {
         Field::AlbumSort,
         Field::AlbumArtistSort,
         Field::Compilation,
+        Field::Cover,
     ];
 
     /// Returns its name in the API, in the history and in lists of corrections.
@@ -77,6 +80,7 @@ impl Field {
             Field::AlbumSort => "album_sort",
             Field::AlbumArtistSort => "album_artist_sort",
             Field::Compilation => "compilation",
+            Field::Cover => "cover",
         }
     }
 
@@ -99,6 +103,8 @@ impl Field {
             Field::AlbumSort => text(&tags.album_sort),
             Field::AlbumArtistSort => text(&tags.album_artist_sort),
             Field::Compilation => tags.compilation.then_some(Word::Flag(true)),
+            // A file's picture has no name.
+            Field::Cover => None,
         }
     }
 
@@ -122,6 +128,11 @@ impl Field {
             Field::Compilation => match word {
                 Word::Flag(_) => Ok(Some(word)),
                 word => Err(wrong(&word, "must be true or false")),
+            },
+            Field::Cover => match word {
+                Word::Text(name) if is_hash(&name) => Ok(Some(Word::Text(name))),
+                Word::Text(name) if name.is_empty() => Ok(None),
+                word => Err(wrong(&word, "must be the name of a picture that was kept")),
             },
             Field::Genre | Field::Artists => {
                 let list = match word {
@@ -280,10 +291,16 @@ impl Words {
                 Field::AlbumSort => shown.album_sort = text(),
                 Field::AlbumArtistSort => shown.album_artist_sort = text(),
                 Field::Compilation => shown.compilation = word == Some(&Word::Flag(true)),
+                Field::Cover => shown.has_picture = word.is_some(),
             }
         }
         shown
     }
+}
+
+/// Whether a text is BLAKE3 in hex: it becomes the name of a file.
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The year of a date as tagged.

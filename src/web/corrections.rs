@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
+use bytes::Bytes;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
 use crate::offer::Caller;
 use crate::track::TrackId;
 use crate::track::correction::{Change, Field, Words};
 use crate::web::Web;
-use crate::web::answer::Failure;
+use crate::web::answer::{Answer, Failure, ok};
 use crate::web::library::track_id;
 
 /// `POST /api/corrections`: tracks by number, what to set, and which fields show the tagged word again.
@@ -57,10 +58,30 @@ pub async fn several(
     change(&web, caller, &ids, Change { clear, set }).await
 }
 
+/// The name of a picture that was kept: the word of the field `cover`.
+#[derive(Debug, Serialize)]
+pub struct PictureJson {
+    cover: String,
+}
+
+/// `POST /api/covers`: a picture as the whole body, JPEG, PNG, WebP, GIF or BMP.
+pub async fn picture(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    body: Result<Bytes, BytesRejection>,
+) -> Answer<PictureJson> {
+    let bytes = body.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
+    let cover = web.hifi.of(caller).keep_picture(bytes.to_vec()).await?;
+    ok(PictureJson { cover })
+}
+
 async fn change(web: &Web, caller: Caller, ids: &[TrackId], change: Change) -> Result<StatusCode, Failure> {
     web.hifi.of(caller).correct(ids, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
+
+/// Bytes of a picture that is sent; a larger one cannot be shown either.
+pub const MOST_PICTURE: usize = 20_000_000;
 
 fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Error> {
     body.map(|Json(body)| body).map_err(|error| Error::new(Kind::Invalid, error.body_text()))

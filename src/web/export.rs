@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::extract::rejection::QueryRejection;
@@ -82,9 +83,15 @@ pub async fn archive(
     given: Result<Params<ExportParams>, QueryRejection>,
 ) -> Result<Response, Failure> {
     let Params(params) = given.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
-    let leaving = web.hifi.of(caller).export(params.export()?).await?;
+    let export = params.export()?;
+    let turn = web.archives.take(Instant::now())?;
+    let session = web.hifi.of(caller);
+    // A client that goes away meanwhile does not make room for another plan before this one is made.
+    let planned = tokio::spawn(async move { session.export(export).await.map(|leaving| (turn, leaving)) });
+    let planned = planned.await.map_err(|error| Error::with(Kind::Internal, "plan an export", error))?;
+    let (turn, leaving) = planned?;
     let title = leaving.title().to_owned();
-    Ok(web.archives.answer(&method, Arc::new(Out(leaving)), &title)?)
+    Ok(turn.answer(&method, Arc::new(Out(leaving)), &title))
 }
 
 /// What goes out, as the files of an archive.

@@ -1,5 +1,6 @@
 //! Every route: method, path, least right, words, handler. The router and the OpenAPI document come from this one table.
 
+use axum::extract::DefaultBodyLimit;
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Json, Router, middleware};
@@ -121,6 +122,13 @@ pub fn table() -> Vec<Route> {
             delete(corrections::remove),
         )
         .answers(204, ""),
+        Route::new(
+            "post",
+            "/api/covers",
+            Owner,
+            "Keeps a picture (the whole body) as a cover that corrections can name",
+            post(corrections::picture).layer(DefaultBodyLimit::max(corrections::MOST_PICTURE)),
+        ),
         Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
             .answers(204, ""),
         Route {

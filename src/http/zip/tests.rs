@@ -123,31 +123,41 @@ fn a_file_that_changes_between_its_two_readings_breaks_the_archive_off() {
 async fn one_that_stands_still_yields_and_one_that_is_taken_does_not() {
     let (turns, begun) = (Turns::default(), Instant::now());
     let zip = || Zip::new(given(&[("a", b"abc")]));
-    let slots: Vec<Arc<Slot>> =
-        (0..MOST_AT_ONCE).map(|_| turns.take(zip(), begun).expect("a turn")).collect();
-    assert_eq!(turns.take(zip(), begun).err().expect("too many").kind(), Kind::Busy);
+    let turn = |now| turns.take(now).map(|turn| turn.begins(zip(), now));
+    let slots: Vec<Arc<Slot>> = (0..MOST_AT_ONCE).map(|_| turn(begun).expect("a turn")).collect();
+    assert_eq!(turn(begun).err().expect("too many").kind(), Kind::Busy);
     // The first is taken, the second longest stands still.
     assert!(slots[0].read().expect("read").is_some());
     let later = Instant::now() + STANDS_STILL - Duration::from_secs(1);
-    let fifth = turns.take(zip(), later);
+    let fifth = turn(later);
     assert_eq!(fifth.err().map(|error| error.kind()), Some(Kind::Busy), "nobody stands still for so long");
-    let fifth = turns.take(zip(), later + Duration::from_secs(2)).expect("a turn");
+    let fifth = turn(later + Duration::from_secs(2)).expect("a turn");
     assert!(slots[1..].iter().any(|slot| slot.read().is_err()), "one yielded");
     drop(slots);
     assert!(fifth.read().expect("read").is_some());
-    assert!(turns.take(zip(), begun).is_ok(), "who went left his place");
+    assert!(turn(begun).is_ok(), "who went left his place");
+    // Whoever finds out what goes out has a turn already, and does not stand still.
+    let planning: Vec<Turn> = std::iter::from_fn(|| turns.take(begun).ok()).collect();
+    assert!(!planning.is_empty() && planning.len() < MOST_AT_ONCE);
+    assert_eq!(
+        turns.take(later + Duration::from_secs(60)).err().map(|error| error.kind()),
+        None,
+        "one still waits"
+    );
+    drop(fifth);
 }
 
 #[tokio::test]
 async fn the_answer_tells_its_length_and_its_name() {
     let turns = Turns::default();
-    let answer = turns.answer(&Method::GET, given(&[("a", b"abc")]), "宇多田 – A/B").expect("a turn");
+    let turn = || turns.take(Instant::now()).expect("a turn");
+    let answer = turn().answer(&Method::GET, given(&[("a", b"abc")]), "宇多田 – A/B");
     let length: usize =
         answer.headers()[header::CONTENT_LENGTH].to_str().ok().and_then(|n| n.parse().ok()).expect("n");
     let name = answer.headers()[header::CONTENT_DISPOSITION].to_str().expect("text").to_owned();
     assert!(name.contains("filename=\"___ _ A_B.zip\"; filename*=UTF-8''%E5%AE%87"), "{name}");
     assert_eq!(answer.into_body().collect().await.expect("read").to_bytes().len(), length);
-    let head = turns.answer(&Method::HEAD, given(&[("a", b"abc")]), "x").expect("a turn");
+    let head = turn().answer(&Method::HEAD, given(&[("a", b"abc")]), "x");
     assert_eq!(head.headers()[header::CONTENT_LENGTH], length.to_string());
     assert!(head.into_body().collect().await.expect("read").to_bytes().is_empty());
 }

@@ -6,6 +6,7 @@
 pub mod folder;
 mod names;
 mod plan;
+mod record;
 mod spool;
 mod tables;
 mod texts;
@@ -18,11 +19,12 @@ use std::time::SystemTime;
 use rusqlite::Connection;
 
 use crate::error::{Error, Kind, Result};
-use crate::library::art::Size;
+use crate::library::art::{self, Size};
 use crate::library::export::plan::Maker;
 use crate::library::export::spool::Spool;
 use crate::library::find::Find;
-use crate::library::store::{INDEX, OWNER, connect};
+use crate::library::picture::{self, Chosen};
+use crate::library::store::{INDEX, OWNER, connect, tracks};
 use crate::library::{Library, cover, upgrade};
 use crate::offer::Right;
 use crate::query::export::Export;
@@ -88,13 +90,13 @@ impl Plan {
     }
 
     /// Makes the covers now, as files like the others; of many albums none, for they are in the music as well.
-    fn with_covers(mut self, connection: &Connection, now: UnixTime) -> Result<Plan> {
+    fn with_covers(mut self, connection: &Connection, data: &Path, now: UnixTime) -> Result<Plan> {
         let covers = std::mem::take(&mut self.covers);
         if covers.len() > MOST_COVERS {
             return Ok(self);
         }
         for (name, copy) in covers {
-            let Some(jpeg) = cover_of(connection, copy)? else { continue };
+            let Some(jpeg) = cover_of(connection, data, copy)? else { continue };
             let write = |out: &mut dyn std::io::Write| {
                 out.write_all(&jpeg).map_err(|error| Error::io("write a cover", error))
             };
@@ -143,7 +145,7 @@ impl Library {
                 Ok((served.size, served.modified))
             };
             let plan = Maker::new(&find, &connection, &inner.data, &served)?.plan(&export, now)?;
-            plan.with_covers(&connection, now)
+            plan.with_covers(&connection, &inner.data, now)
         });
         planned.await.map_err(|error| Error::with(Kind::Internal, "plan an export", error))?
     }
@@ -194,14 +196,14 @@ impl Reader {
         Ok(Reader { connection, find, data: data.to_owned() })
     }
 
-    /// Plans what goes out, for the owner.
+    /// Plans what goes out, for the owner. Texts that are made lie in the folder `spool` without a name.
     ///
     /// # Errors
     /// As [`Library::plan_export`].
     /// # Blocks
     /// As long as a look at every file takes.
-    pub fn plan(&self, export: &Export) -> Result<Plan> {
-        Maker::new(&self.find, &self.connection, &self.data, &as_it_is)?.plan(export, UnixTime::now())
+    pub fn plan(&self, export: &Export, spool: &Path) -> Result<Plan> {
+        Maker::new(&self.find, &self.connection, spool, &as_it_is)?.plan(export, UnixTime::now())
     }
 
     /// Returns the albums or playlists that a person means: by number, else by name. For each its number, and its name with
@@ -249,7 +251,7 @@ impl Reader {
 
     /// Returns the cover that a file shows, made anew; `None` without one.
     pub(crate) fn cover(&self, copy: CopyId) -> Result<Option<Vec<u8>>> {
-        cover_of(&self.connection, copy)
+        cover_of(&self.connection, &self.data, copy)
     }
 
     /// Returns where the music folders are.
@@ -258,7 +260,20 @@ impl Reader {
     }
 }
 
-fn cover_of(connection: &Connection, copy: CopyId) -> Result<Option<Vec<u8>>> {
+/// Returns the cover that is shown for a file: what a person chose, else its own.
+fn cover_of(connection: &Connection, data: &Path, copy: CopyId) -> Result<Option<Vec<u8>>> {
+    let track = tracks::copy(connection, copy)?.map(|row| row.track);
+    match track.map_or(Ok(Chosen::No), |track| picture::chosen(connection, track))? {
+        Chosen::No => {}
+        Chosen::Without => return Ok(None),
+        Chosen::Picture(name) => {
+            let roots = plan::roots(connection)?;
+            let kept = picture::read(&name, data, roots.iter().map(PathBuf::as_path));
+            if let Some(jpeg) = kept.and_then(|bytes| art::scale(&bytes, Size::Large600).ok()) {
+                return Ok(Some(jpeg));
+            }
+        }
+    }
     match cover::of_file(&plan::path_of(connection, copy)?, Size::Large600) {
         // A picture that cannot be shown is none; the music goes out without it.
         Err(error) if !matches!(error.kind(), Kind::Full | Kind::Internal) => Ok(None),

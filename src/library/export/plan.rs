@@ -86,7 +86,11 @@ impl<'a> Maker<'a> {
         if export.receipts {
             let out = Out { files: &self.files, of: &self.gone_out };
             let connection = self.connection;
-            let part = self.spool.put(|to| texts::receipts(connection, &ids, &out, to))?;
+            let all = matches!(export.wanted, Wanted::All | Wanted::Purchases);
+            let part = self.spool.put(|to| match all {
+                true => texts::every_receipt(connection, &out, to),
+                false => texts::receipts(connection, &ids, &out, to),
+            })?;
             self.text("", "purchases", "json", part, now);
         }
         if export.leave {
@@ -149,7 +153,7 @@ impl<'a> Maker<'a> {
             match self.file(track, row, all) {
                 Ok(()) => went = true,
                 Err(error) => {
-                    why = error.to_string();
+                    why = words_of(&error);
                     if all {
                         self.left.push(format!("{}: {why}", row.path.display()));
                     }
@@ -270,6 +274,17 @@ impl Out<'_> {
     /// Returns the name of a track's file; `None` when it stays.
     pub fn of(&self, track: TrackId) -> Option<&str> {
         self.of.get(&track).map(|&at| self.files[at].name.as_str())
+    }
+}
+
+/// Returns why a file stays, for anybody: what is not allowed says so itself, other errors may name paths of the machine.
+fn words_of(error: &Error) -> String {
+    match error.kind() {
+        Kind::NotAllowed => error.to_string(),
+        Kind::Offline => "its disk is not there now".to_owned(),
+        Kind::NotFound => "its file is not there now".to_owned(),
+        Kind::Busy => "its file changes just now".to_owned(),
+        _ => "its file cannot be read now".to_owned(),
     }
 }
 

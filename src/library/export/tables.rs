@@ -13,8 +13,7 @@ use crate::library::ledger::{Entry, Ledger, What};
 use crate::library::root::HIDDEN;
 use crate::library::store::{bought, corrections, from_json, marks, past_tracks, same, shown, tracks};
 use crate::offer::Provenance;
-use crate::query::Window;
-use crate::query::purchases::{Bought, PurchaseQuery};
+use crate::query::purchases::Bought;
 use crate::track::{Purchase, PurchaseLevel, Tags, TrackId};
 use crate::units::UnixTime;
 
@@ -120,17 +119,8 @@ fn purchases(source: &Source<'_>, to: &mut dyn Write) -> Result<()> {
         "evidence",
     ];
     row(to, NAMED.into_iter().chain(own))?;
-    for offset in (0u64..).step_by(Window::MOST as usize) {
-        let window = Some(Window { offset, limit: Window::MOST });
-        let page = bought::bought(source.connection, &PurchaseQuery { window, ..PurchaseQuery::default() })?;
-        for one in &page.items {
-            purchase(source, one, to)?;
-        }
-        if offset + u64::from(Window::MOST) >= page.total {
-            break;
-        }
-    }
-    Ok(())
+    // Not the list of the API, which shows a buy once that two files tell: each row says who bought, and when.
+    bought::every(source.connection, |one| purchase(source, one, to))
 }
 
 fn purchase(source: &Source<'_>, bought: &Bought, to: &mut dyn Write) -> Result<()> {
@@ -263,7 +253,7 @@ tracks.csv     every track
   sha256       of the file as it arrived; empty for files that were found where they stood
   store        where it was bought
 
-purchases.csv  one line for each buy, also where its file was never here or was deleted: then without a track
+purchases.csv  one line for each buy as each file and each history tells it, also where its file was never here or was deleted: then without a track
   store        itunes, amazon, mora, ...
   country      of the store (ISO 3166)
   bought_at    when, as the store wrote it

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::folder::{Written, write};
+use super::folder::{Target, Written, write};
 use super::*;
 use crate::library::tests::wav_of;
 use crate::library::{LibraryConfig, scan};
@@ -48,8 +48,9 @@ impl Shelf {
 
     fn export(&self, wanted: Wanted, leave: bool, to: &Path) -> Result<Written> {
         let reader = Reader::open(&self.data())?;
-        let plan = reader.plan(&Export { wanted, receipts: leave, leave })?;
-        write(&reader, &plan, to, &mut |_| {})
+        let target = Target::open(&reader, to)?;
+        let plan = reader.plan(&Export { wanted, receipts: leave, leave }, target.path())?;
+        write(&reader, &plan, target, &mut |_| {})
     }
 }
 
@@ -59,9 +60,10 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).expect("a folder") {
             let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if name != ".konpo-export.jsonl" {
                 let name = path.strip_prefix(folder).expect("below").to_string_lossy().into_owned();
                 found.insert(name, fs::read(&path).expect("read"));
             }
@@ -102,9 +104,9 @@ fn everything_goes_out_as_it_lies_there_and_a_second_time_nothing_is_written() {
     }
     let again = shelf.export(Wanted::All, false, &to).expect("written");
     assert_eq!((again.files, again.there), (0, 4));
-    // What a power cut left half, and what is another file, is written; the rest is not.
-    fs::write(to.join("A/One/02.wav"), b"half").expect("written");
+    // What a power cut left half, and what is missing, is written; the rest is not.
     fs::write(to.join("A/One/.konpo-export.part"), b"half").expect("written");
+    fs::remove_file(to.join("A/One/02.wav")).expect("removed");
     fs::remove_file(to.join("B/_con.wav")).expect("removed");
     let third = shelf.export(Wanted::All, false, &to).expect("written");
     assert_eq!((third.files, third.there), (2, 2));
@@ -152,7 +154,7 @@ fn a_playlist_goes_out_by_its_words_beside_a_running_konpo() {
     .expect("a change");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let first = reader
-        .plan(&Export { wanted: Wanted::Playlist(*list), receipts: false, leave: false })
+        .plan(&Export { wanted: Wanted::Playlist(*list), receipts: false, leave: false }, shelf.folder.path())
         .expect("planned");
     let Bytes::Copy { track, .. } = first.files()[0].from else { panic!("{:?}", first.files()) };
     runtime.block_on(library.correct(&[track], words, UnixTime(0))).expect("corrected");
@@ -174,4 +176,40 @@ fn a_playlist_goes_out_by_its_words_beside_a_running_konpo() {
         0
     );
     library.close().expect("closed");
+}
+
+#[test]
+fn what_konpo_did_not_write_is_never_touched() {
+    let shelf = Shelf::new();
+    let to = shelf.folder.path().join("out");
+    fs::create_dir(&to).expect("made");
+    fs::write(to.join("letter.txt"), "mine").expect("written");
+    let error = shelf.export(Wanted::All, false, &to).expect_err("not empty");
+    assert!(error.kind() == Kind::Invalid && error.to_string().contains("is not empty"), "{error}");
+    fs::remove_file(to.join("letter.txt")).expect("removed");
+    shelf.export(Wanted::All, false, &to).expect("written");
+    // Changed since, or put there by somebody else: nothing at all is written then.
+    fs::write(to.join("A/One/02.wav"), b"tagged anew by another program").expect("written");
+    fs::remove_file(to.join("B/_con.wav")).expect("removed");
+    let error = shelf.export(Wanted::All, false, &to).expect_err("in the way");
+    assert!(
+        error.kind() == Kind::Invalid && error.to_string().contains("02.wav is not as konpo wrote it"),
+        "{error}"
+    );
+    assert!(!to.join("B/_con.wav").exists());
+    assert_eq!(fs::read(to.join("A/One/02.wav")).expect("there"), b"tagged anew by another program");
+    fs::remove_file(to.join("A/One/02.wav")).expect("removed");
+    // A link leads nowhere: not into the shelf, and not to somebody's file.
+    let before = files(&shelf.music());
+    fs::remove_dir_all(to.join("B")).expect("removed");
+    std::os::unix::fs::symlink(shelf.music(), to.join("B")).expect("linked");
+    let error = shelf.export(Wanted::All, false, &to).expect_err("a link");
+    assert!(error.to_string().contains("is no folder of its own"), "{error}");
+    fs::remove_file(to.join("B")).expect("removed");
+    let elsewhere = shelf.folder.path().join("elsewhere");
+    fs::write(&elsewhere, "mine").expect("written");
+    std::os::unix::fs::symlink(&elsewhere, to.join("A/One/.konpo-export.part")).expect("linked");
+    shelf.export(Wanted::All, false, &to).expect("written");
+    assert_eq!(fs::read(&elsewhere).expect("there"), b"mine");
+    assert!(files(&shelf.music()) == before);
 }

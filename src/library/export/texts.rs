@@ -5,12 +5,12 @@ use std::io::Write;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::library::export::names::relative;
 use crate::library::export::plan::Out;
-use crate::library::store::{finding, tracks};
+use crate::library::store::{bought, finding, tracks};
 use crate::query::GroupId;
-use crate::track::{Track, TrackId};
+use crate::track::{Purchase, Track, TrackId};
 
 /// Writes an extended M3U in UTF-8 of tracks; those that stay are remarks.
 pub fn playlist_of(
@@ -79,26 +79,68 @@ pub fn left_out(left: &[String], to: &mut dyn Write) -> Result<()> {
 
 /// Writes what proves the buys of tracks, and who bought them, as JSON.
 pub fn receipts(connection: &Connection, ids: &[TrackId], out: &Out<'_>, to: &mut dyn Write) -> Result<()> {
-    let mut first = true;
-    write(to, "[")?;
+    let mut list = List::begin(to)?;
     for &id in ids {
         let Some(track) = tracks::load(connection, id)?.filter(|track| !track.purchases.is_empty()) else {
             continue;
         };
-        let told = json!({
-            "track": id,
-            "file": out.of(id),
-            "title": track.tags.title,
-            "artist": track.tags.artist,
-            "album": track.tags.album,
-            "purchases": track.purchases,
-        });
-        let text = serde_json::to_string(&told);
-        let text = text.map_err(|error| Error::with(Kind::Internal, "write receipts", error))?;
-        write(to, &format!("{}{text}", if first { "\n" } else { ",\n" }))?;
-        first = false;
+        let tags = &track.tags;
+        let words = (&tags.title, &tags.artist, &tags.album);
+        list.put(Some(id), out.of(id), words, &track.purchases)?;
     }
-    write(to, "\n]\n")
+    list.end()
+}
+
+/// Writes every buy, also those whose file was never here or was deleted, as [`receipts`] does.
+pub fn every_receipt(connection: &Connection, out: &Out<'_>, to: &mut dyn Write) -> Result<()> {
+    let mut list = List::begin(to)?;
+    bought::every(connection, |one| {
+        let id = one.track.as_ref().map(|track| track.id);
+        let file = id.and_then(|id| out.of(id));
+        list.put(id, file, (&one.title, &one.artist, &one.album), std::slice::from_ref(&one.purchase))
+    })?;
+    list.end()
+}
+
+/// Title, artist and album.
+type Words<'a> = (&'a Option<String>, &'a Option<String>, &'a Option<String>);
+
+/// A JSON list that is written element by element.
+struct List<'a> {
+    to: &'a mut dyn Write,
+    first: bool,
+}
+
+impl<'a> List<'a> {
+    fn begin(to: &'a mut dyn Write) -> Result<List<'a>> {
+        write(to, "[")?;
+        Ok(List { to, first: true })
+    }
+
+    fn put(
+        &mut self,
+        track: Option<TrackId>,
+        file: Option<&str>,
+        words: Words<'_>,
+        purchases: &[Purchase],
+    ) -> Result<()> {
+        let (title, artist, album) = words;
+        let told = json!({
+            "track": track,
+            "file": file,
+            "title": title,
+            "artist": artist,
+            "album": album,
+            "purchases": purchases,
+        });
+        write(self.to, &format!("{}{told}", if self.first { "\n" } else { ",\n" }))?;
+        self.first = false;
+        Ok(())
+    }
+
+    fn end(self) -> Result<()> {
+        write(self.to, "\n]\n")
+    }
 }
 
 /// One line, whatever a tag holds.

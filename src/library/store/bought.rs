@@ -85,6 +85,18 @@ fn ordered(query: &PurchaseQuery) -> (&'static str, String) {
     (group, order)
 }
 
+/// Calls `each` with every buy as each file and each history tells it, in order of telling: the same buy may be told again.
+pub fn every(connection: &Connection, mut each: impl FnMut(&Bought) -> Result<()>) -> Result<()> {
+    let mut statement = connection.prepare("SELECT id FROM purchase ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(bought) = one(connection, row.get(0)?)? {
+            each(&bought)?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns one buy with its track, by its row.
 fn one(connection: &Connection, id: i64) -> Result<Option<Bought>> {
     let sql = format!(

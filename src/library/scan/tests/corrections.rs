@@ -6,6 +6,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::error::Kind;
+use crate::library::art::Size;
 use crate::library::ledger::{Entry, Ledger};
 use crate::track::correction::{Change, Field as Word, Words};
 use crate::track::{Tags, Track};
@@ -135,6 +137,40 @@ fn what_was_taken_back_does_not_return_with_an_old_database() {
     fs::write(shelf.config().data.join("owner.db"), old).expect("written");
     rebuild(&shelf.config()).expect("rebuilt");
     assert_eq!(shelf.scan(), first);
+}
+
+#[test]
+fn a_cover_that_was_chosen_stands_and_outlives_the_folder_of_data() {
+    let shelf = Shelf::new();
+    shelf.put("A/01.flac", "tone.flac", "First", "One");
+    let id = ids(&shelf.scan())[0];
+    let mut png = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(40, 20, image::Rgb([200, 10, 10]));
+    picture.write_to(&mut png, image::ImageFormat::Png).expect("a picture");
+    let library = shelf.open();
+    let cover = |library: &Library| {
+        library.cover_blocking(id, Size::Small160).expect("asked").map(|cover| cover.jpeg)
+    };
+    let own = cover(&library);
+    let name = wait(library.keep_picture(png.into_inner())).expect("kept");
+    correct(&library, &[id], json!({ "set": { "cover": name } }));
+    let chosen = cover(&library).expect("a cover");
+    assert_ne!(Some(&chosen), own.as_ref());
+    assert_eq!(
+        wait(library.keep_picture(b"no picture".to_vec())).expect_err("refused").kind(),
+        Kind::Unsupported
+    );
+    library.close().expect("closed");
+    drop(library);
+    // All that the folder of data knew is lost.
+    fs::remove_dir_all(shelf.config().data).expect("removed");
+    assert_eq!(shelf.scan().len(), 1);
+    let library = shelf.open();
+    assert_eq!(cover(&library), Some(chosen), "it lies beside the music");
+    correct(&library, &[id], json!({ "set": { "cover": null } }));
+    assert_eq!(cover(&library), None);
+    correct(&library, &[id], json!({ "clear": ["cover"] }));
+    assert_eq!(cover(&library), own);
 }
 
 #[test]
