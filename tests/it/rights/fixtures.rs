@@ -199,7 +199,8 @@ fn ogg_of(picture: usize, times: usize) -> Vec<u8> {
     }
     pages.push(buys::page(0, serial, pages.len() as u32, &packets[2], true));
     let first = pages.len() as u32;
-    for (number, mut whole) in (first..).zip(audio.repeat(times)) {
+    let audio = std::iter::repeat_n(&audio, times).flatten().cloned();
+    for (number, mut whole) in (first..).zip(audio) {
         whole[18..22].copy_from_slice(&number.to_le_bytes());
         pages.push(buys::summed(whole));
     }
