@@ -100,7 +100,7 @@ fn decide(
             let mut new = NewCopy { joined: joins.map(|joined| joined.by), ..new.clone() };
             if let Some(joined) = joins {
                 // What the locked file is called serves a free one without tags.
-                let known = shown::tags_of(connection, joined.track)?.unwrap_or_default();
+                let known = shown::tagged_of(connection, joined.track)?.unwrap_or_default();
                 new.tags.title = new.tags.title.or(known.title);
                 new.tags.artist = new.tags.artist.or(known.artist);
                 new.tags.album = new.tags.album.or(known.album);

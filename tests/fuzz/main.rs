@@ -363,7 +363,7 @@ impl Watch {
             while Arc::strong_count(&watched) > 1 {
                 std::thread::sleep(Duration::from_millis(500));
                 let since = *watched.lock().expect("whole");
-                if since.is_some_and(|since| since.elapsed() > LONGEST * 5) {
+                if since.is_some_and(|since| since.elapsed() > LONGEST * 30) {
                     println!("it does not end: {}", kept.display());
                     std::process::exit(1);
                 }
@@ -401,7 +401,13 @@ fn read(target: &Target, input: &[u8]) -> Result<(u64, usize), String> {
         let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
         format!("it panics: {}", words.unwrap_or_default())
     })?;
-    if started.elapsed() > LONGEST {
+    // A machine that is busy takes long once, a reader each time.
+    let again = || {
+        let started = Instant::now();
+        let _same = catch_unwind(AssertUnwindSafe(|| (target.read)(input)));
+        started.elapsed()
+    };
+    if started.elapsed() > LONGEST && (0..2).all(|_| again() > LONGEST) {
         return Err(format!("it takes longer than {LONGEST:?}"));
     }
     if memory > target.memory {

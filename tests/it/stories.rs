@@ -1,12 +1,12 @@
 //! The stories of product.md that need no network: each in its words, asserting what a person sees.
 
 use http::StatusCode;
-use konpo::offer::{Key, Right};
-use konpo::query::purchases::PurchaseQuery;
+use konpo::library::NewCopy;
+use konpo::offer::{Key, Provenance, Right};
 use konpo::track::TrackId;
 use serde_json::{Value, json};
 
-use crate::api::{Bench, Who, shelve};
+use crate::api::{Bench, Who, arrival, shelve};
 use crate::mint;
 
 async fn get(bench: &mut Bench, who: Who, path: &str) -> Value {
@@ -89,26 +89,42 @@ async fn a_member_sees_its_own_purchases_without_the_buyer_and_the_room_none() {
     // The room hears how the track came, not that it was bought.
     let story = get(&mut bench, Who::Room, "/api/tracks/1").await["story"].to_string();
     assert!(story.contains("Put into the drop folder") && !story.contains("ought"), "{story}");
-    // A device sees what it brought, under each of its names.
+    // A paired device sees what it brought itself, without the buyer. Its key is the token that `Who::Token` sends.
     let library = bench.library.clone();
-    let device =
-        library.add_device(Key::Udn("1".into()), "Phone".into(), Right::Member).await.expect("added");
+    let key = Key::Cookie(blake3::hash(b"wrong").to_hex().to_string());
+    let device = library.add_device(key, "Yuki's phone".into(), Right::Member).await.expect("added");
+    let nothing = get(&mut bench, Who::Token, "/api/purchases").await;
+    assert_eq!((&nothing["total"], &nothing["items"]), (&json!(0), &json!([])));
+    assert!(get(&mut bench, Who::Token, "/api/tracks/1").await["story"].to_string().contains("Put into"));
+    let brought = Provenance {
+        way: "upnp".into(),
+        device: format!("device:{}", device.0),
+        device_name: "Yuki's phone".into(),
+        ..Provenance::default()
+    };
+    let again = arrival(&library, 2, "again.m4a", &mint::itunes_plus());
+    library.add(NewCopy { provenance: brought, ..again }).await.expect("added");
+    let own = get(&mut bench, Who::Token, "/api/purchases?by=device").await;
     assert_eq!(
-        library.names_of_device(device).await.expect("read"),
-        ["udn:1".to_owned(), format!("device:{}", device.0)]
+        (&own["total"], &own["items"][0]["id"], &own["items"][0]["store"]),
+        (&json!(1), &json!(1), &json!("itunes"))
     );
-    let own = |names: Vec<String>| PurchaseQuery { brought_by: Some(names), ..PurchaseQuery::default() };
-    let mine = own(library.names_of_device(device).await.expect("read"));
-    assert_eq!(library.bought(&mine).await.expect("read").total, 0, "it brought nothing");
-    // What is seen below the owner names no buyer.
-    let found = library.bought(&PurchaseQuery::default()).await.expect("read");
-    let member =
-        konpo::offer::Caller { right: Right::Member, device: Some(device), via: konpo::offer::Via::Web };
-    let seen = format!("{:?}", found.items[0].seen_by(&member));
-    let whole = format!("{:?}", found.items[0].seen_by(&konpo::offer::Caller::itself()));
-    for name in ["user@example.com", "Hanako Yamada", "4711", "777001"] {
-        assert!(whole.contains(name) && !seen.contains(name), "{name}: {seen}");
+    assert_eq!(own["groups"][0]["name"], "Yuki's phone", "{own}");
+    let whole = get(&mut bench, Who::Owner, "/api/purchases").await.to_string();
+    for name in ["user@example.com", "Hanako Yamada", "777001"] {
+        assert!(whole.contains(name), "the owner does not see {name}: {whole}");
+        assert!(!own.to_string().contains(name), "a member sees {name}: {own}");
     }
+    for personal in ["by=person", "person=user@example.com"] {
+        let (status, _) = bench.ask(Who::Token, "GET", &format!("/api/purchases?{personal}"), None).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{personal}");
+    }
+    let story = get(&mut bench, Who::Token, "/api/tracks/1").await["story"].to_string();
+    assert!(story.contains("Bought 16 October 2007 at the iTunes Store"), "{story}");
+    let another =
+        library.add_device(Key::Udn("1".into()), "Phone".into(), Right::Member).await.expect("added");
+    let names = library.names_of_device(another).await.expect("read");
+    assert_eq!(names, ["udn:1".to_owned(), format!("device:{}", another.0)]);
     for wrong in ["by=buyer", "sort=up", "limit=0", "year=x", "locked=maybe", "q=x"] {
         let (status, _) = bench.ask(Who::Owner, "GET", &format!("/api/purchases?{wrong}"), None).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{wrong}");

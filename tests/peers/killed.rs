@@ -238,7 +238,7 @@ const LOOKED: &str = "looked through the music folders";
 /// Files dropped in before each cut.
 const DROPPED: u64 = 20;
 /// The version of owner.db that konpo writes.
-const NEWEST: i64 = 3;
+const NEWEST: i64 = 6;
 /// What arrived is known by its bytes, what was found by its name, which is its own.
 const NUMBERS: &str = "SELECT coalesce(sha256, CAST(name AS TEXT)), track FROM copy WHERE trashed IS NULL";
 const PATHS: &str =

@@ -19,7 +19,7 @@ fn a_track_of_several_artists_is_found_under_each_that_stands_alone_elsewhere() 
     for (number, artist) in (1i64..).zip(artists) {
         let tags = Tags { title: Some("x".into()), artist: Some(artist.into()), ..Tags::default() };
         let shown = Shown::of(&tags).expect("plain data");
-        shown::put(&connection, TrackId(number), &shown, true, false, 0).expect("written");
+        shown::put(&connection, TrackId(number), &shown, None, true, false, 0).expect("written");
     }
     let find = Find::make(&connection).expect("made");
     let mut names: Vec<&str> = (0..find.artists.len()).map(|place| find.artists.name(place)).collect();

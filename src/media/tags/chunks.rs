@@ -67,6 +67,9 @@ enum Size {
     Long,
 }
 
+/// What is done with a chunk: name, place and size of its body.
+type Visit<'a> = dyn FnMut(&mut Sound, &[u8], u64, u64) -> Option<()> + 'a;
+
 /// Visits each chunk: name, place and size of its body. `None` ends the walk.
 fn walk(
     sound: &mut Sound,
@@ -78,13 +81,7 @@ fn walk(
     walk_to(sound, at, end, form, &mut visit)
 }
 
-fn walk_to(
-    sound: &mut Sound,
-    mut at: u64,
-    end: u64,
-    form: Size,
-    visit: &mut dyn FnMut(&mut Sound, &[u8], u64, u64) -> Option<()>,
-) -> Option<()> {
+fn walk_to(sound: &mut Sound, mut at: u64, end: u64, form: Size, visit: &mut Visit<'_>) -> Option<()> {
     let wide = if form == Size::Short { 4 } else { 8 };
     for _ in 0..MOST_CHUNKS {
         if at.checked_add(4 + wide)? > end {

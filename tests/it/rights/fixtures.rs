@@ -199,8 +199,8 @@ fn ogg_of(picture: usize, times: usize) -> Vec<u8> {
     }
     pages.push(buys::page(0, serial, pages.len() as u32, &packets[2], true));
     let first = pages.len() as u32;
-    let audio = std::iter::repeat_n(&audio, times).flatten().cloned();
-    for (number, mut whole) in (first..).zip(audio) {
+    let pieces = std::iter::repeat_n(&audio, times).flatten().cloned();
+    for (number, mut whole) in (first..).zip(pieces) {
         whole[18..22].copy_from_slice(&number.to_le_bytes());
         pages.push(buys::summed(whole));
     }
@@ -209,8 +209,8 @@ fn ogg_of(picture: usize, times: usize) -> Vec<u8> {
 
 /// An Ogg file that is longer than what a scan reads of one.
 pub fn long_ogg() -> Vec<u8> {
-    let once = ogg_of(100, 1).len();
-    let file = ogg_of(100, (900 << 10) / once);
+    let sound = ogg_of(100, 2).len() - ogg_of(100, 1).len();
+    let file = ogg_of(100, (900 << 10) / sound);
     assert!(file.len() > 600 << 10, "{} bytes", file.len());
     file
 }

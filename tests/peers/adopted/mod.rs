@@ -49,7 +49,7 @@ fn progress(konpo: &Konpo) -> Value {
 /// Waits until nothing is looked at, nor will be.
 fn quiet(konpo: &Konpo) {
     let mut since = Instant::now();
-    wait_for("quiet", Duration::from_secs(30), || {
+    wait_for("quiet", Duration::from_secs(120), || {
         if konpo.get("/api/health")["shelf"]["scanning"] == true {
             since = Instant::now();
         }

@@ -1,5 +1,6 @@
 //! Power cuts while the database is made anew, and both databases lost.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -40,7 +41,7 @@ fn a_rebuild_that_is_cut_off_leaves_the_old_database_or_the_new_one() {
             konpo.stop();
             assert_kept(&konpo, &kept);
         }
-        new += put_aside(&data) - before;
+        new += put_aside(&data).difference(&before).count();
     }
     println!(
         "a rebuild takes {whole} ms; the new one was found {new} times, {promised} of them by finishing"
@@ -164,10 +165,11 @@ fn assert_kept(konpo: &Konpo, kept: &[String]) {
     assert!(lost.is_empty() && new.is_empty() && now.len() == kept.len(), "lost: {lost:#?}\nnew: {new:#?}");
 }
 
-/// Returns how many databases were put aside.
-fn put_aside(data: &Path) -> usize {
+/// Returns the names of the databases that were put aside; the oldest of many go.
+fn put_aside(data: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(data).expect("a folder").flatten();
-    entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("owner.db.before-")).count()
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("owner.db.before-")).collect()
 }
 
 /// Loses both databases and what is beside them.

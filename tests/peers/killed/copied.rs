@@ -70,8 +70,9 @@ fn an_upgrade_that_is_cut_off_is_made_by_the_next_start() {
     let owner = konpo.path("data").join("owner.db");
     let kept = |owner: &Path, version| {
         let rows = |sql: &&str| database::rows(owner, sql);
-        let copies = if version == NEWEST { COPIES } else { OLD_COPIES };
-        [copies].iter().chain(&UPGRADED).flat_map(rows).collect::<Vec<String>>()
+        let newest = version == NEWEST;
+        let (copies, buys) = if newest { (COPIES, BUYS) } else { (OLD_COPIES, OLD_BUYS) };
+        [copies, buys].iter().chain(&UPGRADED).flat_map(rows).collect::<Vec<String>>()
     };
     let mut stages = [0; NEWEST as usize + 1];
     let mut killed = 0;
@@ -254,10 +255,9 @@ const MANY_ELSEWHERE: &str = "INSERT INTO root(id, uuid, path)
     INSERT INTO provenance(event, track, at, facts)
         SELECT track.id, track.id, track.id, facts FROM track JOIN provenance ON event = 1 WHERE track.id >= 1000;
     INSERT INTO play(at, track) SELECT id, id FROM track WHERE id >= 1000;";
-/// What an upgrade keeps as it is; first of all the copies.
-const UPGRADED: [&str; 8] = [
+/// What an upgrade keeps as it is, behind copies and buys.
+const UPGRADED: [&str; 7] = [
     "SELECT id, added FROM track ORDER BY id",
-    "SELECT id, track, event, store, at, facts FROM purchase ORDER BY id",
     "SELECT event, track, at, facts FROM provenance ORDER BY event",
     "SELECT at, track FROM play ORDER BY at, track",
     "SELECT name, right_, kind, value FROM device JOIN device_key ON device = id ORDER BY value",
@@ -265,6 +265,9 @@ const UPGRADED: [&str; 8] = [
     "SELECT device, object_id, size, hash, verdict, track FROM seen_remote ORDER BY device, object_id",
     "SELECT address FROM address ORDER BY address",
 ];
+const OLD_BUYS: &str = "SELECT id, track, event, store, facts ->> '$.bought_at', facts ->> '$.item_id',
+    facts ->> '$.account' FROM purchase ORDER BY id";
+const BUYS: &str = "SELECT id, track, event, store, said, item, account FROM purchase ORDER BY id";
 const OLD_COPIES: &str =
     "SELECT id, track, root, hex(path), size, sha256, lower(quick), event, trashed FROM copy ORDER BY id";
 const COPIES: &str =

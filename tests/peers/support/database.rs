@@ -64,13 +64,23 @@ pub fn kept(owner: &Path) -> Vec<String> {
     lines
 }
 
-const KEPT: [(&str, &str); 7] = [
+const KEPT: [(&str, &str); 9] = [
     (
         "track",
         "SELECT coalesce(sha256, CAST(name AS TEXT)) AS file, track FROM copy
          WHERE trashed IS NULL AND missing IS NULL ORDER BY file",
     ),
-    ("purchase", "SELECT track, store, at, facts FROM purchase ORDER BY track, store, at, facts"),
+    (
+        "purchase",
+        "SELECT track, store, level, at, said, item, isrc, account, way, device FROM purchase
+         ORDER BY track, store, at, item",
+    ),
+    (
+        "evidence",
+        "SELECT track, store, place, text, personal FROM evidence JOIN purchase ON purchase.id = purchase
+         ORDER BY track, store, number",
+    ),
+    ("corrected", "SELECT track, words FROM correction ORDER BY track"),
     ("provenance", "SELECT event, track, at, facts FROM provenance ORDER BY event"),
     ("play", "SELECT at, track FROM play ORDER BY at, track"),
     ("played", "SELECT track, times, last FROM played ORDER BY track"),
