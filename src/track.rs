@@ -450,12 +450,13 @@ impl Protection {
 
     /// Returns the same lock without the buyer's account, and without what an address asks for: it may name an account.
     pub fn without_personal(&self) -> Protection {
-        let place = |address: &str| address.split(['?', '#']).next().unwrap_or_default().to_owned();
         match self {
             Protection::FairPlay { .. } => Protection::FairPlay { user_id: None },
-            Protection::WmDrm { license_url } => Protection::WmDrm { license_url: place(license_url) },
+            Protection::WmDrm { license_url } => {
+                Protection::WmDrm { license_url: without_query(license_url) }
+            }
             Protection::OmaDrm2 { rights_issuer } => {
-                Protection::OmaDrm2 { rights_issuer: place(rights_issuer) }
+                Protection::OmaDrm2 { rights_issuer: without_query(rights_issuer) }
             }
             other => other.clone(),
         }
@@ -577,15 +578,23 @@ impl Purchase {
         told.iter().any(|told| told.is_some()) || self.evidence.iter().any(|fact| fact.personal)
     }
 
-    /// Returns the same facts without anything that names the buyer.
+    /// Returns the same facts without anything that names the buyer, and without what addresses ask for.
     pub fn without_personal(&self) -> Purchase {
         let mut shown = self.clone();
         shown.account = None;
         shown.transaction_id = None;
         shown.order_id = None;
         shown.evidence.retain(|evidence| !evidence.personal);
+        for fact in shown.evidence.iter_mut().filter(|fact| fact.text.contains("://")) {
+            fact.text = without_query(&fact.text);
+        }
         shown
     }
+}
+
+/// Returns an address without its query and fragment: they may name an account.
+fn without_query(address: &str) -> String {
+    address.split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 /// Free text fields by name that a stage wants to carry on; sorted, so that output is stable.

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::SystemTime;
 
 use crate::track::blank::{self, Blank};
@@ -14,6 +14,8 @@ pub struct Overlay {
     file: File,
     size: u64,
     modified: SystemTime,
+    /// When anything of the file last changed, seconds and nanoseconds: some programs put the other time back.
+    changed: Option<(i64, i64)>,
     blanks: Vec<Blank>,
 }
 
@@ -21,7 +23,8 @@ impl Overlay {
     /// Returns a file of `size` bytes that was last changed at `modified`, with these blanks: sorted, without overlap. Without
     /// any it is the file as it is.
     pub fn new(file: File, size: u64, modified: SystemTime, blanks: Vec<Blank>) -> Overlay {
-        Overlay { file, size, modified, blanks }
+        let changed = file.metadata().ok().map(|about| (about.ctime(), about.ctime_nsec()));
+        Overlay { file, size, modified, changed, blanks }
     }
 
     /// Returns how many bytes there are: as many as in the file.
@@ -32,14 +35,17 @@ impl Overlay {
     /// Reads at a place, as `FileExt::read_at` does; 0 bytes at the end only.
     ///
     /// # Errors
-    /// Those of the disk, and `Other` once the file was written to: what names the buyer may lie elsewhere in it.
+    /// Those of the disk, and `Other` once the file was written to, renamed or removed: what names the buyer may lie elsewhere
+    /// in it.
     /// # Blocks
     /// As long as the disk takes.
     pub fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
         let most = usize::try_from(self.size.saturating_sub(at)).unwrap_or(usize::MAX).min(buf.len());
         let count = self.file.read_at(&mut buf[..most], at)?;
         // Behind the reading: what was written before it shows.
-        if self.file.metadata()?.modified()? != self.modified {
+        let about = self.file.metadata()?;
+        let changed = Some((about.ctime(), about.ctime_nsec()));
+        if about.modified()? != self.modified || changed != self.changed {
             buf[..count].fill(0);
             return Err(io::Error::other("the file was changed while it was read"));
         }
@@ -91,6 +97,14 @@ mod tests {
             overlay.file.set_modified(later).expect("our own file");
             assert!(overlay.read_at(&mut buf, 0).is_err());
             assert_eq!(buf, [0; 10]);
+            // The time is put back, which the system notes when its clock went on.
+            let about = || overlay.file.metadata().expect("it is there");
+            while overlay.changed == Some((about().ctime(), about().ctime_nsec())) {
+                overlay.file.set_modified(overlay.modified).expect("our own file");
+            }
+            overlay.file.set_modified(overlay.modified).expect("our own file");
+            assert_eq!(about().modified().expect("a time"), overlay.modified);
+            assert!(overlay.read_at(&mut buf, 0).is_err());
         }
     }
 }

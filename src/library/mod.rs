@@ -227,6 +227,7 @@ struct Inner {
     /// Held while the revision grows.
     revision: Mutex<u64>,
     covers: Covers,
+    forms: serve::Forms,
     /// News for whoever asked for them first.
     news: (mpsc::Sender<News>, Mutex<Option<mpsc::Receiver<News>>>),
     /// Held for life: two daemons never share a database.
@@ -277,8 +278,9 @@ impl Library {
         // News that nobody takes are dropped when 64 wait: the list of purchases tells them all.
         let (tell, told) = mpsc::channel(64);
         let news = (tell, Mutex::new(Some(told)));
+        let forms = serve::Forms::default();
         let inner =
-            Inner { store, roots, keeper, scanner, data, safety, revision, covers, news, _lock: lock };
+            Inner { store, roots, keeper, scanner, data, safety, revision, covers, forms, news, _lock: lock };
         let library = Library { inner: Arc::new(inner) };
         if !clean && let Ok(disk) = library.inner.disk() {
             arrive::mend(&library.inner, &disk)?;

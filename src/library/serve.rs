@@ -1,8 +1,10 @@
 //! The file of a track as somebody may read it: the owner as it lies on the shelf, others without what names its buyer. The
 //! file is never touched.
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::error::{Error, Kind, Result};
@@ -61,24 +63,83 @@ impl Library {
             Err(error) if error.kind() == Kind::Unsupported => self.open_of(id, |_| true)?,
             open => open?,
         };
-        let blanks = if right == Right::Owner { Vec::new() } else { blanks(&open)? };
+        let blanks = if right == Right::Owner { Vec::new() } else { self.blanks(&open)? };
         let etag = etag(&open, &blanks);
         let OpenTrack { track, copy, file, extension, size, modified, .. } = open;
         Ok(Served { track, copy, file, extension, size, modified, etag, blanks })
     }
+
+    /// Looks at the bytes as they are now: somebody may have tagged the file anew since it came.
+    fn blanks(&self, open: &OpenTrack) -> Result<Vec<Blank>> {
+        let failed = |error| Error::io("read a track", error);
+        let written = || Error::new(Kind::Busy, "the file is being written to");
+        let before = Version::of(open).map_err(failed)?;
+        if before.size != open.size.0 || before.modified != open.modified {
+            return Err(written());
+        }
+        let forms = &self.inner.forms;
+        if let Some(known) = forms.get(before) {
+            return Ok(known);
+        }
+        let file = open.file.try_clone().map_err(failed)?;
+        let mut sound = Sound::file(file, open.extension.as_deref()).map_err(failed)?;
+        let found = blank::blanks(&mut sound)?;
+        if Version::of(open).map_err(failed)? != before {
+            return Err(written());
+        }
+        forms.keep(before, &found);
+        Ok(found)
+    }
 }
 
-/// Looks at the bytes as they are now: somebody may have tagged the file anew since it came.
-fn blanks(open: &OpenTrack) -> Result<Vec<Blank>> {
-    let failed = |error| Error::io("read a track", error);
-    let file = open.file.try_clone().map_err(failed)?;
-    let mut sound = Sound::file(file, open.extension.as_deref()).map_err(failed)?;
-    let found = blank::blanks(&mut sound)?;
-    let after = open.file.metadata().map_err(failed)?;
-    if after.len() != open.size.0 || after.modified().map_err(failed)? != open.modified {
-        return Err(Error::new(Kind::Busy, "the file is being written to"));
+/// A file as it was when it was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Version {
+    copy: CopyId,
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: SystemTime,
+    /// When anything of it last changed, seconds and nanoseconds since 1970: nobody can put this time back.
+    changed: (i64, i64),
+}
+
+impl Version {
+    fn of(open: &OpenTrack) -> std::io::Result<Version> {
+        let about = open.file.metadata()?;
+        let changed = (about.ctime(), about.ctime_nsec());
+        let (device, inode, size) = (about.dev(), about.ino(), about.len());
+        Ok(Version { copy: open.copy, device, inode, size, modified: about.modified()?, changed })
     }
-    Ok(found)
+
+    /// Whether a change from now on would have another time.
+    fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.is_ok_and(|now| self.changed.0.saturating_add(SETTLED) < now.as_secs().cast_signed())
+    }
+}
+
+/// What stands in the files that were asked for last: a player asks for one again and again, part by part.
+#[derive(Debug, Default)]
+pub(super) struct Forms(Mutex<VecDeque<(Version, Vec<Blank>)>>);
+
+impl Forms {
+    fn get(&self, version: Version) -> Option<Vec<Blank>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|(of, _)| *of == version).map(|(_, blanks)| blanks.clone())
+    }
+
+    fn keep(&self, version: Version, blanks: &[Blank]) {
+        if !version.is_settled() || blanks.len() > MOST_BLANKS {
+            return;
+        }
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|(of, _)| of.copy != version.copy);
+        if known.len() >= MOST_FORMS {
+            known.pop_front();
+        }
+        known.push_back((version, blanks.to_vec()));
+    }
 }
 
 /// Its owner may tag the file anew at any time, at the same length; and a later konpo may blank more of it.
@@ -91,3 +152,9 @@ fn etag(open: &OpenTrack, blanks: &[Blank]) -> String {
     let form = blake3::hash(format!("{blanks:?}").as_bytes()).to_hex();
     format!("\"{whole}-{}\"", &form[..16])
 }
+
+/// Seconds after which the times of most file systems went on for sure.
+const SETTLED: i64 = 3;
+/// Files that are kept in mind, and blanks of one of them. Real files have a handful.
+const MOST_FORMS: usize = 128;
+const MOST_BLANKS: usize = 256;

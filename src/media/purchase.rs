@@ -11,7 +11,7 @@ mod marks;
 mod storefronts;
 pub mod uits;
 
-use crate::media::raw::{RawTag, RawValue};
+use crate::media::raw::{RawTag, RawValue, isrc};
 use crate::media::sniff::Sniffed;
 use crate::track::{Evidence, Purchase, PurchaseLevel};
 
@@ -52,13 +52,6 @@ fn isrc_in(tags: &Tags<'_>) -> Option<String> {
     let tagged =
         || ["id3:TSRC", "vc:ISRC", "ape:ISRC", "asf:WM/ISRC"].iter().find_map(|place| tags.text(place));
     by_store.as_deref().and_then(isrc).or_else(|| isrc(&tagged()?))
-}
-
-/// Returns a recording code as it is compared: twelve letters and digits without dashes (ISO 3901).
-fn isrc(text: &str) -> Option<String> {
-    let plain: String = text.chars().filter(|c| *c != '-' && !c.is_whitespace()).collect();
-    (plain.len() == 12 && plain.bytes().all(|b| b.is_ascii_alphanumeric()))
-        .then(|| plain.to_ascii_uppercase())
 }
 
 /// The raw tags of a file.

@@ -59,6 +59,19 @@ pub fn names_buyer(key: &str, value: &str) -> bool {
     BUYERS_FIELDS.contains(&key.as_str()) && (key != "FILEOWNER" || !of_track(value))
 }
 
+/// Returns a recording code (ISO 3901) in the form in which codes are compared: two letters, three letters or digits, seven
+/// digits; hyphens are only for print. `None` for anything else.
+pub fn isrc(text: &str) -> Option<String> {
+    let plain = text.chars().filter(|c| *c != '-' && !c.is_whitespace() && *c != '\0');
+    let code = plain.collect::<String>().to_ascii_uppercase();
+    let bytes = code.as_bytes();
+    let shape = bytes.len() == 12
+        && bytes[..2].iter().all(u8::is_ascii_uppercase)
+        && bytes[2..5].iter().all(u8::is_ascii_alphanumeric)
+        && bytes[5..].iter().all(u8::is_ascii_digit);
+    shape.then_some(code)
+}
+
 /// Returns whether a text is digits and nothing else.
 pub fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())

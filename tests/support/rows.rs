@@ -347,7 +347,7 @@ fn fields() -> Vec<Row> {
             "1.4 TXXX PURCHASE",
             &[
                 user_text("PURCHASE_DATE", "2009-10-11"),
-                user_text("PURCHASE_ITEM", "4711"),
+                user_text("PURCHASE_ITEM", "8812"),
                 user_text("PURCHASE_OWNER", "user@example.com"),
                 user_text("PURCHASE_PRICE", "EUR 0.99"),
                 user_text("PURCHASE_STORE", "recochoku"),
@@ -356,7 +356,7 @@ fn fields() -> Vec<Row> {
         .bought("recochoku", "claimed")
         .personal()
         .fact("bought_at", "2009-10-11")
-        .fact("item_id", "4711")
+        .fact("item_id", "8812")
         .fact("price", "EUR 0.99")
         .fact("account", "user@example.com"),
         of_flac("1.4 vorbis PURCHASEDATE", &[("PURCHASEDATE", "2009-10-11"), ("STORE", "Qobuz")])

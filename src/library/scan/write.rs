@@ -204,7 +204,17 @@ impl Work<'_> {
             Some(alike) => scanned::replaced(self.transaction, alike, facts.duration)?,
             None => None,
         };
-        self.adopt(read, facts, same.filter(|&track| track == row.track))?;
+        let own = same.filter(|&track| track == row.track);
+        let may_unlock = self.look.any_locked && !facts.protection.is_locked();
+        if own.is_none()
+            && may_unlock
+            && facts.format.codec.is_decodable()
+            && let Some(joined) = same::locked_for(self.transaction, &song_of(facts))?
+        {
+            self.join(read, facts, joined)?;
+            return Ok(true);
+        }
+        self.adopt(read, facts, own)?;
         Ok(same.is_none())
     }
 

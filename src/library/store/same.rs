@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use crate::error::Result;
 use crate::library::store::shown::{Shown, mark};
 use crate::query::purchases::SameBy;
-use crate::track::{CopyId, Protection, Purchase, TrackId};
+use crate::track::{CopyId, Protection, Purchase, PurchaseLevel, TrackId};
 use crate::units::{Millis, UnixTime};
 
 /// What a song is known by.
@@ -32,9 +32,11 @@ pub struct Joined {
 }
 
 impl Song<'_> {
+    /// Items as their stores wrote them. What a person or a program filled in proves no more than a name.
     fn items(&self) -> impl Iterator<Item = (&str, &str)> {
         self.purchases
             .iter()
+            .filter(|purchase| purchase.level >= PurchaseLevel::Embedded && purchase.store != UNKNOWN)
             .filter_map(|purchase| Some((purchase.item_id.as_deref()?, purchase.store.as_str())))
     }
 
@@ -48,7 +50,7 @@ fn isrc<'a>(purchases: &'a [Purchase], shown: &'a Shown) -> Option<&'a str> {
     of_store.or(shown.isrc.as_deref())
 }
 
-/// Notes by what a locked copy is told again; a free one is left out.
+/// Notes by what a locked copy is told again; one that is free, perhaps since it was replaced, is not.
 pub fn note_locked(
     connection: &Connection,
     copy: CopyId,
@@ -59,6 +61,8 @@ pub fn note_locked(
     if protection.is_locked() {
         let sql = "INSERT OR REPLACE INTO idx.locked(copy, song, isrc) VALUES (?1, ?2, ?3)";
         connection.prepare_cached(sql)?.execute(params![copy.0, shown.song, isrc(purchases, shown)])?;
+    } else {
+        connection.prepare_cached("DELETE FROM idx.locked WHERE copy = ?1")?.execute([copy.0])?;
     }
     Ok(())
 }
@@ -73,7 +77,8 @@ pub fn any_locked(connection: &Connection) -> Result<bool> {
 pub fn locked_for(connection: &Connection, song: &Song<'_>) -> Result<Option<Joined>> {
     for item in song.items() {
         let sql = format!(
-            "SELECT track FROM purchase WHERE item = ?1 AND store = ?2 AND {} ORDER BY track LIMIT 1",
+            "SELECT track FROM purchase WHERE item = ?1 AND store = ?2 AND level >= 2 AND {}
+             ORDER BY track LIMIT 1",
             locked("purchase")
         );
         if let Some(track) = one(connection, &sql, item)? {
@@ -90,11 +95,12 @@ pub fn locked_for(connection: &Connection, song: &Song<'_>) -> Result<Option<Joi
     }
     let (Some(words), 1..) = (song.shown.song, song.duration.0) else { return Ok(None) };
     let sql = format!(
-        "SELECT track {at} WHERE locked.song = ?1 AND duration > 0 AND abs(duration - ?2) <= {WITHIN} AND {}
+        "SELECT track {at} WHERE locked.song = ?1 AND duration > 0 AND abs(duration - ?2) <= {WITHIN}
+             AND (?3 IS NULL OR locked.isrc IS NULL OR locked.isrc = ?3) AND {}
          ORDER BY abs(duration - ?2), track LIMIT 1",
         locked("copy")
     );
-    let found = one(connection, &sql, params![words, song.duration.0 as i64])?;
+    let found = one(connection, &sql, params![words, song.duration.0 as i64, song.isrc()])?;
     Ok(found.map(|track| Joined { track, by: SameBy::Words }))
 }
 
@@ -125,7 +131,8 @@ pub fn free_for(connection: &Connection, songs: &[Song<'_>]) -> Result<Vec<Optio
     let mut rows = statement.query([mark::PLAYABLE | mark::GONE, mark::PLAYABLE])?;
     while let Some(row) = rows.next()? {
         let track = TrackId(row.get(0)?);
-        let isrc = row.get_ref(2)?.as_str_or_null().ok().flatten().and_then(|isrc| by_isrc.get(isrc));
+        let code = row.get_ref(2)?.as_str_or_null().ok().flatten();
+        let isrc = code.and_then(|code| by_isrc.get(code));
         for &place in isrc.into_iter().flatten() {
             if found[place].is_none_or(|known| known.by == SameBy::Words) {
                 found[place] = Some(Joined { track, by: SameBy::Isrc });
@@ -133,6 +140,10 @@ pub fn free_for(connection: &Connection, songs: &[Song<'_>]) -> Result<Vec<Optio
         }
         let words = row.get::<_, Option<i64>>(1)?.and_then(|words| by_words.get(&words));
         for &place in words.into_iter().flatten() {
+            // Two recordings of one name.
+            if code.zip(songs[place].isrc()).is_some_and(|(one, other)| one != other) {
+                continue;
+            }
             let near = near(connection, track, songs[place].duration)?;
             let free = found[place].is_none_or(|known| known.by == SameBy::Words);
             if let Some(near) = near.filter(|&near| free && near < apart[place]) {
@@ -223,10 +234,12 @@ pub fn by_of(text: &str) -> SameBy {
     }
 }
 
+/// A store that no field names.
+const UNKNOWN: &str = "unknown";
 /// product.md "Protected tracks": lengths that differ by up to so many milliseconds are the same.
 const WITHIN: u64 = 2000;
 /// The track of an item of which something can be played.
-const FREE: &str = "SELECT track FROM purchase WHERE item = ?1 AND store = ?2
+const FREE: &str = "SELECT track FROM purchase WHERE item = ?1 AND store = ?2 AND level >= 2
     AND EXISTS (SELECT 1 FROM copy AS own JOIN idx.file ON file.copy = own.id
                 WHERE own.track = purchase.track AND own.trashed IS NULL AND own.missing IS NULL AND file.playable = 1)
     ORDER BY track LIMIT 1";

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::library::find::groups::id_of_bytes;
-use crate::library::store::{corrections, from_json, keep, kept, same, to_json};
+use crate::library::store::{corrections, from_json, keep, kept, purchases, same, to_json};
 use crate::media::text::{self, romaji, sort_key};
 use crate::track::{AudioFormat, CopyId, PersonalBytes, Protection, Tags, TrackId};
 
@@ -154,7 +154,9 @@ impl Shown {
             tags.disc.unwrap_or(1),
             tags.track.unwrap_or(0)
         );
-        let singer = if credit.is_empty() { album_artist.as_str() } else { credit.as_str() };
+        // Who made a compilation sings none of it.
+        let singer =
+            if credit.is_empty() && !tags.compilation { album_artist.as_str() } else { credit.as_str() };
         let song = (!singer.is_empty() && !title.is_empty())
             .then(|| id_of_bytes(format!("{singer}{FIELD}{title}").as_bytes()).0);
         Ok(Shown {
@@ -425,7 +427,10 @@ pub fn mend(connection: &mut Connection) -> Result<bool> {
         let personal: Vec<PersonalBytes> = from_json(personal)?;
         let protection: Protection = from_json(protection)?;
         put_file(&transaction, *copy, &from_json(format)?, &protection, &personal)?;
-        same::note_locked(&transaction, *copy, &protection, &Shown::of(&from_json(tags)?)?, &[])?;
+        let sql = "SELECT track FROM copy WHERE id = ?1";
+        let track = transaction.prepare_cached(sql)?.query_row([copy.0], |row| row.get(0).map(TrackId))?;
+        let bought = purchases::of_track(&transaction, track)?;
+        same::note_locked(&transaction, *copy, &protection, &Shown::of(&from_json(tags)?)?, &bought)?;
     }
     let unread = "UPDATE copy SET stamp = NULL WHERE event IS NULL AND missing IS NULL AND trashed IS NULL
                   AND stamp IS NOT NULL

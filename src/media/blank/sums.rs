@@ -22,11 +22,8 @@ pub fn of_pages(look: &mut Look<'_>, pages: &[Range<u64>], blanks: &[Blank]) -> 
         let mut bytes = look.exact(page.start, (page.end - page.start) as usize)?;
         bytes[22..26].fill(0);
         apply(blanks, page.start, &mut bytes);
-        let sum = bytes.iter().fold(0u32, |sum, &byte| {
-            (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {
-                if sum & 0x8000_0000 != 0 { sum << 1 ^ 0x04c1_1db7 } else { sum << 1 }
-            })
-        });
+        let next = |sum: u32, &byte: &u8| sum << 8 ^ PAGES[usize::from((sum >> 24) as u8 ^ byte)];
+        let sum = bytes.iter().fold(0, next);
         found.push(number(page.start + 22, sum.to_le_bytes()));
     }
     Ok(found)
@@ -62,14 +59,7 @@ pub fn of_id3(look: &mut Look<'_>, blanks: &[Blank]) -> Result<Vec<Blank>> {
     }
     let mut bytes = look.some(frames.start, (frames.end - frames.start) as usize)?;
     apply(blanks, frames.start, &mut bytes);
-    let sum = !bytes.iter().fold(u32::MAX, |sum, &byte| {
-        (0..8).fold(
-            sum ^ u32::from(byte),
-            |sum, _| {
-                if sum & 1 != 0 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 }
-            },
-        )
-    });
+    let sum = crc32fast::hash(&bytes);
     if version == 3 {
         return Ok(vec![number(sum_at, sum.to_be_bytes())]);
     }
@@ -90,3 +80,20 @@ fn number(at: u64, bytes: [u8; 4]) -> Blank {
 
 /// Larger tags have no sum.
 const LARGEST_TAG: u64 = 32 << 20;
+
+/// What a byte in front does to a page's sum: polynomial 0x04c11db7, nothing reflected.
+const PAGES: [u32; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = (byte as u32) << 24;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 0x8000_0000 != 0 { sum << 1 ^ 0x04c1_1db7 } else { sum << 1 };
+            bit += 1;
+        }
+        table[byte] = sum;
+        byte += 1;
+    }
+    table
+};

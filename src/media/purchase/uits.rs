@@ -4,8 +4,8 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
-use crate::media::purchase::{Tags, evidence, hosts, isrc};
-use crate::media::raw::is_number;
+use crate::media::purchase::{Tags, evidence, hosts};
+use crate::media::raw::{is_number, isrc};
 use crate::track::{Evidence, Purchase, PurchaseLevel};
 
 /// What a UITS document says; what it does not is empty.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use crate::media::mojibake;
+use crate::media::raw::isrc;
 use crate::track::Tags;
 use crate::track::tagged::{Charset, MusicBrainz, Repaired, Trim};
 use crate::units::{Frames, Gain};
@@ -272,18 +273,6 @@ fn date(text: &str) -> Option<String> {
         (Some(month), None) => format!("{year}-{month}"),
         _ => year.to_owned(),
     })
-}
-
-/// Reads an ISRC (ISO 3901): two letters, three letters or digits, seven digits; hyphens are only for print.
-pub(super) fn isrc(text: &str) -> Option<String> {
-    let code: String =
-        text.chars().filter(|c| !matches!(c, '-' | ' ')).collect::<String>().to_ascii_uppercase();
-    let bytes = code.as_bytes();
-    let shape = bytes.len() == 12
-        && bytes[..2].iter().all(u8::is_ascii_uppercase)
-        && bytes[2..5].iter().all(u8::is_ascii_alphanumeric)
-        && bytes[5..].iter().all(u8::is_ascii_digit);
-    shape.then_some(code)
 }
 
 /// Reads a bar code: UPC, EAN or GTIN, 8 to 14 digits.
