@@ -94,6 +94,44 @@ impl Twin {
 }
 
 #[test]
+fn two_buyers_of_one_song_have_two_buys_and_one_buyer_told_twice_has_one() {
+    let of = |account: &str, at: &str, transaction: Option<&str>| Purchase {
+        account: (!account.is_empty()).then(|| account.into()),
+        transaction_id: transaction.map(str::to_owned),
+        item_id: None,
+        ..buy("itunes", "", at)
+    };
+    let claimed = |at: &str| Purchase { level: PurchaseLevel::Claimed, ..of("", at, None) };
+    for (told, expected) in [
+        (vec![of("yuki@example.com", "2007", None), of("ken@example.com", "2007", None)], 2),
+        (vec![of("yuki@example.com", "2007", None), of("Yuki@Example.com", "2007-10-16", None)], 1),
+        (vec![of("yuki@example.com", "2007-10-16", None), of("yuki@example.com", "2010-01-01", None)], 2),
+        (vec![of("yuki@example.com", "2007", Some("7")), of("Yuki Sato", "2008", Some("7"))], 1),
+        (vec![of("", "2007", Some("7")), of("", "2007", Some("8"))], 2),
+        (vec![claimed("2012"), of("yuki@example.com", "2007", None)], 1),
+        (vec![claimed("2012"), of("yuki@example.com", "2007", None), of("ken@example.com", "2007", None)], 2),
+        (vec![of("", "2007-10-16", None), claimed("2012"), of("", "2010-01-01", None)], 2),
+    ] {
+        let bench = Bench::new();
+        let library = bench.open();
+        for (number, purchase) in told.iter().enumerate() {
+            // The same bytes: each file is another copy of the one track.
+            let mut new = bench.staged(number as i64 + 1, "Song", &wav(1));
+            new.purchases = vec![purchase.clone()];
+            Bench::add(&library, new).expect("added");
+        }
+        let found = ask(&library, PurchaseQuery::default());
+        assert_eq!((found.total, found.items.len()), (expected, expected as usize), "{told:?}");
+        let people = ask(&library, PurchaseQuery { by: By::Person, ..PurchaseQuery::default() });
+        for group in people.groups {
+            let person = Some(group.key.clone());
+            let his = ask(&library, PurchaseQuery { person, ..PurchaseQuery::default() });
+            assert_eq!(his.total, group.total, "{} of {told:?}", group.key);
+        }
+    }
+}
+
+#[test]
 fn a_free_file_unlocks_the_track_of_the_locked_one() {
     for (twin, by) in Twin::ALL {
         let bench = Bench::new();

@@ -105,9 +105,13 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
         // Before the tracks: what a track shows tells whether it was bought.
-        for (name, past) in &past {
-            if purchases::past(&transaction, name)?.is_none() {
-                purchases::put_past(&transaction, name, past)?;
+        for (name, past) in past {
+            // The database may be an older copy: what the history told last holds, but for a track found since.
+            let before = purchases::past(&transaction, &name)?;
+            let track = past.track.or(before.as_ref().and_then(|before| before.track));
+            let past = PastPurchase { track, ..past };
+            if before.as_ref() != Some(&past) {
+                purchases::put_past(&transaction, &name, &past)?;
             }
         }
         for Told { line, trashed } in arrived.values() {

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::media::plist::{Part, Plist};
 use crate::units::{ByteCount, Millis, UnixTime};
 
-pub use location::Location;
+pub use location::{Location, last_of};
 
 /// One thing that a library tells.
 #[derive(Debug, Clone, PartialEq)]

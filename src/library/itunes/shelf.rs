@@ -1,11 +1,11 @@
-//! The shelf as a library of another program may find its songs in it: 32 bytes a file, for as long as the reading takes.
+//! The shelf as a library of another program may find its songs in it: 72 bytes a file, for as long as the reading takes.
 
 use rusqlite::Connection;
 
 use crate::error::Result;
 use crate::library::find::groups::id_of_bytes;
 use crate::library::store::shown::unpacked;
-use crate::media::itunes_xml::{Location, Track};
+use crate::media::itunes_xml::{Location, Track, last_of};
 use crate::media::text::fold;
 use crate::track::TrackId;
 
@@ -15,6 +15,8 @@ type Way = (i64, i64, u32);
 /// What songs are told by.
 #[derive(Debug, Default)]
 pub struct Shelf {
+    /// The last folders and the name of each file.
+    places: Vec<Way>,
     /// Name and size of each file.
     files: Vec<Way>,
     /// Title, artist and album of each track.
@@ -30,8 +32,9 @@ impl Shelf {
     /// Those of the database.
     pub fn read(connection: &Connection) -> Result<Shelf> {
         let mut shelf = Shelf::default();
-        let sql = "SELECT copy.track, name, size, duration, tags FROM
-                       (SELECT track, name, size, duration FROM copy WHERE trashed IS NULL AND missing IS NULL) AS copy
+        let sql = "SELECT copy.track, name, size, duration, tags, path FROM
+                       (SELECT track, name, size, duration, path FROM copy JOIN folder ON folder.id = folder
+                        WHERE trashed IS NULL AND missing IS NULL) AS copy
                    JOIN idx.shown ON shown.track = copy.track";
         let mut statement = connection.prepare(sql)?;
         let mut rows = statement.query([])?;
@@ -39,6 +42,10 @@ impl Shelf {
             let (track, size): (i64, i64) = (row.get(0)?, row.get(2)?);
             let lasts = u32::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
             let name = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default());
+            let folder = String::from_utf8_lossy(row.get_ref(5)?.as_bytes().unwrap_or_default());
+            if let Some(tail) = last_of(&format!("{folder}/{name}")) {
+                shelf.places.push((place(tail), track, lasts));
+            }
             shelf.files.push((file(&name, size.unsigned_abs()), track, lasts));
             let tags = unpacked(row.get_ref(4)?.as_str().unwrap_or_default())?;
             if let (Some(title), Some(artist)) = (&tags.title, &tags.artist) {
@@ -50,27 +57,32 @@ impl Shelf {
         let mut statement = connection.prepare(sql)?;
         let proven = statement.query_map([], |row| row.get(0))?;
         shelf.proven = proven.collect::<rusqlite::Result<_>>()?;
+        shelf.places.sort_unstable();
         shelf.files.sort_unstable();
         shelf.words.sort_unstable();
         Ok(shelf)
     }
 
-    /// Returns the track that a song is: by the name and size of its file, else by title, artist and album, the length being
-    /// alike wherever both are known. Of several the one that both tell, else the first that came.
+    /// Returns the track that a song is: by where its file lies, else by the name and size of its file, else by title, artist
+    /// and album, the length being alike wherever both are known; where it lies tells nothing without both lengths. Of several
+    /// the one that two of them tell, else the first that came.
     pub fn find(&self, song: &Track) -> Option<TrackId> {
         let lasts = song.total_time.map_or(0, |time| time.0);
+        let tail = song.location.as_ref().and_then(Location::tail).filter(|_| lasts > 0);
+        let by_place = tail.map(|tail| near(&self.places, place(tail), lasts, Unknown::Differs));
         let name = song.location.as_ref().and_then(Location::name);
-        let by_file = name.zip(song.size).map(|(name, size)| near(&self.files, file(name, size.0), lasts));
-        let by_file = by_file.unwrap_or_default();
+        let by_file = name
+            .zip(song.size)
+            .map(|(name, size)| near(&self.files, file(name, size.0), lasts, Unknown::Alike));
         let artist = song.artist.as_ref().or(song.album_artist.as_ref());
-        let by_words = song
-            .name
-            .as_ref()
-            .zip(artist)
-            .map(|(title, artist)| near(&self.words, words(title, artist, song.album.as_deref()), lasts));
-        let by_words = by_words.unwrap_or_default();
-        let both = by_file.iter().find(|track| by_words.contains(track));
-        both.or(by_file.first()).or(by_words.first()).map(|&track| TrackId(track))
+        let by_words = song.name.as_ref().zip(artist).map(|(title, artist)| {
+            near(&self.words, words(title, artist, song.album.as_deref()), lasts, Unknown::Alike)
+        });
+        let ways = [by_place, by_file, by_words].map(Option::unwrap_or_default);
+        let told_by = |track: &i64| ways.iter().filter(|way| way.contains(track)).count();
+        let mut all = ways.iter().flatten();
+        let twice = all.clone().find(|track| told_by(track) > 1);
+        twice.or(all.next()).map(|&track| TrackId(track))
     }
 
     /// Returns whether a file of the track itself proves that it was bought at iTunes.
@@ -80,11 +92,25 @@ impl Shelf {
 }
 
 /// Returns the tracks under a hash that last as long, ±2 s (reference purchases 4.4).
-fn near(ways: &[Way], hash: i64, lasts: u64) -> Vec<i64> {
+fn near(ways: &[Way], hash: i64, lasts: u64, unknown: Unknown) -> Vec<i64> {
     let from = ways.partition_point(|&(known, ..)| known < hash);
     let under = ways[from..].iter().take_while(|&&(known, ..)| known == hash).take(MOST_ALIKE);
-    let alike = |known: u64| known == 0 || lasts == 0 || known.abs_diff(lasts) <= NEAR;
+    let alike = |known: u64| match known == 0 || lasts == 0 {
+        true => unknown == Unknown::Alike,
+        false => known.abs_diff(lasts) <= NEAR,
+    };
     under.filter(|&&(.., known)| alike(known.into())).map(|&(_, track, _)| track).collect()
+}
+
+/// What a length that is not known counts as.
+#[derive(Clone, Copy, PartialEq)]
+enum Unknown {
+    Alike,
+    Differs,
+}
+
+fn place(tail: &str) -> i64 {
+    id_of_bytes(fold(tail).as_bytes()).0
 }
 
 /// File systems spell letters with marks in two ways, and do not all tell large letters from small ones.

@@ -126,6 +126,24 @@ fn a_library_of_itunes_tells_of_songs_that_are_here_and_of_every_buy() {
     assert_eq!((bought, bench.number("SELECT count(*) FROM purchase WHERE track IS NULL")), (night, 1));
 }
 
+/// A file that was tagged again has another size and other words.
+#[test]
+fn a_song_is_found_where_its_file_lies_below_any_folder() {
+    let bench = Bench::new();
+    let lasts = bench.number("SELECT duration FROM copy WHERE CAST(name AS TEXT) = '01 夜が.wav'") as u32;
+    let bought = "<key>Purchased</key><true/>".to_owned() + ADDED;
+    let told = |folder: &str, lasts: u32| {
+        let file = file(&format!("{folder}/01%20%E5%A4%9C%E3%81%8C.wav"), 9999);
+        let song = song(1, "Other", &(file + &bought + &count("Total Time", lasts)));
+        bench.read(&library(&[song], &[])).expect("read").here
+    };
+    assert_eq!((told("A/c", lasts), told("A/B", lasts + 3000), told("b", lasts)), (0, 0, 0));
+    // Neither Windows nor macOS tells large letters from small ones.
+    assert_eq!(told("iTunes%20Media/Music/A/B", lasts), 1);
+    let night = bench.track("01 夜が.wav");
+    assert_eq!(bench.number("SELECT track FROM purchase WHERE track IS NOT NULL"), night);
+}
+
 #[test]
 fn the_same_library_again_adds_nothing_and_a_later_one_adds_what_is_new() {
     let bench = Bench::new();

@@ -15,9 +15,12 @@ use crate::units::{Millis, UnixTime};
 /// Returns the buys of a query.
 pub fn bought(connection: &Connection, query: &PurchaseQuery) -> Result<Purchases> {
     let (group, order) = ordered(query);
+    // With an index for one track, which the page of a track asks for.
+    let of = if query.track.is_some() { "track = :track" } else { ":track IS NULL" };
     let sql = format!(
-        "{ONE} SELECT id, {group} AS grouped, device_name FROM one WHERE place = 1
-             AND (:store IS NULL OR store = :store)
+        "WITH asked_of AS (SELECT * FROM purchase WHERE {of}), {ONE}
+         SELECT id, {group} AS grouped, device_name FROM one
+             WHERE (:store IS NULL OR store = :store)
              AND (:year IS NULL OR substr(at, 1, 4) = :year)
              AND (:person IS NULL OR coalesce(lower(account), '') = lower(:person))
              AND (:locked IS NULL OR locked = :locked)
@@ -217,22 +220,35 @@ pub fn names_of_device(connection: &Connection, device: i64) -> Result<Vec<Strin
     Ok(names)
 }
 
-/// Every buy once: of a track's buys at one store the one with the strongest proof; what a history tells of a song that a
-/// file tells as well is left out.
-const ONE: &str = "WITH told AS (
-        SELECT purchase.*, shown.key AS key,
-            EXISTS (SELECT 1 FROM copy JOIN idx.locked ON locked.copy = copy.id
-                    WHERE copy.track = purchase.track AND copy.trashed IS NULL)
-                AND coalesce(shown.marks & :playable, 0) = 0 AS locked
-        FROM purchase LEFT JOIN idx.shown ON shown.track = purchase.track
+/// Every buy once. Of a track's buys at one store, one that a better row tells as well is left out: the same transaction,
+/// or nothing that both of them tell differs (buyer, transaction, order; the day, where a store wrote both and they do not
+/// name the same item: that one is taken to be loaded again). A buyer is never left out for a row that names none. What a history tells of a song that a file tells as well is left out.
+const ONE: &str = "
+    asked AS (
+        SELECT * FROM asked_of
         WHERE (:mine IS NULL OR device IN (SELECT value FROM json_each(:mine)))
-            AND (:track IS NULL OR purchase.track = :track)
             AND (:device IS NULL OR device = :device OR device_name = :device AND device <> ''
-                 OR device = '' AND way = :device)
-            AND (purchase.track IS NOT NULL OR item IS NULL OR NOT EXISTS (
-                SELECT 1 FROM purchase AS other
-                WHERE other.item = purchase.item AND other.store = purchase.store AND other.track IS NOT NULL))),
+                 OR device = '' AND way = :device)),
     one AS (
-        SELECT *, row_number() OVER (
-            PARTITION BY store, coalesce(track, -id) ORDER BY level DESC, at IS NULL, at, id) AS place
-        FROM told)";
+        SELECT told.*, shown.key AS key,
+            EXISTS (SELECT 1 FROM copy JOIN idx.locked ON locked.copy = copy.id
+                    WHERE copy.track = told.track AND copy.trashed IS NULL)
+                AND coalesce(shown.marks & :playable, 0) = 0 AS locked
+        FROM asked AS told LEFT JOIN idx.shown ON shown.track = told.track
+        WHERE (told.track IS NOT NULL OR told.item IS NULL OR NOT EXISTS (
+                SELECT 1 FROM purchase AS other
+                WHERE other.item = told.item AND other.store = told.store AND other.track IS NOT NULL))
+            AND NOT EXISTS (
+                SELECT 1 FROM asked AS better WHERE better.track = told.track AND better.store = told.store
+                AND (better.account IS NOT NULL, better.level, better.at IS NOT NULL,
+                     better.transaction_id IS NOT NULL, -better.id)
+                    > (told.account IS NOT NULL, told.level, told.at IS NOT NULL,
+                       told.transaction_id IS NOT NULL, -told.id)
+                AND CASE
+                    WHEN better.transaction_id = told.transaction_id THEN 1
+                    WHEN better.transaction_id <> told.transaction_id OR better.order_id <> told.order_id
+                        OR lower(better.account) <> lower(told.account) THEN 0
+                    WHEN min(better.level, told.level) < 2 OR better.item = told.item THEN 1
+                    ELSE coalesce(substr(better.at, 1, min(10, length(better.at), length(told.at)))
+                        = substr(told.at, 1, min(10, length(better.at), length(told.at))), 1)
+                END))";

@@ -51,13 +51,21 @@ impl Location {
         path.rsplit('/').next()
     }
 
-    /// Returns the path below a folder: `None` when it lies elsewhere. Windows and macOS do not tell large letters from
-    /// small ones, so neither does this, in ASCII.
-    pub fn below(&self, folder: &Location) -> Option<&str> {
-        let (Location::File(path), Location::File(folder)) = (self, folder) else { return None };
-        let front = path.get(..folder.len())?;
-        front.eq_ignore_ascii_case(folder).then(|| path[folder.len()..].strip_prefix('/')).flatten()
+    /// Returns the last folders and the name of the file, as [`last_of`] does.
+    pub fn tail(&self) -> Option<&str> {
+        let Location::File(path) = self else { return None };
+        last_of(path)
     }
+}
+
+/// Returns the last two folders and the name of a path: `Artist/Album/01 Song.m4a` of a library that iTunes keeps in order,
+/// whatever lies above it on the machine it came from. `None` where the path has fewer folders.
+pub fn last_of(path: &str) -> Option<&str> {
+    let from = path.rmatch_indices('/').nth(1).and_then(|(at, _)| {
+        let above = &path[..at];
+        (!above.is_empty()).then(|| above.rfind('/').map_or(0, |slash| slash + 1))
+    })?;
+    Some(&path[from..])
 }
 
 #[cfg(test)]
@@ -106,15 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_found_below_the_folder_of_its_library() {
-        let of = |url: &str| Location::of(url).expect("a place");
-        let folder = of("file://localhost/C:/Users/h/Music/iTunes/iTunes%20Media/");
-        let file = of("file://localhost/c:/users/h/Music/iTunes/iTunes%20Media/Music/A/B/01%20C.m4a");
-        assert_eq!(file.below(&folder), Some("Music/A/B/01 C.m4a"));
-        assert_eq!(file.name(), Some("01 C.m4a"));
-        assert_eq!(folder.below(&file), None);
-        assert_eq!(of("file:///C:/Users/h/Music/iTunes/iTunes%20Mediathek/a.mp3").below(&folder), None);
-        assert_eq!(of("http://x/y").below(&folder), None);
+    fn the_last_folders_are_told_whatever_lies_above_them() {
+        let tail = |url: &str| Location::of(url).expect("a place").tail().map(str::to_owned);
+        let of_windows = "file://localhost/C:/Users/h/Music/iTunes/iTunes%20Media/Music/A/B/01%20C.m4a";
+        assert_eq!(tail(of_windows).as_deref(), Some("A/B/01 C.m4a"));
+        assert_eq!(tail("file:///a/b/c.mp3").as_deref(), Some("a/b/c.mp3"));
+        assert_eq!(tail("file:///b/c.mp3"), None);
+        assert_eq!(tail("http://x/y/z/a.mp3"), None);
+        assert_eq!((last_of("a/b/c"), last_of("b/c"), last_of("c")), (Some("a/b/c"), None, None));
     }
 
     proptest! {
