@@ -97,7 +97,7 @@ const PARTS: [(&str, &str); 11] = [
          CREATE TEMP TABLE untold AS SELECT id AS was, id + (SELECT coalesce(max(id), 0) FROM main.purchase) AS now
              FROM old.purchase
              WHERE event > 0 AND event NOT IN (SELECT event FROM main.provenance)
-                 OR name NOT IN (SELECT name FROM main.purchase WHERE name IS NOT NULL);
+                 OR name IS NOT NULL AND name NOT IN (SELECT name FROM main.purchase WHERE name IS NOT NULL);
          INSERT INTO main.purchase(id, track, event, name, store, level, at, said, country, item, release, isrc, price,
                                    account, transaction_id, order_id, way, device, device_name, title, artist, album,
                                    duration, source)

@@ -159,10 +159,7 @@ fn rebuild(konpo: &Konpo, kept: &[String]) {
 
 /// Asserts that the database of a konpo that is stopped has all of it, and nothing twice.
 fn assert_kept(konpo: &Konpo, kept: &[String]) {
-    let now = database::kept(&konpo.path("data").join("owner.db"));
-    let lost: Vec<&String> = kept.iter().filter(|line| !now.contains(line)).collect();
-    let new: Vec<&String> = now.iter().filter(|line| !kept.contains(line)).collect();
-    assert!(lost.is_empty() && new.is_empty() && now.len() == kept.len(), "lost: {lost:#?}\nnew: {new:#?}");
+    database::assert_same(kept, &database::kept(&konpo.path("data").join("owner.db")));
 }
 
 /// Returns the names of the databases that were put aside; the oldest of many go.

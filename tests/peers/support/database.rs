@@ -1,5 +1,6 @@
 //! Looks into konpo's databases with sqlite3, as they lie on the disk.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -64,6 +65,16 @@ pub fn kept(owner: &Path) -> Vec<String> {
     lines
 }
 
+/// Asserts that two lists hold the same lines, each as often.
+pub fn assert_same(before: &[String], after: &[String]) {
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    before.iter().for_each(|line| *counts.entry(line).or_default() -= 1);
+    after.iter().for_each(|line| *counts.entry(line).or_default() += 1);
+    let lost: Vec<_> = counts.iter().filter(|(_, count)| **count < 0).collect();
+    let new: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).collect();
+    assert!(lost.is_empty() && new.is_empty(), "lost: {lost:#?}\nnew: {new:#?}");
+}
+
 const KEPT: [(&str, &str); 9] = [
     (
         "track",
@@ -72,7 +83,7 @@ const KEPT: [(&str, &str); 9] = [
     ),
     (
         "purchase",
-        "SELECT track, store, level, at, said, item, isrc, account, way, device FROM purchase
+        "SELECT track, max(event, -1), store, level, at, said, item, isrc, account, way, device FROM purchase
          ORDER BY track, store, at, item",
     ),
     (
