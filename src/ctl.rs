@@ -347,8 +347,17 @@ impl Mode {
 /// # Errors
 /// `Unreachable` when there is no daemon, else what the daemon says.
 pub async fn run(daemon: &Daemon, ask: &Ask, as_json: bool) -> Result<String> {
-    let (method, path, body) = ask.request()?;
-    let answer = tokio::time::timeout(PATIENCE, send(daemon, method, &path, body)).await;
+    let (method, path, mut body) = ask.request()?;
+    let told = async {
+        if let (Ask::Correct(correct), Some(body)) = (ask, &mut body)
+            && let Some(picture) = correct.picture()?
+        {
+            let kept = send(daemon, Method::POST, "/api/covers", Some(Sent::Picture(picture))).await?;
+            body["set"]["cover"] = kept["cover"].clone();
+        }
+        send(daemon, method, &path, body.map(Sent::Json)).await
+    };
+    let answer = tokio::time::timeout(PATIENCE, told).await;
     let value = answer.map_err(|_| Error::new(Kind::Unreachable, "the daemon does not answer"))??;
     if as_json {
         return Ok(value.to_string());
@@ -356,12 +365,22 @@ pub async fn run(daemon: &Daemon, ask: &Ask, as_json: bool) -> Result<String> {
     Ok(crate::ctl_text::show(ask, &value))
 }
 
-async fn send(daemon: &Daemon, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-    let bytes = body.as_ref().map(|body| Bytes::from(body.to_string())).unwrap_or_default();
+/// The body of a request.
+enum Sent {
+    Json(Value),
+    Picture(Vec<u8>),
+}
+
+async fn send(daemon: &Daemon, method: Method, path: &str, body: Option<Sent>) -> Result<Value> {
     let mut request = Request::builder().method(method).uri(path);
-    if body.is_some() {
-        request = request.header(header::CONTENT_TYPE, "application/json");
-    }
+    let bytes = match body {
+        None => Bytes::new(),
+        Some(Sent::Json(body)) => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            Bytes::from(body.to_string())
+        }
+        Some(Sent::Picture(bytes)) => Bytes::from(bytes),
+    };
     match daemon {
         Daemon::Socket(socket) => {
             let what = || format!("reach the daemon at {}", socket.display());

@@ -1,10 +1,15 @@
 //! `konpo ctl correct`: words for tracks, as the API takes them.
 
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
-use crate::track::correction::{Change, Field, Word, Words};
+use crate::track::correction::{Change, Field, MOST_PICTURE, Word, Words};
 
 /// Which tracks, and what they shall show. An empty word: nothing stands there.
 #[derive(Debug, Clone, Args)]
@@ -54,6 +59,9 @@ pub struct Correct {
     /// Part of a compilation: on or off
     #[arg(long, value_parser = ["on", "off"])]
     compilation: Option<String>,
+    /// A picture shown as the cover: JPEG, PNG, WebP, GIF or BMP, up to 20 MB; empty: none is shown
+    #[arg(long, value_name = "FILE")]
+    cover: Option<OsString>,
     /// Show what the file says again: a field named as above with _ for -, or all
     #[arg(long)]
     clear: Vec<String>,
@@ -73,12 +81,31 @@ impl Correct {
                 name => change.clear.extend([name.replace('-', "_").parse::<Field>().map_err(invalid)?]),
             }
         }
-        if change == Change::default() {
+        if change == Change::default() && self.cover.is_none() {
             return Err(invalid("say what shall stand there, or what to clear".into()));
         }
         let mut body = json!(change);
         body["ids"] = json!(self.ids);
         Ok(body)
+    }
+
+    /// Reads the picture that shall be kept first and then named in the body.
+    ///
+    /// # Errors
+    /// `Invalid` when it is larger than the daemon takes, and those of reading.
+    pub fn picture(&self) -> Result<Option<Vec<u8>>> {
+        let Some(path) = self.cover.as_ref().filter(|path| !path.is_empty()).map(Path::new) else {
+            return Ok(None);
+        };
+        let failed = |error| Error::io(format!("read the picture {}", path.display()), error);
+        let mut bytes = Vec::new();
+        let most = MOST_PICTURE as u64;
+        File::open(path).and_then(|file| file.take(most + 1).read_to_end(&mut bytes)).map_err(failed)?;
+        if bytes.len() as u64 > most {
+            let why = format!("correct: {} is larger than {} MB", path.display(), most / 1_000_000);
+            return Err(Error::new(Kind::Invalid, why));
+        }
+        Ok(Some(bytes))
     }
 
     fn set(&self) -> std::collections::BTreeMap<Field, Option<Word>> {
@@ -100,7 +127,9 @@ impl Correct {
         let lists = lists.into_iter().filter(|(_, list)| !list.is_empty());
         let lists = lists.map(|(field, list)| (field, Word::List(list.clone())));
         let flag = self.compilation.as_deref().map(|word| (Field::Compilation, Word::Flag(word == "on")));
-        texts.chain(lists).chain(flag).map(|(field, word)| (field, Some(word))).collect()
+        let told = texts.chain(lists).chain(flag).map(|(field, word)| (field, Some(word)));
+        let bare = self.cover.as_ref().is_some_and(|path| path.is_empty());
+        told.chain(bare.then_some((Field::Cover, None))).collect()
     }
 }
 
@@ -135,6 +164,7 @@ mod tests {
         assert_eq!(told.expect("fine"), want);
         let all = body("3 --clear all").expect("fine");
         assert_eq!(all["clear"].as_array().map(Vec::len), Some(Field::ALL.len()));
+        assert_eq!(body("3 --cover=").expect("fine"), json!({ "ids": [3], "set": { "cover": null } }));
         for wrong in ["3", "3 --year MMVII", "3 --clear colour"] {
             assert_eq!(body(wrong).expect_err(wrong).kind(), Kind::Invalid);
         }

@@ -20,6 +20,7 @@ use image::{
 };
 
 use crate::error::{Error, Kind, Result};
+use crate::track::correction::MOST_PICTURE;
 
 /// How large a cover is asked for: the longest length of its edges, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +291,7 @@ fn blended([red, green, blue, alpha]: [u8; 4]) -> [u8; 4] {
 const FORMATS: [ImageFormat; 5] =
     [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Bmp];
 /// Bytes and pixels of the largest picture (reference purchases 7.7).
-const MOST_BYTES: u64 = 20_000_000;
+const MOST_BYTES: u64 = MOST_PICTURE as u64;
 const MOST_PIXELS: u64 = 20_000_000;
 /// Bytes that decoding may take.
 const MOST_MEMORY: u64 = 160 << 20;

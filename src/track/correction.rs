@@ -43,6 +43,9 @@ pub enum Field {
     Cover,
 }
 
+/// The largest picture that is shown, in bytes.
+pub const MOST_PICTURE: usize = 20_000_000;
+
 impl Field {
     /// Every field, in the order in which they are shown.
     pub const ALL: [Field; 15] = [

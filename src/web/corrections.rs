@@ -80,9 +80,6 @@ async fn change(web: &Web, caller: Caller, ids: &[TrackId], change: Change) -> R
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Bytes of a picture that is sent; a larger one cannot be shown either.
-pub const MOST_PICTURE: usize = 20_000_000;
-
 fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Error> {
     body.map(|Json(body)| body).map_err(|error| Error::new(Kind::Invalid, error.body_text()))
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::problem::Problem;
 use crate::offer::Right;
+use crate::track::correction::MOST_PICTURE;
 use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
 
 /// One route.
@@ -127,7 +128,7 @@ pub fn table() -> Vec<Route> {
             "/api/covers",
             Owner,
             "Keeps a picture (the whole body) as a cover that corrections can name",
-            post(corrections::picture).layer(DefaultBodyLimit::max(corrections::MOST_PICTURE)),
+            post(corrections::picture).layer(DefaultBodyLimit::max(MOST_PICTURE)),
         ),
         Route::new("post", "/api/corrections", Owner, "Corrects several tracks", post(corrections::several))
             .answers(204, ""),

@@ -1,18 +1,24 @@
 //! Covers, from files on the shelf to the answer of the router.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use axum::body::Body;
+use clap::Parser;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use konpo::ctl::{self, Ask, Daemon};
+use konpo::http::server::{self, PeerCred};
 use konpo::library::art::Size;
 use konpo::track::TrackId;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::UnixListener;
+use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
-use crate::api::{Bench, shelve};
+use crate::api::{Bench, Who, shelve};
 use crate::mint;
 
 async fn ask(
@@ -174,4 +180,66 @@ async fn many_ask_at_once_and_all_are_answered() {
         assert_eq!(seen(&cover.jpeg), (size.edge(), SEEN_RED));
     }
     bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_that_the_owner_chose_is_the_cover() {
+    let mut bench = Bench::new().await.expect("started");
+    shelve(&bench.library, 1, "a.mp3", &song("Cover", Some(&picture(200, RED)))).await;
+    let mut send = async |bytes: Vec<u8>, owner: bool| {
+        let request = Request::post("/api/covers").header(header::HOST, "localhost");
+        let mut request = request.body(Body::from(bytes)).expect("a request");
+        if owner {
+            request.extensions_mut().insert(PeerCred { uid: 0, gid: 0 });
+        }
+        let (head, body) = bench.app.call(request).await.expect("infallible").into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (head.status, serde_json::from_slice::<Value>(&body).expect("JSON"))
+    };
+    assert_eq!(send(picture(400, BLUE), false).await.0, StatusCode::FORBIDDEN);
+    let (status, refused) = send(b"no picture".to_vec(), true).await;
+    assert!(status.is_client_error(), "{refused}");
+    let (status, kept) = send(picture(400, BLUE), true).await;
+    assert_eq!(status, StatusCode::OK, "{kept}");
+    for (cover, seen_as) in [(kept["cover"].clone(), Some(SEEN_BLUE)), (Value::Null, None)] {
+        let body = json!({ "ids": [1], "set": { "cover": cover } });
+        let (status, said) = bench.ask(Who::Owner, "POST", "/api/corrections", Some(body)).await;
+        assert_eq!(status, StatusCode::NO_CONTENT, "{said}");
+        let (status, _, jpeg) = ask(&mut bench, Method::GET, "/api/art/1/160.jpg", None).await;
+        let found = (status == StatusCode::OK).then(|| seen(&jpeg).1);
+        assert_eq!(found, seen_as, "{cover}");
+    }
+    let cleared = json!({ "ids": [1], "clear": ["cover"] });
+    bench.ask(Who::Owner, "POST", "/api/corrections", Some(cleared)).await;
+    let (_, _, jpeg) = ask(&mut bench, Method::GET, "/api/art/1/160.jpg", None).await;
+    assert_eq!(seen(&jpeg).1, SEEN_RED);
+
+    // The same from a file.
+    let folder = tempfile::tempdir().expect("a folder");
+    let (socket, file) = (folder.path().join("ctl.sock"), folder.path().join("blue.png"));
+    fs::write(&file, picture(400, BLUE)).expect("written");
+    let listener = UnixListener::bind(&socket).expect("a socket");
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(server::serve_unix(listener, bench.app.clone(), stop.clone()));
+    let of_line = |cover: &Path| {
+        let line = ["konpo", "correct", "1", "--cover"].map(OsStr::new);
+        Line::try_parse_from(line.into_iter().chain([cover.as_os_str()])).expect("a line").ask
+    };
+    let daemon = Daemon::Socket(socket);
+    ctl::run(&daemon, &of_line(&file), false).await.expect("done");
+    let (_, _, jpeg) = ask(&mut bench, Method::GET, "/api/art/1/160.jpg", None).await;
+    assert_eq!(seen(&jpeg).1, SEEN_BLUE);
+    let nowhere = folder.path().join("none.png");
+    let error = ctl::run(&daemon, &of_line(&nowhere), false).await.expect_err("nothing is there");
+    assert!(error.to_string().contains("none.png"), "{error}");
+    stop.cancel();
+    served.await.expect("in order");
+    bench.end().await;
+}
+
+/// The words behind `konpo ctl`.
+#[derive(clap::Parser)]
+struct Line {
+    #[command(subcommand)]
+    ask: Ask,
 }
