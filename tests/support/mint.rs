@@ -34,6 +34,13 @@ pub fn boxed(name: &[u8], body: &[u8]) -> Vec<u8> {
     [&(body.len() as u32 + 8).to_be_bytes()[..], name, body].concat()
 }
 
+/// An element of Matroska, its size in eight bytes (RFC 8794, 4).
+pub fn element(id: u64, body: &[u8]) -> Vec<u8> {
+    let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect();
+    let size = 1u64 << 56 | body.len() as u64;
+    [&id[..], &size.to_be_bytes(), body].concat()
+}
+
 /// Puts a child at the end of the box at `path` of an MP4 whose `moov` is last, and grows every box above it.
 /// `head` is how many bytes of the innermost box come before its children.
 pub fn insert(file: &[u8], path: &[&[u8]], child: &[u8]) -> Vec<u8> {

@@ -183,12 +183,7 @@ mod tests {
 
     use super::*;
     use crate::media::sound::Sound;
-
-    fn element(id: u64, body: &[u8]) -> Vec<u8> {
-        let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect();
-        let size = 1u64 << 56 | body.len() as u64;
-        [&id[..], &size.to_be_bytes(), body].concat()
-    }
+    use crate::mint::element;
 
     fn track(kind: u8, codec: &[u8], more: &[u8]) -> Vec<u8> {
         let audio =

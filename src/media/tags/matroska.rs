@@ -61,13 +61,8 @@ mod tests {
     use crate::media::sniff::sniff;
     use crate::media::sound::Sound;
     use crate::media::tags::read;
+    use crate::mint::element;
     use crate::track::Tags;
-
-    fn element(id: u64, body: &[u8]) -> Vec<u8> {
-        let id: Vec<u8> = id.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect();
-        let size = 1u64 << 56 | body.len() as u64;
-        [&id[..], &size.to_be_bytes(), body].concat()
-    }
 
     fn tag(target: Option<u8>, said: &[(&str, &str)]) -> Vec<u8> {
         let target = target.map(|target| element(0x68ca, &[target])).unwrap_or_default();
