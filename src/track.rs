@@ -592,9 +592,13 @@ impl Purchase {
     }
 }
 
-/// Returns an address without its query and fragment: they may name an account.
+/// Returns an address without user, query and fragment: they may name an account.
 fn without_query(address: &str) -> String {
-    address.split(['?', '#']).next().unwrap_or_default().to_owned()
+    let address = address.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    let host = rest.split('/').next().unwrap_or_default();
+    let user = host.rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[user..])
 }
 
 /// Free text fields by name that a stage wants to carry on; sorted, so that output is stable.

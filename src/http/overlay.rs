@@ -14,16 +14,22 @@ pub struct Overlay {
     file: File,
     size: u64,
     modified: SystemTime,
-    /// When anything of the file last changed, seconds and nanoseconds: some programs put the other time back.
+    /// When anything of the file last changed, for those from whom something is kept: some programs put the other time back.
     changed: Option<(i64, i64)>,
     blanks: Vec<Blank>,
 }
 
 impl Overlay {
-    /// Returns a file of `size` bytes that was last changed at `modified`, with these blanks: sorted, without overlap. Without
-    /// any it is the file as it is.
-    pub fn new(file: File, size: u64, modified: SystemTime, blanks: Vec<Blank>) -> Overlay {
-        let changed = file.metadata().ok().map(|about| (about.ctime(), about.ctime_nsec()));
+    /// Returns a file of `size` bytes that was last written at `modified`, with these blanks: sorted, without overlap. Without
+    /// any it is the file as it is. `changed` is when anything of it last changed as the blanks were found, seconds and
+    /// nanoseconds since 1970; `None` where nothing has to be kept from who reads, who may go on when it is renamed.
+    pub fn new(
+        file: File,
+        size: u64,
+        modified: SystemTime,
+        changed: Option<(i64, i64)>,
+        blanks: Vec<Blank>,
+    ) -> Overlay {
         Overlay { file, size, modified, changed, blanks }
     }
 
@@ -35,8 +41,8 @@ impl Overlay {
     /// Reads at a place, as `FileExt::read_at` does; 0 bytes at the end only.
     ///
     /// # Errors
-    /// Those of the disk, and `Other` once the file was written to, renamed or removed: what names the buyer may lie elsewhere
-    /// in it.
+    /// Those of the disk, and `Other` once the file was written to, or where something is kept also renamed or removed: what
+    /// names the buyer may lie elsewhere in it.
     /// # Blocks
     /// As long as the disk takes.
     pub fn read_at(&self, buf: &mut [u8], at: u64) -> io::Result<usize> {
@@ -44,8 +50,8 @@ impl Overlay {
         let count = self.file.read_at(&mut buf[..most], at)?;
         // Behind the reading: what was written before it shows.
         let about = self.file.metadata()?;
-        let changed = Some((about.ctime(), about.ctime_nsec()));
-        if about.modified()? != self.modified || changed != self.changed {
+        let changed = (about.ctime(), about.ctime_nsec());
+        if about.modified()? != self.modified || self.changed.is_some_and(|known| known != changed) {
             buf[..count].fill(0);
             return Err(io::Error::other("the file was changed while it was read"));
         }
@@ -64,8 +70,9 @@ mod tests {
     fn overlay(blanks: Vec<Blank>) -> Overlay {
         let mut file = tempfile::tempfile().expect("a file");
         file.write_all(b"0123456789").expect("written");
-        let modified = file.metadata().and_then(|about| about.modified()).expect("a time");
-        Overlay::new(file, 10, modified, blanks)
+        let about = file.metadata().expect("it is there");
+        let changed = Some((about.ctime(), about.ctime_nsec()));
+        Overlay::new(file, 10, about.modified().expect("a time"), changed, blanks)
     }
 
     fn spaces() -> Vec<Blank> {
@@ -105,6 +112,12 @@ mod tests {
             overlay.file.set_modified(overlay.modified).expect("our own file");
             assert_eq!(about().modified().expect("a time"), overlay.modified);
             assert!(overlay.read_at(&mut buf, 0).is_err());
+            // Its owner has it as it is, whatever became of its name and its rights.
+            let Overlay { file, size, modified, .. } = overlay;
+            assert_eq!(
+                Overlay::new(file, size, modified, None, Vec::new()).read_at(&mut buf, 0).expect("read"),
+                10
+            );
         }
     }
 }

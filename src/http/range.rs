@@ -150,7 +150,7 @@ mod tests {
         let value = |v: &str| HeaderValue::from_str(v).expect("a value");
         let headers = headers.iter().map(|(name, v)| (name.clone(), value(v))).collect();
         let modified = file.metadata().and_then(|about| about.modified()).expect("a time");
-        let file = Overlay::new(file, 10, modified, Vec::new());
+        let file = Overlay::new(file, 10, modified, None, Vec::new());
         let response = file_response(&headers, &method, file, "\"x\"", "audio/flac");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("read").to_bytes().to_vec();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Result};
 use crate::offer::Provenance;
 use crate::query::purchases::SameBy;
+use crate::track::Tags;
 use crate::track::correction::Words;
 use crate::track::past::PastPurchase;
 use crate::track::{
@@ -107,6 +108,18 @@ pub struct AdoptedLine {
     /// A locked and a free file of one song came together with this one: what told it, and when, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub joined: Option<(SameBy, i64)>,
+    /// What proves a buy; it outlives the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub purchases: Vec<Purchase>,
+    /// What was bought.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Of a bought file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artist: Option<String>,
+    /// Of a bought file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub album: Option<String>,
 }
 
 /// The one kind of an [`AdoptedLine`].
@@ -125,7 +138,31 @@ impl AdoptedLine {
             .is_none()
             .then(|| path.as_os_str().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect());
         let (kind, track, path) = (Adopted::Adopted, track.0, path.to_string_lossy().into_owned());
-        AdoptedLine { kind, track, path, raw, size, quick, added, trashed: None, joined: None }
+        let (trashed, joined, purchases, title, artist, album) = (None, None, Vec::new(), None, None, None);
+        AdoptedLine {
+            kind,
+            track,
+            path,
+            raw,
+            size,
+            quick,
+            added,
+            trashed,
+            joined,
+            purchases,
+            title,
+            artist,
+            album,
+        }
+    }
+
+    /// Returns the same, telling what the file proves, and of what; nothing when it proves no buy.
+    pub fn bought(self, purchases: Vec<Purchase>, tags: &Tags) -> AdoptedLine {
+        if purchases.is_empty() {
+            return self;
+        }
+        let (title, artist, album) = (tags.title.clone(), tags.artist.clone(), tags.album.clone());
+        AdoptedLine { purchases, title, artist, album, ..self }
     }
 
     /// Returns the path as the file system has it.

@@ -213,6 +213,35 @@ fn what_is_not_the_same_song_stays_apart() {
     let mut item = locked(bench.staged(6, "Locked", &wav(6)));
     item.purchases = vec![buy("itunes", "267", "2007")];
     assert!(!add(item).unlocked, "the same number at another store");
+    // What a person filled in, a store that nobody knows, and a code of zeros prove nothing.
+    let claimed = |number, purchase: Purchase| {
+        let mut new = bench.staged(number, &format!("Claimed {number}"), &wav(number as u8));
+        new.purchases = vec![purchase];
+        new
+    };
+    let of_person = Purchase { level: PurchaseLevel::Claimed, ..buy("itunes", "267", "2007") };
+    assert!(!add(claimed(21, of_person)).unlocked, "an item that a person filled in");
+    let mut nobody = locked(bench.staged(22, "Nobody's", &wav(22)));
+    nobody.purchases = vec![buy("unknown", "5", "2007")];
+    add(nobody);
+    assert!(!add(claimed(23, buy("unknown", "5", "2007"))).unlocked, "a number of no store");
+    let mut coded = locked(bench.staged(24, "Coded", &wav(24)));
+    coded.tags.isrc = Some("JPX010700001".into());
+    add(coded);
+    let mut another = bench.staged(25, "Coded", &wav(25));
+    another.tags.isrc = Some("JPX010700002".into());
+    assert!(!add(another).unlocked, "the same words, another recording");
+    for (number, album_artist, compilation) in [(26, "Anybody", true), (28, "Various Artists", false)] {
+        let of_all = |new: NewCopy| {
+            let mut new = new;
+            (new.tags.artist, new.tags.album_artist) = (None, Some(album_artist.into()));
+            new.tags.compilation = compilation;
+            new
+        };
+        add(of_all(locked(bench.staged(number, "Intro", &wav(number as u8)))));
+        let free = add(of_all(bench.staged(number + 1, "Intro", &wav(number as u8 + 1))));
+        assert!(!free.unlocked, "two openings of {album_artist}");
+    }
     let free = add(bench.staged(7, "Song", &wav(7)));
     assert_eq!((free.track, free.unlocked), (first.track, true));
     // A second free recording is never joined to an unlocked track.

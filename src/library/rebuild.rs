@@ -19,7 +19,7 @@ use crate::library::store::{OWNER, Store, journal, purchases, salvage, same, sca
 use crate::library::{Library, LibraryConfig, NewCopy, Reserved, SeenRemote, root, scan, trash};
 use crate::offer::OfferId;
 use crate::track::past::PastPurchase;
-use crate::track::{AudioFormat, Codec, Container, TrackId};
+use crate::track::{AudioFormat, Codec, Container, QuickKey, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
 
 /// Makes the database anew. The old one is kept beside it; on an error it stays in its place.
@@ -100,7 +100,7 @@ struct Told {
 
 /// Writes what history and disk tell and the database does not know, all or nothing. Returns how many arrivals that were.
 pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
-    let Whole { mut arrived, mut merged, adopted, corrected, past } = told(disk)?;
+    let Whole { mut arrived, mut merged, adopted, gone, corrected, past } = told(disk)?;
     store.write_now(|connection| {
         leave_out_known(connection, disk.id, &mut arrived, &mut merged)?;
         let transaction = connection.transaction()?;
@@ -128,7 +128,15 @@ pub(super) fn restore(store: &Store, disk: &Disk) -> Result<usize> {
                 if let Some((by, at)) = line.joined {
                     same::note(&transaction, -copy.0, track, at, by)?;
                 }
+                let words = [&line.title, &line.artist, &line.album];
+                purchases::note_told(&transaction, track, Some(copy), &line.purchases, words)?;
             }
+        }
+        for line in &gone {
+            let track = TrackId(line.track);
+            tracks::hold(&transaction, track, line.added)?;
+            let words = [&line.title, &line.artist, &line.album];
+            purchases::note_told(&transaction, track, None, &line.purchases, words)?;
         }
         for line in &merged {
             let new = arrival(line);
@@ -191,6 +199,8 @@ struct Whole {
     merged: Vec<Line>,
     /// Files that were found, by path.
     adopted: BTreeMap<PathBuf, AdoptedLine>,
+    /// Of those that lie there no more: what they prove.
+    gone: Vec<AdoptedLine>,
     /// Buys that another history told, by the name they are known again by.
     past: BTreeMap<String, PastPurchase>,
     /// What is corrected, by track.
@@ -199,7 +209,7 @@ struct Whole {
 
 /// Reads the history: the last line of every arrival, where its file lies, what was merged, and what was found.
 fn told(disk: &Disk) -> Result<Whole> {
-    let Whole { mut arrived, mut merged, mut adopted, mut corrected, mut past } = Whole::default();
+    let Whole { mut arrived, mut merged, mut adopted, mut gone, mut corrected, mut past } = Whole::default();
     let mut line = |line: Line| match line.kind {
         What::Arrived => drop(arrived.insert(line.event, Told { line, trashed: None })),
         What::Merged => merged.push(line),
@@ -219,10 +229,16 @@ fn told(disk: &Disk) -> Result<Whole> {
                 *known = line;
             }
         }
-        Entry::Adopted(found) if found.trashed.is_some() => drop(adopted.remove(&found.full_path())),
-        Entry::Adopted(found) => drop(adopted.insert(found.full_path(), found)),
+        Entry::Adopted(found) => {
+            let before = match found.trashed {
+                Some(_) => adopted.remove(&found.full_path()),
+                None => adopted.insert(found.full_path(), found),
+            };
+            gone.extend(before.filter(|line| !line.purchases.is_empty()));
+        }
         Entry::Past(line) => drop(line.past.name().map(|name| past.insert(name, line.past))),
     })?;
+    proved_once(disk, &mut adopted, &mut gone);
     merged.retain(|line| arrived.values().any(|told| told.line.track == line.track));
     // Of several arrivals at one path the last lies there.
     let mut last: HashMap<String, i64> = HashMap::new();
@@ -237,7 +253,24 @@ fn told(disk: &Disk) -> Result<Whole> {
             told.trashed = Some(name);
         }
     }
-    Ok(Whole { arrived, merged, adopted, corrected, past })
+    Ok(Whole { arrived, merged, adopted, gone, corrected, past })
+}
+
+/// A file that moved has a line for each place, and each tells its buys: one of them proves them, where the file lies.
+fn proved_once(disk: &Disk, adopted: &mut BTreeMap<PathBuf, AdoptedLine>, gone: &mut Vec<AdoptedLine>) {
+    let mut proves: HashMap<(i64, QuickKey), PathBuf> = HashMap::new();
+    for (path, line) in adopted.iter().filter(|(_, line)| !line.purchases.is_empty()) {
+        let known = proves.entry((line.track, line.quick)).or_insert_with(|| path.clone());
+        if !disk.root.path.join(&*known).exists() && disk.root.path.join(path).exists() {
+            known.clone_from(path);
+        }
+    }
+    for (path, line) in adopted {
+        if proves.get(&(line.track, line.quick)).is_some_and(|known| known != path) {
+            line.purchases.clear();
+        }
+    }
+    gone.retain(|line| !proves.contains_key(&(line.track, line.quick)));
 }
 
 fn in_trash(line: &Line) -> String {

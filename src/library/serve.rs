@@ -29,8 +29,11 @@ pub struct Served {
     pub extension: Option<String>,
     /// Bytes, of the file and of what is served.
     pub size: ByteCount,
-    /// When it last changed. Once it has another time, `blanks` hold no more.
+    /// When it was last written. Once it has another time, `blanks` hold no more.
     pub modified: SystemTime,
+    /// When anything of it last changed as `blanks` were found, seconds and nanoseconds since 1970; `None` for the owner, from
+    /// whom nothing is kept.
+    pub changed: Option<(i64, i64)>,
     /// Its entity tag, in quotes. It names the form: what reads otherwise has another one.
     pub etag: String,
     /// What stands in place of the bytes that name the buyer, sorted and without overlap.
@@ -63,14 +66,17 @@ impl Library {
             Err(error) if error.kind() == Kind::Unsupported => self.open_of(id, |_| true)?,
             open => open?,
         };
-        let blanks = if right == Right::Owner { Vec::new() } else { self.blanks(&open)? };
+        let (blanks, changed) = match right {
+            Right::Owner => (Vec::new(), None),
+            _ => self.blanks(&open).map(|(blanks, version)| (blanks, Some(version.changed)))?,
+        };
         let etag = etag(&open, &blanks);
         let OpenTrack { track, copy, file, extension, size, modified, .. } = open;
-        Ok(Served { track, copy, file, extension, size, modified, etag, blanks })
+        Ok(Served { track, copy, file, extension, size, modified, changed, etag, blanks })
     }
 
     /// Looks at the bytes as they are now: somebody may have tagged the file anew since it came.
-    fn blanks(&self, open: &OpenTrack) -> Result<Vec<Blank>> {
+    fn blanks(&self, open: &OpenTrack) -> Result<(Vec<Blank>, Version)> {
         let failed = |error| Error::io("read a track", error);
         let written = || Error::new(Kind::Busy, "the file is being written to");
         let before = Version::of(open).map_err(failed)?;
@@ -79,7 +85,7 @@ impl Library {
         }
         let forms = &self.inner.forms;
         if let Some(known) = forms.get(before) {
-            return Ok(known);
+            return Ok((known, before));
         }
         let file = open.file.try_clone().map_err(failed)?;
         let mut sound = Sound::file(file, open.extension.as_deref()).map_err(failed)?;
@@ -88,7 +94,7 @@ impl Library {
             return Err(written());
         }
         forms.keep(before, &found);
-        Ok(found)
+        Ok((found, before))
     }
 }
 

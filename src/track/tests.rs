@@ -31,6 +31,7 @@ fn a_lock_without_the_buyer_is_the_same_lock() {
     assert_eq!(Protection::PlayReady.without_personal(), Protection::PlayReady);
     let wm = |url: &str| Protection::WmDrm { license_url: url.into() };
     assert_eq!(wm("http://l.example/get?user=4711#x").without_personal(), wm("http://l.example/get"));
+    assert_eq!(wm("http://hanako:1@l.example/a@b").without_personal(), wm("http://l.example/a@b"));
     let oma = |url: &str| Protection::OmaDrm2 { rights_issuer: url.into() };
     assert_eq!(oma("http://r.example/ri?u=4711").without_personal(), oma("http://r.example/ri"));
 }

@@ -118,7 +118,13 @@ impl Files for Out {
                 return Err(io::Error::other("a file was changed since its length was told"));
             }
             Opened::Served(served) => {
-                return Ok(Box::new(Overlay::new(served.file, size, served.modified, served.blanks)));
+                return Ok(Box::new(Overlay::new(
+                    served.file,
+                    size,
+                    served.modified,
+                    served.changed,
+                    served.blanks,
+                )));
             }
             Opened::Part(file, from) => (file, from),
         };

@@ -247,7 +247,7 @@ pub async fn media(
     let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let open = web.hifi.of(caller).open_media(track_id(stem)?).await?;
     let mime = mime_of(open.extension.as_deref().unwrap_or(""));
-    let file = Overlay::new(open.file, open.size.0, open.modified, open.blanks);
+    let file = Overlay::new(open.file, open.size.0, open.modified, open.changed, open.blanks);
     let mut response = range::file_response(&headers, &method, file, &open.etag, mime);
     // The same address has another form for the owner.
     let headers = response.headers_mut();

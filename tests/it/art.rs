@@ -199,6 +199,19 @@ async fn a_picture_that_the_owner_chose_is_the_cover() {
     assert_eq!(send(picture(400, BLUE), false).await.0, StatusCode::FORBIDDEN);
     let (status, refused) = send(b"no picture".to_vec(), true).await;
     assert!(status.is_client_error(), "{refused}");
+    // As a camera makes it: some megabytes.
+    let mut large = RgbImage::new(1200, 1200);
+    let mut noise = 7u32;
+    for pixel in large.pixels_mut() {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *pixel = Rgb([(noise >> 8) as u8, (noise >> 16) as u8, (noise >> 24) as u8]);
+    }
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    DynamicImage::ImageRgb8(large).write_to(&mut bytes, ImageFormat::Png).expect("encoded");
+    let bytes = bytes.into_inner();
+    assert!(bytes.len() > 3_000_000, "{}", bytes.len());
+    let (status, kept) = send(bytes, true).await;
+    assert_eq!(status, StatusCode::OK, "{kept}");
     let (status, kept) = send(picture(400, BLUE), true).await;
     assert_eq!(status, StatusCode::OK, "{kept}");
     for (cover, seen_as) in [(kept["cover"].clone(), Some(SEEN_BLUE)), (Value::Null, None)] {

@@ -50,6 +50,9 @@ async fn lived_in(bench: &mut Bench, music: &Path) -> Vec<(String, i64)> {
     shelve(&bench.library, 3, "tone.flac", &mint::data("tone.flac")).await;
     shelve(&bench.library, 4, "amazon.mp3", &mint::amazon()).await;
     shelve(&bench.library, 5, "tone.ogg", &mint::data("tone.ogg")).await;
+    // Somebody else in the house bought the first song as well.
+    let other = mint::atom(&mint::data("tone-aac.m4a"), b"apID", 1, SECOND_BUYER.as_bytes());
+    shelve(&bench.library, 6, "second.m4a", &other).await;
     let song = files(music)
         .into_iter()
         .find(|path| path.extension().is_some_and(|e| e == "flac"))
@@ -78,6 +81,8 @@ async fn lived_in(bench: &mut Bench, music: &Path) -> Vec<(String, i64)> {
     done(bench, "DELETE", "/api/tracks/5", None).await;
     plays
 }
+
+const SECOND_BUYER: &str = "ken@example.com";
 
 /// Runs `konpo export` beside the running box.
 fn export(folder: &Path, to: &Path) -> Value {

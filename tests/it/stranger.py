@@ -55,6 +55,11 @@ for purchase in told["purchases"]:
     bought += 1
 # A buy that several files tell stands here as each of them tells it.
 assert bought <= len(purchases)
+# Two people who bought one song are two buyers of it.
+buyers = {}
+for row in purchases:
+    buyers.setdefault((row["track"], row["store"]), set()).add(row["account"])
+assert max(len(accounts - {""}) for accounts in buyers.values()) == 2, buyers
 assert favourites == {track["id"] for track in told["favourites"]}
 heard = [(row["at"], int(row["track"])) for row in history if row["what"] == "played"]
 assert heard == [(at, track) for at, track in told["plays"]], heard

@@ -1,4 +1,4 @@
-//! The shelf as a library of another program may find its songs in it: 72 bytes a file, for as long as the reading takes.
+//! The shelf as a library of another program may find its songs in it: 88 bytes a file, for as long as the reading takes.
 
 use rusqlite::Connection;
 
@@ -21,6 +21,8 @@ pub struct Shelf {
     files: Vec<Way>,
     /// Title, artist and album of each track.
     words: Vec<Way>,
+    /// The title of each track, by its number.
+    titles: Vec<(i64, i64)>,
     /// Tracks whose own files prove a buy at iTunes.
     proven: Vec<i64>,
 }
@@ -44,10 +46,13 @@ impl Shelf {
             let name = String::from_utf8_lossy(row.get_ref(1)?.as_bytes().unwrap_or_default());
             let folder = String::from_utf8_lossy(row.get_ref(5)?.as_bytes().unwrap_or_default());
             if let Some(tail) = last_of(&format!("{folder}/{name}")) {
-                shelf.places.push((place(tail), track, lasts));
+                shelf.places.push((hash(tail), track, lasts));
             }
             shelf.files.push((file(&name, size.unsigned_abs()), track, lasts));
             let tags = unpacked(row.get_ref(4)?.as_str().unwrap_or_default())?;
+            if let Some(title) = &tags.title {
+                shelf.titles.push((track, hash(title)));
+            }
             if let (Some(title), Some(artist)) = (&tags.title, &tags.artist) {
                 shelf.words.push((words(title, artist, tags.album.as_deref()), track, lasts));
             }
@@ -60,16 +65,21 @@ impl Shelf {
         shelf.places.sort_unstable();
         shelf.files.sort_unstable();
         shelf.words.sort_unstable();
+        shelf.titles.sort_unstable();
         Ok(shelf)
     }
 
     /// Returns the track that a song is: by where its file lies, else by the name and size of its file, else by title, artist
-    /// and album, the length being alike wherever both are known; where it lies tells nothing without both lengths. Of several
-    /// the one that two of them tell, else the first that came.
+    /// and album, the length being alike wherever both are known. Where it lies tells nothing without both lengths, and nothing
+    /// of a file with another title. Of several the one that two of them tell, else the first that came.
     pub fn find(&self, song: &Track) -> Option<TrackId> {
         let lasts = song.total_time.map_or(0, |time| time.0);
         let tail = song.location.as_ref().and_then(Location::tail).filter(|_| lasts > 0);
-        let by_place = tail.map(|tail| near(&self.places, place(tail), lasts, Unknown::Differs));
+        let by_place = tail.map(|tail| {
+            let mut there = near(&self.places, hash(tail), lasts, Unknown::Differs);
+            there.retain(|track| !self.is_called_otherwise(*track, song));
+            there
+        });
         let name = song.location.as_ref().and_then(Location::name);
         let by_file = name
             .zip(song.size)
@@ -83,6 +93,12 @@ impl Shelf {
         let mut all = ways.iter().flatten();
         let twice = all.clone().find(|track| told_by(track) > 1);
         twice.or(all.next()).map(|&track| TrackId(track))
+    }
+
+    fn is_called_otherwise(&self, track: i64, song: &Track) -> bool {
+        let known = self.titles.partition_point(|&(of, _)| of < track);
+        let known = self.titles.get(known).filter(|&&(of, _)| of == track);
+        known.zip(song.name.as_ref()).is_some_and(|(&(_, title), name)| title != hash(name))
     }
 
     /// Returns whether a file of the track itself proves that it was bought at iTunes.
@@ -109,8 +125,8 @@ enum Unknown {
     Differs,
 }
 
-fn place(tail: &str) -> i64 {
-    id_of_bytes(fold(tail).as_bytes()).0
+fn hash(text: &str) -> i64 {
+    id_of_bytes(fold(text).as_bytes()).0
 }
 
 /// File systems spell letters with marks in two ways, and do not all tell large letters from small ones.

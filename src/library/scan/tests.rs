@@ -18,6 +18,8 @@ use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
+#[path = "bought_tests.rs"]
+mod bought;
 mod charset;
 mod corrections;
 mod loudness;

@@ -12,9 +12,10 @@ use crate::library::scan::walk::name_of;
 use crate::library::store::roots::folder_id;
 use crate::library::store::same::{self, Joined, Song};
 use crate::library::store::scanned::{self, Facts, Read};
-use crate::library::store::{shown, tracks};
+use crate::library::store::{purchases, shown, tracks};
 use crate::library::{CopyRow, Inner};
-use crate::track::{CopyId, TrackId};
+use crate::query::purchases::SameBy;
+use crate::track::{CopyId, Purchase, TrackId};
 
 /// Files that were read, by folder.
 #[derive(Default)]
@@ -154,9 +155,9 @@ impl Work<'_> {
         if self.look.any_missing
             && let Some(moved) = scanned::moved_from(self.transaction, self.folder, read, facts.quick)?
         {
-            scanned::reread(self.transaction, &moved, self.folder, read, facts)?;
-            if !self.is_told(&moved, read)? {
-                self.tell(moved.track, moved.id, read, facts)?;
+            let renewed = scanned::reread(self.transaction, &moved, self.folder, read, facts)?;
+            if renewed || !self.is_told(&moved, read)? {
+                self.tell_again(&moved, read, facts)?;
             }
             return Ok(false);
         }
@@ -169,12 +170,10 @@ impl Work<'_> {
         let joins = match replaces {
             Some(_) => None,
             None if facts.protection.is_locked() => free,
-            None if self.look.any_locked && facts.format.codec.is_decodable() => {
-                same::locked_for(self.transaction, &song_of(facts))?
-            }
+            None if self.may_unlock(facts) => same::locked_for(self.transaction, &song_of(facts))?,
             None => None,
         };
-        match joins {
+        match joins.or(self.unlocks(replaces, facts)?) {
             Some(joined) => self.join(read, facts, joined)?,
             None => drop(self.adopt(read, facts, replaces)?),
         }
@@ -196,7 +195,9 @@ impl Work<'_> {
     fn again(&mut self, read: &Read, facts: &Facts, row: &CopyRow) -> Result<bool> {
         let was = tracks::quick_of(self.transaction, row.id)?;
         if was == facts.quick {
-            scanned::reread(self.transaction, row, self.folder, read, facts)?;
+            if scanned::reread(self.transaction, row, self.folder, read, facts)? {
+                self.tell_again(row, read, facts)?;
+            }
             return Ok(false);
         }
         scanned::miss(self.transaction, row.id, self.now)?;
@@ -205,17 +206,28 @@ impl Work<'_> {
             None => None,
         };
         let own = same.filter(|&track| track == row.track);
-        let may_unlock = self.look.any_locked && !facts.protection.is_locked();
-        if own.is_none()
-            && may_unlock
-            && facts.format.codec.is_decodable()
-            && let Some(joined) = same::locked_for(self.transaction, &song_of(facts))?
-        {
-            self.join(read, facts, joined)?;
-            return Ok(true);
+        let joins = match own {
+            Some(_) => self.unlocks(own, facts)?,
+            None if self.may_unlock(facts) => same::locked_for(self.transaction, &song_of(facts))?,
+            None => None,
+        };
+        match joins {
+            Some(joined) => self.join(read, facts, joined)?,
+            None => drop(self.adopt(read, facts, own)?),
         }
-        self.adopt(read, facts, own)?;
         Ok(same.is_none())
+    }
+
+    fn may_unlock(&self, facts: &Facts) -> bool {
+        self.look.any_locked && !facts.protection.is_locked() && facts.format.codec.is_decodable()
+    }
+
+    /// Returns what a free file unlocks that takes the place of another one of the same words: the track of that, when it
+    /// was locked.
+    fn unlocks(&self, instead_of: Option<TrackId>, facts: &Facts) -> Result<Option<Joined>> {
+        let Some(track) = instead_of.filter(|_| self.may_unlock(facts)) else { return Ok(None) };
+        let locked = same::is_locked(self.transaction, track)?;
+        Ok(locked.then_some(Joined { track, by: SameBy::Words }))
     }
 
     fn adopt(&mut self, read: &Read, facts: &Facts, track: Option<TrackId>) -> Result<CopyId> {
@@ -225,7 +237,7 @@ impl Work<'_> {
         if !self.look.first_look {
             scanned::note_newcomer(self.transaction, copy, facts.quick)?;
         }
-        self.tell(track, copy, read, facts)?;
+        self.tell((track, copy), read, facts, facts.purchases.clone())?;
         Ok(copy)
     }
 
@@ -236,11 +248,26 @@ impl Work<'_> {
         Ok(here && was.event.is_none() && !scanned::had_others(self.transaction, self.folder, &read.name)?)
     }
 
-    fn tell(&mut self, track: TrackId, copy: CopyId, read: &Read, facts: &Facts) -> Result<()> {
+    /// A file that is known has another place, or proves other buys.
+    fn tell_again(&mut self, row: &CopyRow, read: &Read, facts: &Facts) -> Result<()> {
+        let purchases = purchases::of_found(self.transaction, row.id)?;
+        self.tell((row.track, row.id), read, facts, purchases)
+    }
+
+    fn tell(
+        &mut self,
+        (track, copy): (TrackId, CopyId),
+        read: &Read,
+        facts: &Facts,
+        purchases: Vec<Purchase>,
+    ) -> Result<()> {
         let path = self.batch.folder.join(name_of(&read.name));
         let added = tracks::added(self.transaction, track)?;
         let joined = if self.look.any_locked { same::of_found(self.transaction, copy)? } else { None };
-        let line = AdoptedLine::new(track, &path, read.size, facts.quick, added);
+        let mut line = AdoptedLine::new(track, &path, read.size, facts.quick, added);
+        if !purchases.is_empty() {
+            line = line.bought(purchases, &shown::unpacked(&facts.shown.tags)?);
+        }
         self.lines.push(AdoptedLine { joined, ..line });
         Ok(())
     }
@@ -272,7 +299,10 @@ pub fn miss(
             let quick = tracks::quick_of(&transaction, instead.id)?;
             let added = tracks::added(&transaction, row.track)?;
             let joined = same::of_found(&transaction, instead.id)?;
+            let proved = purchases::of_found(&transaction, instead.id)?;
+            let tags = shown::tagged_of(&transaction, row.track)?.unwrap_or_default();
             let line = AdoptedLine::new(row.track, &instead.path, instead.size.0, quick, added);
+            let line = line.bought(proved, &tags);
             lines.push(AdoptedLine { joined, ..line });
         }
     }

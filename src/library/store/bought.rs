@@ -4,12 +4,12 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use crate::error::Result;
 use crate::library::store::purchases::{FIELDS, FOUND, evidence_of, purchase};
-use crate::library::store::shown::mark;
+use crate::library::store::shown::{self, mark};
 use crate::library::store::{from_json, same, tracks};
 use crate::offer::Provenance;
 use crate::query::Window;
 use crate::query::purchases::{Bought, By, Order, PurchaseGroup, PurchaseQuery, Purchases, Unlocked};
-use crate::track::{Protection, TrackId};
+use crate::track::{Protection, Tags, TrackId};
 use crate::units::{Millis, UnixTime};
 
 /// Returns the buys of a query.
@@ -150,8 +150,12 @@ fn words_of_deleted(connection: &Connection, track: TrackId, bought: &mut Bought
     let sql = "SELECT tags, duration FROM copy WHERE track = ?1 AND tags IS NOT NULL ORDER BY strength DESC LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
     let found = statement.query_row([track.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
-    let Some((tags, duration)) = found.optional()? else { return Ok(()) };
-    let tags: crate::track::Tags = from_json(&tags)?;
+    let (tags, duration) = match found.optional()? {
+        Some((tags, duration)) => (Some(from_json(&tags)?), duration),
+        // Only what arrived keeps its words.
+        None => (shown::tags_of(connection, track)?, 0),
+    };
+    let tags: Tags = tags.unwrap_or_default();
     bought.title = bought.title.take().or(tags.title);
     bought.artist = bought.artist.take().or(tags.artist);
     bought.album = bought.album.take().or(tags.album);

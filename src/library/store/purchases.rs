@@ -36,9 +36,60 @@ pub fn note(
     Ok(())
 }
 
-/// Forgets what an adopted file proved when it was read before.
-pub fn forget_found(transaction: &Transaction<'_>, copy: CopyId) -> Result<()> {
+/// Writes what an adopted file proves now, in place of what it proved before. What a store wrote stays proved when a tagger
+/// took it out of the file; what a person filled in goes with it. Returns whether anything changed.
+pub fn renew_found(
+    transaction: &Transaction<'_>,
+    track: TrackId,
+    copy: CopyId,
+    now: &[Purchase],
+) -> Result<bool> {
+    let before = of_found(transaction, copy)?;
+    let told = |was: &Purchase| now.iter().any(|new| new.store == was.store && new.level >= was.level);
+    let kept = before.iter().filter(|was| was.level >= PurchaseLevel::Embedded && !told(was));
+    let all: Vec<Purchase> = now.iter().chain(kept).cloned().collect();
+    if all == before {
+        return Ok(false);
+    }
     transaction.prepare_cached("DELETE FROM purchase WHERE event = ?1")?.execute([-copy.0])?;
+    note(transaction, track, &Teller::Found(copy), &all)?;
+    Ok(true)
+}
+
+/// Returns what an adopted file proved, as it was written.
+pub fn of_found(connection: &Connection, copy: CopyId) -> Result<Vec<Purchase>> {
+    let sql = format!("SELECT {FIELDS} FROM purchase WHERE event = ?1 ORDER BY id");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([-copy.0], |row| Ok((row.get::<_, i64>(0)?, purchase(row)?)))?;
+    rows.map(|row| {
+        let (id, purchase) = row?;
+        Ok(Purchase { evidence: evidence_of(connection, id)?, ..purchase })
+    })
+    .collect()
+}
+
+/// Writes what the history says that an adopted file proved, with its title, artist and album. Without a copy the file is
+/// gone, and what its track proves already is left out.
+pub fn note_told(
+    transaction: &Transaction<'_>,
+    track: TrackId,
+    copy: Option<CopyId>,
+    purchases: &[Purchase],
+    words: [&Option<String>; 3],
+) -> Result<()> {
+    if purchases.is_empty() {
+        return Ok(());
+    }
+    let known = if copy.is_none() { of_track(transaction, track)? } else { Vec::new() };
+    let from = Provenance { way: FOUND.into(), ..Provenance::default() };
+    for purchase in purchases.iter().filter(|purchase| !known.contains(purchase)) {
+        let event = copy.map(|copy| -copy.0);
+        let told = Told { track: Some(track), event, name: None, from: &from, past: None };
+        let id = insert(transaction, &told, purchase)?;
+        let sql = "UPDATE purchase SET title = ?2, artist = ?3, album = ?4 WHERE id = ?1";
+        let [title, artist, album] = words;
+        transaction.prepare_cached(sql)?.execute(params![id, title, artist, album])?;
+    }
     Ok(())
 }
 
@@ -46,7 +97,7 @@ pub fn forget_found(transaction: &Transaction<'_>, copy: CopyId) -> Result<()> {
 pub fn put_past(transaction: &Transaction<'_>, name: &str, past: &PastPurchase) -> Result<()> {
     transaction.prepare_cached("DELETE FROM purchase WHERE name = ?1")?.execute([name])?;
     let told = Told { track: past.track, event: None, name: Some(name), from: &past.from, past: Some(past) };
-    insert(transaction, &told, &past.purchase)
+    insert(transaction, &told, &past.purchase).map(drop)
 }
 
 /// Who tells a buy, and of which track.
@@ -58,7 +109,8 @@ struct Told<'a> {
     past: Option<&'a PastPurchase>,
 }
 
-fn insert(transaction: &Transaction<'_>, told: &Told<'_>, purchase: &Purchase) -> Result<()> {
+/// Returns the row.
+fn insert(transaction: &Transaction<'_>, told: &Told<'_>, purchase: &Purchase) -> Result<i64> {
     let sql = "INSERT INTO purchase(track, event, name, store, level, at, said, country, item, release, isrc, price,
                    account, transaction_id, order_id, way, device, device_name, title, artist, album, duration, source)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
@@ -97,7 +149,7 @@ fn insert(transaction: &Transaction<'_>, told: &Told<'_>, purchase: &Purchase) -
     for (number, fact) in purchase.evidence.iter().enumerate() {
         statement.execute(params![id, number as i64, fact.place, fact.text, fact.personal])?;
     }
-    Ok(())
+    Ok(id)
 }
 
 /// Returns what a history told of a buy before.

@@ -79,29 +79,40 @@ const PARTS: [(&str, &str); 11] = [
         "tracks on other music folders",
         "INSERT OR IGNORE INTO main.root(uuid, path) SELECT uuid, path FROM old.root;
          INSERT OR IGNORE INTO main.track(id, added) SELECT id, added FROM old.track;
-         CREATE TEMP TABLE untold AS SELECT now.id AS now, was.id AS was
+         CREATE TEMP TABLE away AS SELECT now.id AS now, was.id AS was
              FROM old.root AS was JOIN main.root AS now ON now.uuid = was.uuid
              WHERE NOT EXISTS (SELECT 1 FROM main.copy JOIN main.folder ON folder.id = copy.folder
                                WHERE folder.root = now.id);
          INSERT OR IGNORE INTO main.folder(root, path)
-             SELECT now, path FROM old.folder JOIN untold ON was = root;
+             SELECT now, path FROM old.folder JOIN away ON was = root;
          INSERT INTO main.copy(track, folder, name, size, quick, fingerprint, alike, duration, strength, missing, event,
                                sha256, format, protection, personal, tags, trashed)
              SELECT was.track, now.id, was.name, was.size, was.quick, was.fingerprint, was.alike, was.duration,
                     was.strength, was.missing, was.event, was.sha256, was.format, was.protection, was.personal, was.tags,
                     was.trashed
-             FROM old.copy AS was JOIN old.folder AS place ON place.id = was.folder JOIN untold ON untold.was = place.root
-                  JOIN main.folder AS now ON now.root = untold.now AND now.path = place.path
+             FROM old.copy AS was JOIN old.folder AS place ON place.id = was.folder JOIN away ON away.was = place.root
+                  JOIN main.folder AS now ON now.root = away.now AND now.path = place.path
              WHERE was.event IS NULL OR was.event NOT IN (SELECT event FROM main.copy WHERE event IS NOT NULL);
-         DROP TABLE untold;
          CREATE TEMP TABLE untold AS SELECT id AS was, id + (SELECT coalesce(max(id), 0) FROM main.purchase) AS now
-             FROM old.purchase
+             FROM old.purchase AS bought
              WHERE event > 0 AND event NOT IN (SELECT event FROM main.provenance)
-                 OR name IS NOT NULL AND name NOT IN (SELECT name FROM main.purchase WHERE name IS NOT NULL);
+                 OR name IS NOT NULL AND name NOT IN (SELECT name FROM main.purchase WHERE name IS NOT NULL)
+                 -- Of an adopted file that is not there: one that is tells its buys itself when it is read.
+                 OR name IS NULL AND NOT coalesce(event > 0, FALSE)
+                     AND NOT EXISTS (
+                         SELECT 1 FROM old.copy JOIN old.folder AS place ON place.id = copy.folder
+                         WHERE copy.id = -bought.event AND copy.trashed IS NULL AND copy.missing IS NULL
+                             AND place.root NOT IN (SELECT was FROM away))
+                     AND NOT EXISTS (
+                         SELECT 1 FROM main.purchase AS told
+                         WHERE told.track = bought.track AND told.store = bought.store AND told.item IS bought.item
+                             AND told.said IS bought.said AND told.account IS bought.account
+                             AND told.transaction_id IS bought.transaction_id);
+         DROP TABLE away;
          INSERT INTO main.purchase(id, track, event, name, store, level, at, said, country, item, release, isrc, price,
                                    account, transaction_id, order_id, way, device, device_name, title, artist, album,
                                    duration, source)
-             SELECT now, track, event, name, store, level, at, said, country, item, release, isrc, price, account,
+             SELECT now, track, CASE WHEN event > 0 THEN event END, name, store, level, at, said, country, item, release, isrc, price, account,
                     transaction_id, order_id, way, device, device_name, title, artist, album, duration, source
              FROM old.purchase JOIN untold ON was = id;
          INSERT INTO main.evidence(purchase, number, place, text, personal)

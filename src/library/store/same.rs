@@ -176,6 +176,12 @@ fn locked(row: &str) -> String {
     )
 }
 
+/// Returns whether nothing of a track can be played because it is locked.
+pub fn is_locked(connection: &Connection, track: TrackId) -> Result<bool> {
+    let sql = format!("SELECT track FROM (SELECT ?1 AS track) AS told WHERE {}", locked("told"));
+    Ok(one(connection, &sql, [track.0])?.is_some())
+}
+
 fn one(connection: &Connection, sql: &str, values: impl rusqlite::Params) -> Result<Option<TrackId>> {
     Ok(connection.prepare_cached(sql)?.query_row(values, |row| row.get(0).map(TrackId)).optional()?)
 }

@@ -10,7 +10,7 @@ use crate::library::store::purchases::{self, Teller};
 use crate::library::store::roots::{bytes, folder_id, path_of};
 use crate::library::store::same;
 use crate::library::store::shown::{self, Shown};
-use crate::library::store::tracks::{COPY_ROW, copy_row, fingerprint_bytes};
+use crate::library::store::tracks::{self, COPY_ROW, copy_row, fingerprint_bytes};
 use crate::track::{
     AudioFormat, CopyId, Fingerprint, PersonalBytes, Protection, Purchase, QuickKey, Tags, TrackId,
 };
@@ -260,14 +260,15 @@ fn show(transaction: &Transaction<'_>, track: TrackId, facts: &Facts, shown: &Sh
     shown::show(transaction, track, shown)
 }
 
-/// Writes what a known copy says now: it was changed, moved, or index.db had lost it.
+/// Writes what a known copy says now: it was changed, moved, or index.db had lost it. Returns whether an adopted one proves
+/// another buy now.
 pub fn reread(
     transaction: &Transaction<'_>,
     copy: &CopyRow,
     folder: i64,
     read: &Read,
     facts: &Facts,
-) -> Result<()> {
+) -> Result<bool> {
     // A payload that is another one now has no fingerprint yet.
     let sql = "UPDATE copy SET folder = ?2, name = ?3, size = ?4, stamp = ?5, alike = ?7, duration = ?8, missing = NULL,
                    fingerprint = CASE WHEN quick IS ?6 THEN fingerprint END, quick = ?6
@@ -283,12 +284,11 @@ pub fn reread(
         facts.duration.0 as i64,
     ])?;
     shown::put_file(transaction, copy.id, &facts.format, &facts.protection, &facts.personal)?;
-    if copy.event.is_none() {
-        purchases::forget_found(transaction, copy.id)?;
-        purchases::note(transaction, copy.track, &Teller::Found(copy.id), &facts.purchases)?;
-    }
+    let renewed =
+        copy.event.is_none() && purchases::renew_found(transaction, copy.track, copy.id, &facts.purchases)?;
     same::note_locked(transaction, copy.id, &facts.protection, &facts.shown, &facts.purchases)?;
-    show(transaction, copy.track, facts, &with_senders_words(transaction, copy, &facts.shown)?)
+    show(transaction, copy.track, facts, &with_senders_words(transaction, copy, &facts.shown)?)?;
+    Ok(renewed)
 }
 
 /// The sender's words stand where an arrived file has none of its own.
@@ -431,7 +431,7 @@ pub fn restore(
 ) -> Result<CopyId> {
     let (folder, name) = super::roots::split(path);
     let folder = folder_id(transaction, root, folder)?;
-    transaction.execute("INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)", [track.0, added])?;
+    tracks::hold(transaction, track, added)?;
     // Missing until it is seen: a file that moved meanwhile is found by its payload.
     let sql = "INSERT INTO copy(track, folder, name, size, quick, duration, strength, missing)
                VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, 0)";

@@ -154,9 +154,9 @@ impl Shown {
             tags.disc.unwrap_or(1),
             tags.track.unwrap_or(0)
         );
-        // Who made a compilation sings none of it.
-        let singer =
-            if credit.is_empty() && !tags.compilation { album_artist.as_str() } else { credit.as_str() };
+        // Who made a compilation sings none of it; not every file of one says that it is.
+        let several = tags.compilation || VARIOUS.contains(&album_artist.as_str());
+        let singer = if credit.is_empty() && !several { album_artist.as_str() } else { credit.as_str() };
         let song = (!singer.is_empty() && !title.is_empty())
             .then(|| id_of_bytes(format!("{singer}{FIELD}{title}").as_bytes()).0);
         Ok(Shown {
@@ -219,6 +219,8 @@ thread_local! {
 
 /// Texts whose folded form is remembered.
 const REMEMBERED: usize = 12;
+/// Artists of albums that are nobody, folded, as iTunes, stores and taggers write them.
+const VARIOUS: [&str; 5] = ["various artists", "various", "va", "v.a.", "ヴァリアス アーティスト"];
 
 /// Joins values, empty ones too.
 fn joined(values: impl IntoIterator<Item = String>, between: char) -> String {

@@ -205,8 +205,7 @@ pub fn insert(
     stamp: Option<i64>,
 ) -> Result<()> {
     let Reserved { track, root, path, new } = reserved;
-    let exists = "INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)";
-    transaction.execute(exists, [track.0, new.received.0])?;
+    hold(transaction, *track, new.received.0)?;
     let (folder, name) = split(path);
     let shown = Shown::of(&new.tags)?;
     let sql = "INSERT INTO copy(track, folder, name, size, sha256, quick, fingerprint, format, protection, personal,
@@ -255,6 +254,13 @@ pub fn merge(connection: &mut Connection, track: TrackId, new: &NewCopy) -> Resu
     note_arrival(&transaction, track, new)?;
     shown::refresh(&transaction, track)?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// Makes the row of a track, unless it is there: its number goes to no other.
+pub fn hold(transaction: &Transaction<'_>, track: TrackId, added: i64) -> Result<()> {
+    let sql = "INSERT OR IGNORE INTO track(id, added) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql)?.execute([track.0, added])?;
     Ok(())
 }
 
