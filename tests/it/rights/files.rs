@@ -41,7 +41,7 @@ fn overlay(folder: &Path, name: &str, bytes: &[u8]) -> Option<Overlay> {
     };
     assert!(blanks.windows(2).all(|pair: &[Blank]| pair[0].end() <= pair[1].offset.0), "{blanks:?}");
     let modified = file.metadata().and_then(|about| about.modified()).expect("a time");
-    Some(Overlay::new(file, bytes.len() as u64, modified, blanks))
+    Some(Overlay::new(file, bytes.len() as u64, modified, None, blanks))
 }
 
 fn whole(overlay: &Overlay) -> Vec<u8> {
