@@ -354,7 +354,8 @@ fn righ(bytes: &[u8], at: u64, place: &str, entry: &mut Entry) -> usize {
         count = i + 1;
         let name: String = pair[..4].iter().map(|&b| char::from(b)).collect();
         let lies = PersonalBytes { offset: ByteCount(at + i as u64 * 8 + 4), length: ByteCount(4) };
-        let personal = (name == "tran").then_some(lies);
+        // A buyer and its number have boxes of their own; one who puts them here shall be kept from others as well.
+        let personal = matches!(name.as_str(), "tran" | "name" | "user").then_some(lies);
         let number = RawValue::Number(be(pair, 4, 4) as i64);
         entry.raw.push(RawTag { personal, ..RawTag::new(format!("{place}/{name}"), number) });
     }
