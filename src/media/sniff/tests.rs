@@ -52,6 +52,19 @@ fn every_container_is_told_by_its_bytes() {
 }
 
 #[test]
+fn a_buyer_among_the_rights_of_a_purchase_is_personal() {
+    for name in [b"name", b"user", b"tran"] {
+        let pair = [&name[..], b"\0\x12\x34\x56"].concat();
+        let pinf = mint::boxed(b"pinf", &mint::boxed(b"schi", &mint::boxed(b"righ", &pair)));
+        let bytes = mint::insert(&mint::data("tone-aac.m4a"), &mint::ENTRY, &pinf);
+        let at = bytes.windows(8).position(|part| part == pair).expect("it is there") as u64 + 4;
+        let personal = good(&bytes).personal;
+        let lies = |of: &PersonalBytes| of.offset.0 <= at && at + 4 <= of.offset.0 + of.length.0;
+        assert!(personal.iter().any(lies), "{name:?}: {personal:?}");
+    }
+}
+
+#[test]
 fn a_long_ogg_file_needs_no_more_than_a_scan_may_read() {
     const MOST: u64 = 512 << 10;
     let one = mint::data("tone.ogg");
