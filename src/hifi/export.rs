@@ -30,7 +30,8 @@ pub enum Opened {
 }
 
 impl Session {
-    /// Says what goes out. Members take albums, playlists and tracks, without what names their buyer; the owner takes all.
+    /// Says what goes out. Members take albums, playlists, tracks, and of what was bought what their own device brought, without
+    /// what names the buyer; the owner takes all.
     ///
     /// # Errors
     /// `NotAllowed` for the room, and for members who ask for more; `NotFound` for an album, a playlist or a track that is not there, and those of the shelf.
@@ -38,11 +39,15 @@ impl Session {
         if self.caller.right < Right::Member {
             return Err(Error::new(Kind::NotAllowed, "only paired devices may take music out"));
         }
-        if export.receipts || export.leave || matches!(export.wanted, Wanted::Purchases | Wanted::All) {
+        if export.receipts || export.leave || export.wanted == Wanted::All {
             self.need(Right::Owner, "take out everything, or what tells of purchases")?;
         }
         let (library, right) = (self.hifi.library.clone(), self.caller.right);
-        let plan = library.plan_export(export, right).await?;
+        let brought_by = match export.wanted {
+            Wanted::Purchases if right < Right::Owner => Some(self.own_names().await?),
+            _ => None,
+        };
+        let plan = library.plan_export(export, right, brought_by).await?;
         Ok(Leaving { library, right, plan })
     }
 }

@@ -36,7 +36,7 @@ impl Session {
     ///
     /// # Errors
     /// `NotAllowed` for who has no paired device.
-    async fn own_names(&self) -> Result<Vec<String>> {
+    pub(super) async fn own_names(&self) -> Result<Vec<String>> {
         match self.caller.device {
             Some(device) if self.caller.right >= Right::Member => {
                 self.hifi.library.names_of_device(device).await

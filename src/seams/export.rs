@@ -14,7 +14,7 @@ use crate::query::export::{Export, Wanted};
 use crate::query::{GroupId, What};
 use crate::track::TrackId;
 
-/// Writes what was asked for into a folder. Returns whether all of it went out.
+/// Writes what was asked for into a folder. Returns whether all of it could be read; what is locked stays, and is no failure.
 ///
 /// # Errors
 /// `NotFound` for what is not there, `Invalid` for a name that several have, and those of [`Target::open`] and [`folder::write`].
@@ -24,14 +24,14 @@ pub fn export(settled: &Settled, out: &TakeOut, to: &Path, as_json: bool) -> Res
     let reader = Reader::open(&settled.data)?;
     let wanted = wanted(&reader, out)?;
     let target = Target::open(&reader, to)?;
-    let plan = reader.plan(&Export { wanted, receipts: out.receipts, leave: out.leave }, target.path())?;
+    let export = Export { wanted, receipts: out.receipts, leave: out.leave };
     let mut told = |name: &str| {
         if !as_json {
             println!("{name}");
         }
     };
-    let written = folder::write(&reader, &plan, target, &mut told)?;
-    let Written { files, bytes, there, left_out } = written;
+    let written = folder::write(&reader, &export, target, &mut told)?;
+    let Written { files, bytes, there, left_out, unread } = written;
     if as_json {
         println!("{}", json!(written));
     } else {
@@ -40,7 +40,10 @@ pub fn export(settled: &Settled, out: &TakeOut, to: &Path, as_json: bool) -> Res
             println!("{left_out} files stay on the shelf: {} says why", to.join("LEFT-OUT.txt").display());
         }
     }
-    Ok(true)
+    if unread > 0 && !as_json {
+        println!("{unread} of them could not be read: another call tries them again");
+    }
+    Ok(unread == 0)
 }
 
 fn wanted(reader: &Reader, out: &TakeOut) -> Result<Wanted> {

@@ -148,7 +148,7 @@ pub fn table() -> Vec<Route> {
                 "get",
                 "/api/export.zip",
                 Member,
-                "Music out as an archive: an album, a playlist, tracks; for the owner what was bought, or all",
+                "Music out as an archive: an album, a playlist, tracks, a member's own purchases; for the owner all",
                 get(export::archive),
             )
         }

@@ -17,8 +17,9 @@ use konpo::units::UnixTime;
 use serde_json::json;
 use tower_service::Service;
 
-use crate::api::{Bench, Who, shelve};
+use crate::api::{Bench, Who, arrival, shelve};
 use crate::mint;
+use crate::stories_leave::files;
 
 /// Asks for an archive as the owner.
 async fn fetch(bench: &mut Bench, method: &str, query: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
@@ -159,10 +160,90 @@ async fn a_member_takes_music_out_without_what_names_its_buyer() {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     assert!(run("python3", &arguments).contains("LEFT-OUT.txt"));
     assert!(run("unzip", &["-t", &path]).contains("No errors detected"));
-    for more in ["all", "purchases", "tracks=3&receipts", "tracks=3&leave"] {
+    for more in ["all", "purchases&receipts", "tracks=3&receipts", "tracks=3&leave"] {
         let (status, _) = as_member(&mut bench, &format!("/api/export.zip?{more}")).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{more}");
     }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_takes_out_what_its_own_device_brought() {
+    let mut bench = Bench::new().await.expect("started");
+    let key = Key::Cookie(blake3::hash(b"the-phone").to_hex().to_string());
+    let device = bench.library.add_device(key, "a phone".into(), Right::Member).await.expect("paired");
+    let mut own = arrival(&bench.library, 1, "plus.m4a", &mint::itunes_plus());
+    own.provenance.device = format!("device:{}", device.0);
+    bench.library.add(own).await.expect("added");
+    shelve(&bench.library, 2, "amazon.mp3", &mint::amazon()).await;
+    shelve(&bench.library, 3, "tone.flac", &mint::data("tone.flac")).await;
+    let (status, archive) = as_member(&mut bench, "/api/export.zip?purchases").await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&archive));
+    for personal in ["user@example.com", "Hanako Yamada"] {
+        assert!(!archive.windows(personal.len()).any(|part| part == personal.as_bytes()), "{personal}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let [path, wanted] = ["x.zip", "1"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    std::fs::write(&path, archive).expect("written");
+    let (_, served) = as_member(&mut bench, "/api/media/1.bin").await;
+    std::fs::write(&wanted, served).expect("written");
+    // Its own buy, as it is served, and nothing else.
+    let names = run("python3", &["-c", COMPARE, &path, &wanted]);
+    assert!(names.contains("Purchases.m3u8") && !names.contains(".json"), "{names}");
+    for query in ["purchases&receipts", "tracks=1&receipts", "all", "all&leave", "tracks=1&leave"] {
+        let (status, _) = as_member(&mut bench, &format!("/api/export.zip?{query}")).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{query}");
+    }
+    let (status, _) = bench.ask(Who::Room, "GET", "/api/export.zip?purchases", None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_read_fails_the_call_and_the_others_go_out() {
+    let bench = Bench::new().await.expect("started");
+    for (event, name) in [(1, "tone.flac"), (2, "tone.ogg")] {
+        shelve(&bench.library, event, name, &mint::data(name)).await;
+    }
+    let folder = bench.folder.path();
+    let (music, to) = (folder.join("music"), folder.join("elsewhere"));
+    let lies = files(&music);
+    let broken =
+        lies.iter().find(|path| path.extension().is_some_and(|e| e == "ogg")).expect("it lies there");
+    // Opens, but cannot be read: EIO, as of a bad sector.
+    std::fs::remove_file(broken).expect("removed");
+    std::os::unix::fs::symlink("/proc/self/mem", broken).expect("linked");
+    let call = |json: &[&str]| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_konpo"))
+            .args(["export", "--all", "--leave"])
+            .args(json)
+            .args([Path::new("--music"), &music, Path::new("--data"), &folder.join("data"), &to])
+            .env("HOME", folder)
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("STATE_DIRECTORY")
+            .output();
+        let ran = ran.expect("run");
+        let errors = String::from_utf8_lossy(&ran.stderr).into_owned();
+        (ran.status.code(), format!("{}{errors}", String::from_utf8_lossy(&ran.stdout)))
+    };
+    let (code, said) = call(&[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("1 files stay on the shelf") && said.contains("1 of them could not be read"),
+        "{said}"
+    );
+    let reasons = std::fs::read_to_string(to.join("LEFT-OUT.txt")).expect("there");
+    assert!(reasons.contains(".ogg: its file cannot be read now"), "{reasons}");
+    assert!(
+        to.join("tracks.csv").exists()
+            && files(&to).iter().any(|path| path.extension().is_some_and(|e| e == "flac"))
+    );
+    let (code, said) = call(&["--json"]);
+    let told: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(
+        (code, &told["files"], &told["unread"], &told["left_out"]),
+        (Some(1), &json!(0), &json!(1), &json!(1))
+    );
     bench.end().await;
 }
 

@@ -13,7 +13,7 @@ use crate::api::{Bench, Who, shelve};
 use crate::mint;
 
 /// Every file below a folder, konpo's own left out.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
         for entry in std::fs::read_dir(next).expect("a folder").flatten() {

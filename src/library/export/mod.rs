@@ -3,6 +3,7 @@
 //!
 //! A *plan* says every file, its name, its size and where its bytes are, before the first byte goes out.
 
+mod file;
 pub mod folder;
 mod names;
 mod plan;
@@ -11,6 +12,7 @@ mod spool;
 mod tables;
 mod texts;
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,10 +41,27 @@ pub struct Plan {
     pub title: String,
     /// How many files stay here; `LEFT-OUT.txt` names them.
     pub left_out: u64,
+    /// How many of those could not be read; another time they may.
+    pub unread: u64,
     files: Vec<Planned>,
     /// Where covers lie, and of which files they are made; a folder gets them last.
     covers: Vec<(String, CopyId)>,
     spool: Spool,
+}
+
+/// What could not be read when its turn came, and is not tried again.
+#[derive(Debug, Default)]
+pub struct Stays {
+    /// Files of the shelf, each with the reason in words for a person.
+    music: HashMap<CopyId, String>,
+    /// Files whose covers could not be made.
+    covers: HashSet<CopyId>,
+}
+
+impl Stays {
+    fn count(&self) -> usize {
+        self.music.len() + self.covers.len()
+    }
 }
 
 /// One file that goes out.
@@ -96,7 +115,8 @@ impl Plan {
             return Ok(self);
         }
         for (name, copy) in covers {
-            let Some(jpeg) = cover_of(connection, data, copy)? else { continue };
+            // The music goes out without a picture that cannot be read.
+            let Ok(Some(jpeg)) = cover_of(connection, data, copy) else { continue };
             let write = |out: &mut dyn std::io::Write| {
                 out.write_all(&jpeg).map_err(|error| Error::io("write a cover", error))
             };
@@ -118,17 +138,26 @@ pub type Look<'a> = dyn Fn(TrackId, CopyId, &Path) -> Result<(ByteCount, SystemT
 pub fn as_it_is(_: TrackId, _: CopyId, path: &Path) -> Result<(ByteCount, SystemTime)> {
     let failed = |error| Error::io(format!("look at {}", path.display()), error);
     let found = std::fs::metadata(path).map_err(failed)?;
+    if !found.is_file() {
+        return Err(Error::new(Kind::Damaged, format!("{} is no file any more", path.display())));
+    }
     Ok((ByteCount(found.len()), found.modified().map_err(failed)?))
 }
 
 impl Library {
-    /// Plans an archive for somebody of this right. What may not be read by others than the owner stays here for them.
+    /// Plans an archive for somebody of this right. What may not be read by others than the owner stays here for them; what
+    /// was bought is what the devices `brought_by` brought, `None`: everybody's.
     ///
     /// # Errors
     /// `NotFound` for an album, a playlist or a track that is not there, and those of the database and of the disk.
     /// # Cancel
     /// A dropped future leaves the work to finish.
-    pub async fn plan_export(&self, export: Export, right: Right) -> Result<Plan> {
+    pub async fn plan_export(
+        &self,
+        export: Export,
+        right: Right,
+        brought_by: Option<Vec<String>>,
+    ) -> Result<Plan> {
         let find = self.inner.keeper.fresh().await;
         let library = self.clone();
         let planned = tokio::task::spawn_blocking(move || {
@@ -144,7 +173,9 @@ impl Library {
                 }
                 Ok((served.size, served.modified))
             };
-            let plan = Maker::new(&find, &connection, &inner.data, &served)?.plan(&export, now)?;
+            let stays = Stays::default();
+            let maker = Maker::new(&find, &connection, &inner.data, &served, &stays)?;
+            let plan = maker.brought_by(brought_by).plan(&export, now)?;
             plan.with_covers(&connection, &inner.data, now)
         });
         planned.await.map_err(|error| Error::with(Kind::Internal, "plan an export", error))?
@@ -196,14 +227,14 @@ impl Reader {
         Ok(Reader { connection, find, data: data.to_owned() })
     }
 
-    /// Plans what goes out, for the owner. Texts that are made lie in the folder `spool` without a name.
+    /// Plans what goes out without what `stays`, for the owner. Texts that are made lie in the folder `spool` without a name.
     ///
     /// # Errors
     /// As [`Library::plan_export`].
     /// # Blocks
     /// As long as a look at every file takes.
-    pub fn plan(&self, export: &Export, spool: &Path) -> Result<Plan> {
-        Maker::new(&self.find, &self.connection, spool, &as_it_is)?.plan(export, UnixTime::now())
+    pub fn plan(&self, export: &Export, stays: &Stays, spool: &Path) -> Result<Plan> {
+        Maker::new(&self.find, &self.connection, spool, &as_it_is, stays)?.plan(export, UnixTime::now())
     }
 
     /// Returns the albums or playlists that a person means: by number, else by name. For each its number, and its name with
@@ -284,5 +315,7 @@ fn cover_of(connection: &Connection, data: &Path, copy: CopyId) -> Result<Option
 /// Albums of which an archive holds covers: each is made before the first byte goes out.
 const MOST_COVERS: usize = 100;
 
+#[cfg(test)]
+mod again_tests;
 #[cfg(test)]
 mod tests;

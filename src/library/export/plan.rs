@@ -10,12 +10,13 @@ use crate::error::{Error, Kind, Result};
 use crate::library::CopyRow;
 use crate::library::export::names::{self, Names};
 use crate::library::export::spool::{Part, Spool};
-use crate::library::export::{Bytes, Look, Plan, Planned, tables, texts};
+use crate::library::export::{Bytes, Look, Plan, Planned, Stays, tables, texts};
 use crate::library::find::Find;
 use crate::library::place::component;
 use crate::library::store::roots::root_path;
-use crate::library::store::{finding, shown, tracks};
+use crate::library::store::{bought, finding, shown, tracks};
 use crate::query::export::{Export, Wanted};
+use crate::query::purchases::PurchaseQuery;
 use crate::query::{Field, Filter, Sort, What, Window};
 use crate::track::{CopyId, Protection, Track, TrackId};
 use crate::units::{ByteCount, UnixTime};
@@ -36,10 +37,16 @@ pub struct Maker<'a> {
     covers: Vec<(String, CopyId)>,
     /// What stays, one line each.
     left: Vec<String>,
+    /// How many of those could not be read.
+    unread: u64,
+    /// What could not be read when its turn came.
+    stays: &'a Stays,
+    /// The devices whose buys are meant by "what was bought"; `None`: everybody's.
+    brought_by: Option<Vec<String>>,
 }
 
 impl<'a> Maker<'a> {
-    /// Begins a plan; texts that it needs lie in `data` without a name.
+    /// Begins a plan without what `stays`; texts that it needs lie in `data` without a name.
     ///
     /// # Errors
     /// Those of the disk.
@@ -48,6 +55,7 @@ impl<'a> Maker<'a> {
         connection: &'a Connection,
         data: &Path,
         look: &'a Look<'a>,
+        stays: &'a Stays,
     ) -> Result<Maker<'a>> {
         Ok(Maker {
             find,
@@ -61,7 +69,15 @@ impl<'a> Maker<'a> {
             covered: HashSet::new(),
             covers: Vec::new(),
             left: Vec::new(),
+            unread: 0,
+            stays,
+            brought_by: None,
         })
+    }
+
+    /// Takes of what was bought only what these devices brought; `None`: all.
+    pub fn brought_by(self, devices: Option<Vec<String>>) -> Maker<'a> {
+        Maker { brought_by: devices, ..self }
     }
 
     /// Makes the plan.
@@ -81,6 +97,7 @@ impl<'a> Maker<'a> {
             self.track(&track, export.wanted == Wanted::All)?;
         }
         drop(seen);
+        self.covers_that_stay();
         let title = self.title(&export.wanted, &ids)?;
         self.playlists(&export.wanted, &title, &ids, now)?;
         if export.receipts {
@@ -102,8 +119,16 @@ impl<'a> Maker<'a> {
             let part = self.spool.put(|to| texts::left_out(&left, to))?;
             self.text("", "LEFT-OUT", "txt", part, now);
         }
-        let Maker { files, covers, spool, .. } = self;
-        Ok(Plan { title: component(&title), left_out, files, covers, spool })
+        let Maker { files, covers, spool, unread, .. } = self;
+        Ok(Plan { title: component(&title), left_out, unread, files, covers, spool })
+    }
+
+    /// Leaves out the covers that could not be made, and says so.
+    fn covers_that_stay(&mut self) {
+        for (name, _) in self.covers.extract_if(.., |(_, copy)| self.stays.covers.contains(copy)) {
+            self.left.push(format!("{name}: its picture cannot be read now"));
+            self.unread += 1;
+        }
     }
 
     /// Returns the tracks in their order; one that stands twice in a playlist is there twice.
@@ -119,6 +144,14 @@ impl<'a> Maker<'a> {
             Wanted::Playlist(id) if finding::list_name(self.connection, *id)?.is_none() => Vec::new(),
             Wanted::Playlist(id) => {
                 return Ok(finding::in_list(self.connection, *id)?.into_iter().map(number).collect());
+            }
+            Wanted::Purchases if self.brought_by.is_some() => {
+                let query = PurchaseQuery { brought_by: self.brought_by.clone(), ..PurchaseQuery::default() };
+                let found = bought::bought(self.connection, &query)?.items;
+                // A song that was bought twice goes out once.
+                let mut seen = HashSet::new();
+                let ids = found.iter().filter_map(|bought| Some(bought.track.as_ref()?.id));
+                return Ok(ids.filter(|&id| seen.insert(id)).collect());
             }
             Wanted::Purchases => {
                 return Ok(of(Filter::Exists(Field::Store), Sort::Bought)?.into_iter().map(number).collect());
@@ -138,6 +171,7 @@ impl<'a> Maker<'a> {
         let row = |id: CopyId| rows.iter().find(|row| row.id == id);
         let mut why = "nothing of it is there now".to_owned();
         let mut went = false;
+        let mut unread: Option<&CopyRow> = None;
         for copy in &track.copies {
             let Some(row) = row(copy.id).filter(|_| copy.online) else {
                 "its disk is not there now".clone_into(&mut why);
@@ -150,18 +184,30 @@ impl<'a> Maker<'a> {
                 }
                 continue;
             }
-            match self.file(track, row, all) {
+            let tried = match self.stays.music.get(&copy.id) {
+                Some(why) => Err(why.clone()),
+                None => self.file(track, row, all).map_err(|error| words_of(&error)),
+            };
+            match tried {
                 Ok(()) => went = true,
-                Err(error) => {
-                    why = words_of(&error);
+                Err(said) => {
+                    why = said;
+                    unread = unread.or(Some(row));
                     if all {
+                        self.name(track, row, all);
                         self.left.push(format!("{}: {why}", row.path.display()));
+                        self.unread += 1;
                     }
                 }
             }
             if went && !all {
                 return Ok(());
             }
+        }
+        // Its name stays free, that the others keep theirs in whichever call it can be read.
+        if let Some(row) = unread.filter(|_| !went && !all) {
+            self.name(track, row, all);
+            self.unread += 1;
         }
         // Of everything each file was named by its path already, save those on disks that are away.
         let named = all && track.copies.iter().all(|copy| copy.online);
@@ -178,14 +224,7 @@ impl<'a> Maker<'a> {
         let path = self.root(row.root)?.join(&row.path);
         let (size, modified) = (self.look)(track.id, row.id, &path)?;
         let modified = modified.duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let original = row.path.file_name().unwrap_or_default().to_string_lossy();
-        let (folder, stem) = if all {
-            names::by_path(&row.path)
-        } else {
-            names::by_words(&track.tags, &original, track.added)
-        };
-        let extension = row.path.extension().map(|extension| extension.to_string_lossy());
-        let name = self.names.take(&folder, &stem, extension.as_deref());
+        let (folder, name) = self.name(track, row, all);
         if self.covered.insert(folder.clone()) {
             self.covers.push((self.names.take(&folder, "cover", Some("jpg")), row.id));
         }
@@ -194,6 +233,19 @@ impl<'a> Maker<'a> {
             (UnixTime(modified.cast_signed()), Bytes::Copy { track: track.id, copy: row.id });
         self.files.push(Planned { name, size, modified, from });
         Ok(())
+    }
+
+    /// Takes the name of a file; returns its folder and the whole.
+    fn name(&mut self, track: &Track, row: &CopyRow, all: bool) -> (String, String) {
+        let original = row.path.file_name().unwrap_or_default().to_string_lossy();
+        let (folder, stem) = if all {
+            names::by_path(&row.path)
+        } else {
+            names::by_words(&track.tags, &original, track.added)
+        };
+        let extension = row.path.extension().map(|extension| extension.to_string_lossy());
+        let name = self.names.take(&folder, &stem, extension.as_deref());
+        (folder, name)
     }
 
     fn root(&mut self, id: i64) -> Result<PathBuf> {
@@ -278,7 +330,7 @@ impl Out<'_> {
 }
 
 /// Returns why a file stays, for anybody: what is not allowed says so itself, other errors may name paths of the machine.
-fn words_of(error: &Error) -> String {
+pub(super) fn words_of(error: &Error) -> String {
     match error.kind() {
         Kind::NotAllowed => error.to_string(),
         Kind::Offline => "its disk is not there now".to_owned(),

@@ -11,13 +11,13 @@ use crate::library::{LibraryConfig, scan};
 use crate::query::export::Wanted;
 use crate::track::correction::Change;
 
-struct Shelf {
-    folder: tempfile::TempDir,
+pub(super) struct Shelf {
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Shelf {
     /// A shelf of three songs in two folders and a playlist of two of them, with a station.
-    fn new() -> Shelf {
+    pub(super) fn new() -> Shelf {
         let shelf = Shelf { folder: tempfile::tempdir().expect("a folder") };
         for (path, seed) in [("A/One/01 歌.wav", 1u8), ("A/One/02.wav", 2), ("B/con.wav", 3)] {
             let path = shelf.music().join(path);
@@ -34,28 +34,27 @@ impl Shelf {
         shelf
     }
 
-    fn music(&self) -> PathBuf {
+    pub(super) fn music(&self) -> PathBuf {
         self.folder.path().join("music")
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
-    fn open(&self) -> Library {
+    pub(super) fn open(&self) -> Library {
         Library::open(LibraryConfig { music: vec![self.music()], data: self.data() }).expect("opened")
     }
 
-    fn export(&self, wanted: Wanted, leave: bool, to: &Path) -> Result<Written> {
+    pub(super) fn export(&self, wanted: Wanted, leave: bool, to: &Path) -> Result<Written> {
         let reader = Reader::open(&self.data())?;
         let target = Target::open(&reader, to)?;
-        let plan = reader.plan(&Export { wanted, receipts: leave, leave }, target.path())?;
-        write(&reader, &plan, target, &mut |_| {})
+        write(&reader, &Export { wanted, receipts: leave, leave }, target, &mut |_| {})
     }
 }
 
 /// Every file below a folder, by its path there.
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let (mut found, mut folders) = (BTreeMap::new(), vec![folder.to_owned()]);
     while let Some(next) = folders.pop() {
         for entry in fs::read_dir(next).expect("a folder") {
@@ -72,7 +71,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
+pub(super) fn text(files: &BTreeMap<String, Vec<u8>>, name: &str) -> String {
     String::from_utf8(files.get(name).unwrap_or_else(|| panic!("{name} is missing")).clone()).expect("UTF-8")
 }
 
@@ -154,7 +153,11 @@ fn a_playlist_goes_out_by_its_words_beside_a_running_konpo() {
     .expect("a change");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let first = reader
-        .plan(&Export { wanted: Wanted::Playlist(*list), receipts: false, leave: false }, shelf.folder.path())
+        .plan(
+            &Export { wanted: Wanted::Playlist(*list), receipts: false, leave: false },
+            &Stays::default(),
+            shelf.folder.path(),
+        )
         .expect("planned");
     let Bytes::Copy { track, .. } = first.files()[0].from else { panic!("{:?}", first.files()) };
     runtime.block_on(library.correct(&[track], words, UnixTime(0))).expect("corrected");
