@@ -8,7 +8,7 @@ use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::player::aside::Aside;
-use crate::player::gain::nearest;
+use crate::player::gain::word_of;
 use crate::player::readahead;
 use crate::player::ring::float_of;
 use crate::track::{AudioFormat, Codec, Container};
@@ -146,7 +146,6 @@ impl Source for Decoded {
                 let word = |s: &f32| if s.is_finite() { s.to_bits().cast_signed() } else { 0 };
                 into.extend(samples.iter().map(|s| times(word(s), true, factor)));
             }
-            Samples::Float(samples) if factor == 1.0 => into.extend(samples.iter().map(|s| whole(*s))),
             Samples::Float(samples) => into.extend(samples.iter().map(|s| left_justified(*s, factor))),
         }
         Ok(true)
@@ -163,19 +162,7 @@ impl Source for Decoded {
 
 /// Returns the float sample times a factor as a left-justified integer, rounded and limited at full scale.
 pub fn left_justified(sample: f32, factor: f64) -> i32 {
-    // The cast saturates.
-    nearest(f64::from(sample) * factor * 2_147_483_648.0) as i32
-}
-
-/// Returns [`left_justified`] times one, in single precision and without a jump: four samples in one go.
-fn whole(sample: f32) -> i32 {
-    // Exact, as is every product with a power of two.
-    let value = sample * 2_147_483_648.0;
-    let ones = ONES.copysign(value);
-    // From there on a float has no bits for fractions.
-    let nearest = if value.abs() < ONES { (value + ones) - ones } else { value };
-    // The cast saturates.
-    nearest as i32
+    word_of(f64::from(sample) * factor * 2_147_483_648.0)
 }
 
 /// Returns a word of a block times a factor: a float's bits, or a left-justified integer that is limited at full scale.
@@ -183,35 +170,6 @@ pub fn times(word: i32, float: bool, factor: f64) -> i32 {
     if float {
         ((f64::from(float_of(word)) * factor) as f32).to_bits().cast_signed()
     } else {
-        nearest(f64::from(word) * factor) as i32
-    }
-}
-
-/// The lowest float whose last bit is worth one.
-const ONES: f32 = 8_388_608.0;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_float_is_rounded_the_same_way_with_and_without_a_factor() {
-        // Halves of the last bit on both sides of zero, both ends, and what is beyond them.
-        let halves = (-64i16..64).map(|half| f32::from(half) / 4_294_967_296.0);
-        let large =
-            (0..64u32).flat_map(|n| [f32::from_bits(0x3aff_ffe0 + n), f32::from_bits(0x3f7f_ffe0 + n)]);
-        let odd = [f32::NAN, f32::INFINITY, f32::MAX, f32::MIN_POSITIVE, 1e-45, 0.0, 0.3, 1.5, 1e9];
-        for sample in halves.chain(large).chain(odd).flat_map(|sample| [sample, -sample]) {
-            assert_eq!(whole(sample), left_justified(sample, 1.0), "{sample:e}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_float_is_rounded_the_same_way(bits in any::<u32>()) {
-            let sample = f32::from_bits(bits);
-            prop_assert_eq!(whole(sample), left_justified(sample, 1.0));
-        }
+        word_of(f64::from(word) * factor)
     }
 }
