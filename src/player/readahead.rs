@@ -1,5 +1,5 @@
 //! File bytes ahead of the decoder, so that a slow or sleeping disk is not heard. A thread of its own reads blocks of
-//! 256 KiB up to a limit; what was read is given back at once.
+//! 256 KiB up to a limit; what was read is given back at once, or filled again.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -28,6 +28,9 @@ struct State {
     /// Where the first block starts.
     start: u64,
     blocks: VecDeque<Box<[u8]>>,
+    /// Whole blocks that were read, to be filled again: fresh memory takes as long to clear as a file to read. With what is
+    /// held no more than the limit.
+    spare: Vec<Box<[u8]>>,
     held: usize,
     /// Grows with every jump; what was read for an older one is dropped.
     jump: u64,
@@ -75,7 +78,8 @@ impl State {
             }
             self.held -= block.len();
             self.start = end;
-            self.blocks.pop_front();
+            let room = self.held + (self.spare.len() + 1) * BLOCK <= MOST && !self.ended;
+            self.spare.extend(self.blocks.pop_front().filter(|block| room && block.len() == BLOCK));
         }
         let block = self.blocks.front()?;
         Some(&block[(at - self.start) as usize..])
@@ -159,7 +163,7 @@ fn read_on(mut sound: Sound, shared: &Shared) {
     // The thread's own place in the file, and the jump it belongs to.
     let (mut at, mut jump) = (0, u64::MAX);
     loop {
-        let size;
+        let (size, spare);
         {
             let mut state = shared.lock();
             while !state.closed
@@ -171,7 +175,7 @@ fn read_on(mut sound: Sound, shared: &Shared) {
             if state.closed {
                 return;
             }
-            size = if state.held == 0 { FIRST } else { BLOCK };
+            (size, spare) = if state.held == 0 { (FIRST, None) } else { (BLOCK, state.spare.pop()) };
             if jump != state.jump {
                 jump = state.jump;
                 let goal = state.start;
@@ -183,14 +187,17 @@ fn read_on(mut sound: Sound, shared: &Shared) {
                 at = goal;
             }
         }
-        let mut block = vec![0; size];
+        let mut block = spare.map_or_else(|| vec![0; size], Vec::from);
         let read = fill(&mut sound, &mut block);
         let mut state = shared.lock();
         if jump != state.jump {
             continue;
         }
         match read {
-            Ok(0) => state.ended = true,
+            Ok(0) => {
+                state.ended = true;
+                state.spare = Vec::new();
+            }
             Ok(count) => {
                 block.truncate(count);
                 at += count as u64;

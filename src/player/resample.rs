@@ -6,7 +6,7 @@ use rubato::audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
 use crate::error::{Error, Kind, Result};
-use crate::player::gain::nearest;
+use crate::player::gain::word_of;
 use crate::units::SampleRate;
 
 /// A stream of frames on its way to another rate.
@@ -99,7 +99,7 @@ impl Resampler {
             let keep = ((made - cut) as u64).min(most.saturating_sub(self.given)) as usize;
             let part = &self.block[cut * self.channels..(cut + keep) * self.channels];
             // A float cast saturates: what overshoots between two samples is limited at full scale.
-            out.extend(part.iter().map(|sample| nearest(sample * FULL_SCALE) as i32));
+            out.extend(part.iter().map(|sample| word_of(sample * FULL_SCALE)));
             self.given += keep as u64;
         }
         self.input.drain(..done);

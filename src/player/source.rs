@@ -8,7 +8,7 @@ use crate::media::decode::{Block, Decoder, Samples};
 use crate::media::sniff::sniff;
 use crate::media::sound::Sound;
 use crate::player::aside::Aside;
-use crate::player::gain::nearest;
+use crate::player::gain::word_of;
 use crate::player::readahead;
 use crate::player::ring::float_of;
 use crate::track::{AudioFormat, Codec, Container};
@@ -136,7 +136,9 @@ impl Source for Decoded {
         if !self.decoder.next(&mut self.block)? {
             return Ok(false);
         }
-        match &self.block.samples {
+        match &mut self.block.samples {
+            // It was copied once already.
+            Samples::Int(samples) if factor == 1.0 && into.is_empty() => std::mem::swap(into, samples),
             Samples::Int(samples) if factor == 1.0 => into.extend_from_slice(samples),
             Samples::Int(samples) => into.extend(samples.iter().map(|word| times(*word, false, factor))),
             Samples::Float(samples) if self.about.float => {
@@ -160,8 +162,7 @@ impl Source for Decoded {
 
 /// Returns the float sample times a factor as a left-justified integer, rounded and limited at full scale.
 pub fn left_justified(sample: f32, factor: f64) -> i32 {
-    // The cast saturates.
-    nearest(f64::from(sample) * factor * 2_147_483_648.0) as i32
+    word_of(f64::from(sample) * factor * 2_147_483_648.0)
 }
 
 /// Returns a word of a block times a factor: a float's bits, or a left-justified integer that is limited at full scale.
@@ -169,6 +170,6 @@ pub fn times(word: i32, float: bool, factor: f64) -> i32 {
     if float {
         ((f64::from(float_of(word)) * factor) as f32).to_bits().cast_signed()
     } else {
-        nearest(f64::from(word) * factor) as i32
+        word_of(f64::from(word) * factor)
     }
 }

@@ -137,8 +137,9 @@ fn check_server<T: konpo::player::pulse::pump::Wire>() {
     feed.shared().run(Swing::Open);
     let start = Instant::now();
     let period = (1_470 * 2 * T::SIZE) as u32;
+    let both = 2 * period;
     let opened =
-        Opened { version: MAX_VERSION, channel: 0, wanted: 2 * period, longest: 2 * period, delay: 0 };
+        Opened { version: MAX_VERSION, channel: 0, wanted: both, longest: both, delay: 0, suspended: false };
     let mut pump = Pump::<T>::new(ours, opened, render, start);
     let (samples, mut taken) = (vec![123_456_789; 2_940], vec![0; 1 << 20]);
     let (mut count, mut length) = (0, 0);

@@ -4,12 +4,12 @@
 
 mod parts;
 mod pcm;
+mod planes;
 
 use std::io::{Seek, SeekFrom};
 use std::ops::Range;
 
 use symphonia::core::audio::GenericAudioBufferRef;
-use symphonia::core::audio::conv::ConvertibleSample;
 use symphonia::core::codecs::audio::AudioDecoder;
 use symphonia::core::errors::{Error as Trouble, SeekErrorKind};
 use symphonia::core::formats::{FormatReader, SeekMode, SeekTo, TrackType};
@@ -29,6 +29,7 @@ use crate::units::{Frames, SampleRate};
 
 use parts::{OpusHead, audio_decoder, broken, contained, reader, trouble};
 use pcm::Pcm;
+use planes::interleaved;
 
 /// A sound that symphonia and libopus decode.
 pub(super) struct Native {
@@ -249,42 +250,28 @@ impl Native {
         if from >= to {
             return false;
         }
-        let channels = usize::from(self.spec.channels);
-        let range = (from - start) as usize * channels..(to - start) as usize * channels;
-        self.copy_out(range, out);
+        self.copy_out((from - start) as usize..(to - start) as usize, out);
         out.at = Frames((from - self.first).max(0) as u64);
         self.wanted = to;
         true
     }
 
-    /// Copies samples of the pending packet, counted interleaved.
-    fn copy_out(&mut self, range: Range<usize>, out: &mut Block) {
-        if let (Some(pcm), Some(packet)) = (self.pcm, self.raw.take()) {
-            let bytes = range.start * pcm.width()..range.end * pcm.width();
-            let bytes = packet.data.get(bytes).unwrap_or_default();
-            if let Samples::Float(_) = out.samples {
-                out.samples = Samples::Int(Vec::new());
-            }
-            if let Samples::Int(samples) = &mut out.samples {
-                pcm.left_justified(bytes, samples);
-            }
+    /// Copies frames of the pending packet.
+    fn copy_out(&mut self, frames: Range<usize>, out: &mut Block) {
+        match (&out.samples, self.spec.float) {
+            (Samples::Float(_), true) | (Samples::Int(_), false) => {}
+            (_, true) => out.samples = Samples::Float(Vec::new()),
+            (_, false) => out.samples = Samples::Int(Vec::new()),
+        }
+        if let (Some(pcm), Some(packet), Samples::Int(samples)) =
+            (self.pcm, self.raw.take(), &mut out.samples)
+        {
+            let width = pcm.width() * usize::from(self.spec.channels);
+            let bytes = packet.data.get(frames.start * width..frames.end * width);
+            pcm.left_justified(bytes.unwrap_or_default(), samples);
             return;
         }
-        let decoded = self.decoder.last_decoded();
-        match (&mut out.samples, self.spec.float) {
-            (Samples::Float(samples), true) => copy(&decoded, range, samples),
-            (Samples::Int(samples), false) => copy(&decoded, range, samples),
-            (samples, true) => {
-                let mut fresh = Vec::new();
-                copy(&decoded, range, &mut fresh);
-                *samples = Samples::Float(fresh);
-            }
-            (samples, false) => {
-                let mut fresh = Vec::new();
-                copy(&decoded, range, &mut fresh);
-                *samples = Samples::Int(fresh);
-            }
-        }
+        interleaved(&self.decoder.last_decoded(), frames, &mut out.samples);
         if let (Some(factor), Samples::Float(samples)) = (self.factor, &mut out.samples) {
             samples.iter_mut().for_each(|sample| *sample *= factor);
         }
@@ -577,13 +564,6 @@ impl Native {
 fn scaled(value: i64, times: u64, by: u64) -> i64 {
     let scaled = i128::from(value) * i128::from(times) / i128::from(by.max(1));
     i64::try_from(scaled).unwrap_or(i64::MAX)
-}
-
-/// Copies a range of samples, counted interleaved; widens integers by a shift, which keeps every bit.
-fn copy<S: ConvertibleSample>(decoded: &GenericAudioBufferRef<'_>, range: Range<usize>, out: &mut Vec<S>) {
-    decoded.copy_to_vec_interleaved(out);
-    out.truncate(range.end);
-    out.drain(..range.start.min(out.len()));
 }
 
 /// Bad packets in a row after which the rest is given up.

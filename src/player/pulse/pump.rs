@@ -77,6 +77,8 @@ pub struct Opened {
     pub longest: u32,
     /// How long the sound takes behind its buffer, in µs.
     pub delay: u64,
+    /// The device is suspended, and stays so although there is a stream now.
+    pub suspended: bool,
 }
 
 /// One end of the connection of a stream: messages in, sound out. Never blocks.
@@ -130,7 +132,7 @@ impl<T: Wire> Pump<T> {
             written: 0,
             started: false,
             fed: false,
-            suspended: Arc::default(),
+            suspended: Arc::new(AtomicBool::new(opened.suspended)),
             asked: None,
             serial: FIRST_QUESTION,
             ask_beside: now + ASK_EVERY,

@@ -22,13 +22,18 @@ struct Server {
 }
 
 fn opened(wanted: u32) -> (Server, Pump<i16>) {
+    opened_on(wanted, false)
+}
+
+fn opened_on(wanted: u32, suspended: bool) -> (Server, Pump<i16>) {
     let (ours, theirs) = UnixStream::pair().expect("a pair");
     ours.set_nonblocking(true).expect("a socket");
     theirs.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
     let (feed, render) = ring(SampleRate::CD, 2, Knob::Fixed, Gain::UNITY);
     feed.shared().run(Swing::Open);
     let start = Instant::now();
-    let opened = Opened { version: MAX_VERSION, channel: CHANNEL, wanted, longest: 2 * PERIOD, delay: 0 };
+    let (version, longest) = (MAX_VERSION, 2 * PERIOD);
+    let opened = Opened { version, channel: CHANNEL, wanted, longest, delay: 0, suspended };
     (Server { socket: theirs, feed, sent: 0, start }, Pump::new(ours, opened, render, start))
 }
 
@@ -243,6 +248,23 @@ fn a_stream_that_is_suspended_stands_until_it_goes_on() {
     server.say(&Command::PlaybackStreamSuspended(goes_on));
     pump.turn(server.at(60_000)).expect("it turns");
     assert!(!pump.suspended.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_stream_on_a_device_that_was_suspended_before_is_held_until_it_goes_on() {
+    let (mut server, pump) = opened_on(0, true);
+    let stream = spawn("dac".into(), pump).expect("a thread");
+    let words = stream.held().expect("it is held");
+    assert!(words.contains("suspended the device dac"), "{words}");
+    let goes_on = StreamSuspendedParams { stream_index: CHANNEL, suspended: false };
+    server.say(&Command::PlaybackStreamSuspended(goes_on));
+    let goes_on = std::iter::repeat_with(|| {
+        std::thread::yield_now();
+        stream.held().is_none()
+    });
+    assert!(goes_on.take(10_000_000).any(|free| free));
+    let (_server, pump) = opened(0);
+    assert_eq!(spawn("dac".into(), pump).expect("a thread").held(), None);
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Output for Sink {
             wanted: reply.requested_bytes,
             longest: reply.buffer_attr.target_length,
             delay: reply.stream_latency,
+            suspended: reply.suspended,
         };
         let (name, now) = (self.name.clone(), Instant::now());
         let stream = match plan.sample {

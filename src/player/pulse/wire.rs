@@ -162,9 +162,30 @@ pub fn error(tried: String, error: ProtocolError) -> Error {
         | ProtocolError::UnsupportedVersion(_) => Kind::Unsupported,
         _ => Kind::Unreachable,
     };
-    Error::with(kind, tried, error)
+    match error {
+        // It prints what it holds, which the chain of sources would print once more.
+        ProtocolError::Io(error) => Error::with(kind, tried, error),
+        error => Error::with(kind, tried, error),
+    }
 }
 
 /// How long an answer may take; a server that is started by its socket needs some of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 const COOKIE: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_wrong_is_said_once() {
+        let check = |of: ProtocolError, kind: Kind, expected: &str| {
+            let error = error("reach the sound server".to_owned(), of);
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, expected));
+        };
+        let late = IoError::from(ErrorKind::TimedOut);
+        check(late.into(), Kind::Unreachable, "reach the sound server: timed out");
+        let busy = ProtocolError::ServerError(PulseError::Busy);
+        check(busy, Kind::Busy, "reach the sound server: server error: Busy");
+    }
+}
