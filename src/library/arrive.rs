@@ -54,8 +54,9 @@ pub fn add(
         None => decide(disk, connection, &new, cut)?,
     };
     inner.safety().arrived();
-    inner.scanner.note_arrival();
+    // What is done behind looks at the revision.
     inner.changed(connection)?;
+    inner.scanner.note_arrival();
     Ok(added)
 }
 
