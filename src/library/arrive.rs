@@ -59,8 +59,9 @@ pub fn add(
         inner.tell_unlocked(vec![added.track]);
     }
     inner.safety().arrived();
-    inner.scanner.note_arrival();
+    // What is done behind looks at the revision.
     inner.changed(connection)?;
+    inner.scanner.note_arrival();
     Ok(added)
 }
 

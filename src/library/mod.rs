@@ -591,6 +591,11 @@ impl Inner {
         }
     }
 
+    /// Returns how often the shelf has changed.
+    fn revision_now(&self) -> u64 {
+        *self.revision.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a change of the shelf. Kept in the database, so that no revision means two things.
     fn changed(&self, connection: &mut rusqlite::Connection) -> Result<()> {
         self.commit(connection.transaction()?)

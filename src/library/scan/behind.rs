@@ -1,6 +1,6 @@
-//! Computes the fingerprints of adopted files behind everything else, then has them measured: one file after the other, at half the speed that the
-//! disk would give, on a thread that yields to everybody. Stopped at any time it goes on where it was: what is computed is
-//! in the database.
+//! Computes the fingerprints of adopted files behind everything else, then has them measured: one file after the other, at
+//! half the speed that the disk would give, on a thread that yields to everybody. Stopped at any time it goes on where it
+//! was: what is computed is in the database. A look that found no change is followed by no count.
 
 use std::fs::File;
 use std::sync::{Arc, PoisonError, Weak};
@@ -20,19 +20,55 @@ pub fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
     if let Err(error) = measure::begin(weak) {
         warn!(%error, "what could not be measured is not tried again");
     }
-    let mut told = measure::Told::new();
+    let (mut told, mut due) = (measure::Told::new(), Due::default());
     while shared.wait_for_files() {
-        if let Err(error) = all(shared, weak) {
-            warn!(%error, "fingerprints could not be written; the next look tries again");
+        // Read before the counts: a change meanwhile makes them old.
+        let Some(revision) = weak.upgrade().map(|inner| inner.revision_now()) else { return };
+        due.forget_unless(revision);
+        let known = due.fingerprints == Some(0) && due.loudness.is_some();
+        if due.fingerprints != Some(0) {
+            due = Due { revision, ..Due::default() };
+            match all(shared, weak) {
+                Ok(left) => due.fingerprints = left,
+                Err(error) => warn!(%error, "fingerprints could not be written; the next look tries again"),
+            }
+            rest(weak);
         }
-        if let Some(inner) = weak.upgrade() {
-            inner.store.rest();
-        }
-        idle::give_back();
-        if let Err(error) = measure::all(shared, weak, &mut told) {
+        if let Err(error) = measure::all(shared, weak, &mut told, &mut due) {
             warn!(%error, "loudness could not be written; the next look tries again");
         }
-        idle::give_back();
+        if !known {
+            rest(weak);
+        }
+    }
+}
+
+/// Gives back the memory that a lot of work took.
+pub(super) fn rest(weak: &Weak<Inner>) {
+    if let Some(inner) = weak.upgrade() {
+        inner.store.rest();
+    }
+    idle::give_back();
+}
+
+/// What is left to be done, as it was counted at a revision of the shelf; `None` where that is not known. A count goes
+/// through every row, so it is not made again while nothing changes.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    /// The revision.
+    pub revision: u64,
+    /// Copies without a fingerprint.
+    pub fingerprints: Option<u64>,
+    /// Copies to be measured: those that arrived, and those found where they stood.
+    pub loudness: Option<(u64, u64)>,
+}
+
+impl Due {
+    /// Forgets what was counted at another revision.
+    pub fn forget_unless(&mut self, revision: u64) {
+        if self.revision != revision {
+            *self = Due { revision, ..Due::default() };
+        }
     }
 }
 
@@ -61,16 +97,17 @@ impl Shared {
     }
 }
 
-/// Goes through the copies that have no fingerprint.
-pub(super) fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<()> {
+/// Goes through the copies that have no fingerprint. Returns how many are left, which could not be read; `None` when it was
+/// stopped.
+pub(super) fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<Option<u64>> {
     let mut behind = CopyId(0);
-    let Some(inner) = weak.upgrade() else { return Ok(()) };
-    let left = inner.store.read_blocking(scanned::fingerprints_left)?;
+    let Some(inner) = weak.upgrade() else { return Ok(None) };
+    let mut left = inner.store.read_blocking(scanned::fingerprints_left)?;
     drop(inner);
     shared.progress.send_modify(|progress| progress.fingerprints_left = left);
-    loop {
+    while left > 0 {
         // The shelf is held only while it is used, so that it can close.
-        let Some(inner) = weak.upgrade().filter(|_| !shared.stops()) else { return Ok(()) };
+        let Some(inner) = weak.upgrade().filter(|_| !shared.stops()) else { return Ok(None) };
         let copies = inner.store.read_blocking(|c| scanned::unfingerprinted(c, behind, AT_ONCE))?;
         let Some(last) = copies.last() else { break };
         behind = last.id;
@@ -95,11 +132,10 @@ pub(super) fn all(shared: &Arc<Shared>, weak: &Weak<Inner>) -> Result<()> {
             Ok(transaction.commit()?)
         };
         answer(inner.store.hand_over(work)?)?;
-        shared.progress.send_modify(|progress| {
-            progress.fingerprints_left = progress.fingerprints_left.saturating_sub(count);
-        });
+        left = left.saturating_sub(count);
+        shared.progress.send_modify(|progress| progress.fingerprints_left = left);
     }
-    Ok(())
+    Ok(Some(left))
 }
 
 /// Returns a copy's fingerprint; `None` when it cannot be read, or is another one by now.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use crate::error::{Error, Kind, Result};
+use crate::library::scan::behind::{self, Due};
 use crate::library::scan::{Shared, answer};
 use crate::library::store::loudness::{self, Wanted};
 use crate::library::{CopyRow, Inner};
@@ -21,24 +22,40 @@ use crate::media::sound::Sound;
 use crate::track::CopyId;
 
 /// Measures what is to be measured, until something else is to be done first. `told` is kept from call to call: while songs
-/// come in one by one, lists hear of them together.
+/// come in one by one, lists hear of them together. Counts when `due` does not tell what is left.
 ///
 /// # Errors
 /// Those of the database.
 /// # Blocks
 /// For hours, when a large shelf is measured for the first time.
-pub fn all(shared: &Arc<Shared>, weak: &Weak<Inner>, told: &mut Told) -> Result<()> {
+pub fn all(shared: &Arc<Shared>, weak: &Weak<Inner>, told: &mut Told, due: &mut Due) -> Result<()> {
     let count = |wanted| match weak.upgrade() {
         Some(inner) => inner.store.read_blocking(|c| loudness::left(c, wanted)),
         None => Ok(0),
     };
-    let (arrived, adopted) = (count(Wanted::Arrived)?, count(Wanted::Adopted)?);
+    let (arrived, adopted) = match due.loudness {
+        Some(left) => left,
+        None => {
+            let left = (count(Wanted::Arrived)?, count(Wanted::Adopted)?);
+            // It may be long until this returns.
+            behind::rest(weak);
+            left
+        }
+    };
     shared.progress.send_modify(|progress| progress.loudness_left = arrived + adopted);
+    // Known until the first of them is measured.
+    due.loudness = (arrived == 0).then_some((arrived, adopted));
     let mut done = arrived == 0 || each(shared, weak, Wanted::Arrived, told)?;
     if done {
         told.tell(weak)?;
     }
-    done = done && (adopted == 0 || shared.settles() && each(shared, weak, Wanted::Adopted, told)?);
+    if done && adopted > 0 {
+        done = shared.settles();
+        if done {
+            due.loudness = None;
+            done = each(shared, weak, Wanted::Adopted, told)?;
+        }
+    }
     if done { told.tell(weak) } else { Ok(()) }
 }
 

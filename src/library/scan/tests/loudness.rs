@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::library::scan::behind;
-use crate::library::scan::measure::{Told, each, one};
+use crate::library::scan::behind::{self, Due};
+use crate::library::scan::measure::{self, Told, each, one};
 use crate::library::store::loudness::{Wanted, left, unmeasured};
 use crate::media::loudness::Heard;
 use crate::track::{CopyId, Track};
@@ -136,5 +136,36 @@ fn nothing_is_measured_while_sound_runs() {
     assert_eq!(now(), Some(Heard::Stopped), "the listener may only be between two tracks");
     shared.desk().silent_since = None;
     assert!(matches!(now(), Some(Heard::Loud(_))));
+    library.close().expect("closed");
+}
+
+#[test]
+fn after_a_look_that_changed_nothing_nothing_is_counted() {
+    let shelf = Shelf::new();
+    tone(&shelf, "A/1.wav", -20.0, "One");
+    let library = shelf.open();
+    look(&library);
+    let (shared, weak) = (&library.inner.scanner.shared, Arc::downgrade(&library.inner));
+    assert_eq!(behind::all(shared, &weak).expect("fingerprints"), Some(0));
+    let revision = library.inner.revision_now();
+    look(&library);
+    assert_eq!(library.inner.revision_now(), revision);
+    // Nobody waits until the box has settled: something else is to be done first.
+    shared.desk().unfingerprinted = true;
+    let (mut told, mut due) = (Told::new(), Due { revision, ..Due::default() });
+    let mut left = |due: &mut Due| {
+        measure::all(shared, &weak, &mut told, due).expect("counted");
+        shared.progress.borrow().loudness_left
+    };
+    assert_eq!((left(&mut due), due.loudness), (1, Some((0, 1))));
+    due.loudness = Some((0, 7));
+    due.forget_unless(revision);
+    assert_eq!(left(&mut due), 7, "what is known is not counted again");
+    tone(&shelf, "A/2.wav", -20.0, "Two");
+    look(&library);
+    due.forget_unless(library.inner.revision_now());
+    assert_eq!((due.fingerprints, due.loudness), (None, None));
+    assert_eq!(behind::all(shared, &weak).expect("fingerprints"), Some(0));
+    assert_eq!(left(&mut due), 2);
     library.close().expect("closed");
 }
