@@ -6,6 +6,7 @@
 
 mod caf;
 mod child;
+mod flac;
 mod mpeg;
 mod native;
 mod source;

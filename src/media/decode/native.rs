@@ -345,12 +345,11 @@ impl Native {
         let ticks = self.ticks(from.saturating_sub(self.base));
         let to = SeekTo::Timestamp { ts: Timestamp::new(ticks), track_id: self.track };
         self.pending = None;
-        // symphonia's FLAC parser keeps half a frame when a seek finds the next one at once (any seek to the start).
         // Its Ogg reader counts a page's times from its end, which the first page of a short stream does not allow.
         let near = self.container == Container::Ogg && self.base == 0 && from < NEAR;
         let walk = self.fragmented || near;
         // Its CAF reader does not find back from the end of a packet table.
-        if matches!(self.container, Container::Flac | Container::Caf) || walk {
+        if self.container == Container::Caf || walk {
             self.rewind()?;
         }
         let (reader, decoder) = (self.reader.as_mut().ok_or_else(broken)?, &mut self.decoder);

@@ -60,7 +60,7 @@ fn check_end(look: &mut Look<'_>, audio: u64, total: u64, (smallest, largest): (
         // Sync code, then a header whose CRC-8 is right (RFC 9639, 9.1).
         if tail[at] == 0xff
             && tail[at + 1] & 0xfe == 0xf8
-            && let Some((number, block)) = header(&tail[at..])
+            && let Some(Header { number, block, .. }) = header(&tail[at..])
         {
             let variable = tail[at + 1] & 1 == 1;
             let first = if variable { number } else { number.saturating_mul(smallest.max(1)) };
@@ -82,8 +82,21 @@ fn check_end(look: &mut Look<'_>, audio: u64, total: u64, (smallest, largest): (
     }
 }
 
-/// Reads a frame header: its coded number and block size. `None` when it is none.
-fn header(bytes: &[u8]) -> Option<(u64, u64)> {
+/// What a frame header says (RFC 9639, 9.1).
+pub(in crate::media) struct Header {
+    /// The number of the frame, or of its first sample where the blocks are of different sizes.
+    pub(in crate::media) number: u64,
+    /// Samples of each channel.
+    pub(in crate::media) block: u64,
+    /// Frames per second; 0 where only STREAMINFO tells.
+    pub(in crate::media) rate: u64,
+    /// Bits of a sample; 0 where only STREAMINFO tells.
+    pub(in crate::media) bits: u64,
+    pub(in crate::media) channels: u64,
+}
+
+/// Reads the frame header behind a sync code, which is the first two bytes. `None` when it is none.
+pub(in crate::media) fn header(bytes: &[u8]) -> Option<Header> {
     let (sizes, format) = (*bytes.get(2)?, *bytes.get(3)?);
     let (block_code, rate_code) = (sizes >> 4, sizes & 0x0f);
     if block_code == 0 || rate_code == 15 || format >> 4 > 10 || format & 1 == 1 {
@@ -103,12 +116,16 @@ fn header(bytes: &[u8]) -> Option<(u64, u64)> {
         7 => 2,
         _ => 0,
     };
-    at += match rate_code {
-        12 => 1,
-        13 | 14 => 2,
-        _ => 0,
+    let (rate, used) = match rate_code {
+        12 => (1000 * be(bytes, at, 1), 1),
+        13 => (be(bytes, at, 2), 2),
+        14 => (10 * be(bytes, at, 2), 2),
+        code => (RATES[usize::from(code)], 0),
     };
-    (crc8(bytes.get(..at)?) == *bytes.get(at)?).then_some((number, block))
+    at += used;
+    let channels = if format >> 4 < 8 { u64::from(format >> 4) + 1 } else { 2 };
+    let bits = BITS[usize::from(format >> 1 & 7)];
+    (crc8(bytes.get(..at)?) == *bytes.get(at)?).then_some(Header { number, block, rate, bits, channels })
 }
 
 /// The number in the manner of UTF-8, up to 36 bits (RFC 9639, 9.1.5).
@@ -140,6 +157,11 @@ fn broken() -> Error {
     Error::new(Kind::Damaged, "the head of the FLAC file is broken")
 }
 
+/// Frames per second of the codes 1 to 11 (RFC 9639, 9.1.2).
+const RATES: [u64; 12] =
+    [0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
+/// Bits of a sample (RFC 9639, 9.1.4); the code 3 is reserved and fits no stream.
+const BITS: [u64; 8] = [0, 8, 12, u64::MAX, 16, 20, 24, 32];
 const MOST_BLOCKS: usize = 1024;
 /// A frame of 8 channels of 24 bits and 4,608 samples is far smaller.
 const TAIL: u64 = 256 << 10;

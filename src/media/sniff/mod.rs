@@ -6,7 +6,7 @@ pub(in crate::media) mod apev2;
 mod asf;
 mod caf;
 mod dsd;
-mod flac;
+pub(in crate::media) mod flac;
 pub(in crate::media) mod id3;
 pub(in crate::media) mod look;
 mod matroska;

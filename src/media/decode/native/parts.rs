@@ -13,7 +13,7 @@ use symphonia::default::formats;
 use symphonia_adapter_libopus::OpusDecoder;
 
 use crate::error::{Error, Kind, Result};
-use crate::media::decode::mpeg;
+use crate::media::decode::{flac, mpeg};
 use crate::track::Container;
 
 /// Opens the container's reader directly: `sniff` already knows what it is, and symphonia's own probe would scan
@@ -25,7 +25,7 @@ pub(super) fn reader(
 ) -> Result<Box<dyn FormatReader>, Trouble> {
     let options = FormatOptions::default();
     Ok(match container {
-        Container::Flac => Box::new(formats::FlacReader::try_new(stream, options)?),
+        Container::Flac => Box::new(flac::Reader::new(stream)?),
         Container::Mpeg => Box::new(mpeg::Reader::new(stream, stretch)?),
         Container::Adts => Box::new(formats::AdtsReader::try_new(stream, options)?),
         Container::Mp4 => Box::new(formats::IsoMp4Reader::try_new(stream, options)?),
