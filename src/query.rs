@@ -79,6 +79,22 @@ pub enum Field {
     Favourite,
     /// Was started at least once; only `Exists`.
     Played,
+    /// The name of the very thing asked for: a track's or an album's title, an artist's name. Not of folders.
+    Name,
+}
+
+/// A number that can be filtered on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measure {
+    /// How long a track sounds, in milliseconds; unknown is 0.
+    Length,
+    /// Bytes of its largest file.
+    Size,
+    /// Its number on the disc; without one 0.
+    Number,
+    /// Its date as the number YYYYMMDD, the first day of a month or year that is tagged alone; without one it has none.
+    Day,
 }
 
 /// A condition. Text is compared folded: NFKC, lower case, accents off, katakana as hiragana.
@@ -101,6 +117,8 @@ pub enum Filter {
     Starts(Field, String),
     /// The field is there.
     Exists(Field),
+    /// The number is this one or a higher one.
+    AtLeast(Measure, i64),
     /// These tracks.
     Ids(Vec<TrackId>),
     /// What belongs to one album, artist, genre, composer, year, folder or playlist.
@@ -111,13 +129,43 @@ impl Filter {
     /// Returns whether the answer depends on a field.
     pub fn looks_at(&self, field: Field) -> bool {
         match self {
-            Filter::All | Filter::Ids(_) | Filter::In(..) => false,
+            Filter::All | Filter::Ids(_) | Filter::In(..) | Filter::AtLeast(..) => false,
             Filter::And(all) | Filter::Or(all) => all.iter().any(|filter| filter.looks_at(field)),
             Filter::Not(filter) => filter.looks_at(field),
             Filter::Is(at, _) | Filter::Contains(at, _) | Filter::Starts(at, _) | Filter::Exists(at) => {
                 *at == field
             }
         }
+    }
+
+    /// Returns the same condition where [`Field::Name`] is this field.
+    pub fn with_name(self, field: Field) -> Filter {
+        let each = |all: Vec<Filter>| all.into_iter().map(|filter| filter.with_name(field)).collect();
+        match self {
+            Filter::And(all) => Filter::And(each(all)),
+            Filter::Or(all) => Filter::Or(each(all)),
+            Filter::Not(filter) => Filter::Not(Box::new(filter.with_name(field))),
+            Filter::Is(Field::Name, text) => Filter::Is(field, text),
+            Filter::Contains(Field::Name, text) => Filter::Contains(field, text),
+            Filter::Starts(Field::Name, text) => Filter::Starts(field, text),
+            Filter::Exists(Field::Name) => Filter::Exists(field),
+            other => other,
+        }
+    }
+
+    /// Returns which folder or playlist it is about, and what else it asks; `None` when it is about no single one.
+    pub fn within(&self, what: What) -> Option<(GroupId, Filter)> {
+        let of = |filter: &Filter| match filter {
+            Filter::In(kind, id) if *kind == what => Some(*id),
+            _ => None,
+        };
+        if let Some(id) = of(self) {
+            return Some((id, Filter::All));
+        }
+        let Filter::And(all) = self else { return None };
+        let at = all.iter().position(|filter| of(filter).is_some())?;
+        let rest = all.iter().enumerate().filter(|(place, _)| *place != at).map(|(_, filter)| filter.clone());
+        Some((of(&all[at])?, Filter::And(rest.collect())))
     }
 }
 
@@ -141,6 +189,14 @@ pub enum Sort {
     MostPlayed,
     /// Marked last first; not marked last.
     Favoured,
+    /// Year, earliest first; without one last.
+    Date,
+    /// First genre; without one last.
+    Genre,
+    /// Shortest first; of albums and names no order of its own.
+    Length,
+    /// Name of the album; without one last.
+    AlbumName,
     /// As they lie in their folder or stand in their playlist; with [`Filter::In`] only, else as `Album`.
     Listed,
 }
@@ -150,7 +206,7 @@ pub enum Sort {
 pub struct Window {
     /// Items to leave out at the start.
     pub offset: u64,
-    /// Most items to answer, 1..=[`Window::MOST`].
+    /// Most items to answer, 0..=[`Window::MOST`]; 0 asks how many there are.
     pub limit: u32,
 }
 
@@ -210,6 +266,10 @@ pub struct Group {
     pub artist: Option<String>,
     /// How many tracks.
     pub tracks: u64,
+    /// How many albums they lie in, of an artist, genre, composer or year; how many folders lie in a folder; else 0.
+    pub groups: u64,
+    /// The folder that a folder lies in.
+    pub parent: Option<GroupId>,
     /// One of them, for the cover; `None` for a folder that holds only folders.
     pub example: Option<TrackId>,
 }

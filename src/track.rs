@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::query::GroupId;
 use crate::track::correction::Corrected;
 use crate::track::tagged::{MusicBrainz, Repaired, Trim};
 use crate::units::{ByteCount, Frames, Gain, Millis, SampleRate, UnixTime};
@@ -42,6 +43,8 @@ pub struct Track {
     pub duration: Millis,
     /// The files, the one that sounds first. Never empty.
     pub copies: Vec<Copy>,
+    /// The number of its album; `None` without one.
+    pub album: Option<GroupId>,
     /// When the first copy came to this shelf.
     pub added: UnixTime,
     /// What proves that it was bought, strongest first; empty for a rip.

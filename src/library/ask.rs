@@ -6,7 +6,7 @@ use crate::library::find::Find;
 use crate::library::store::{bought, finding, marks, tracks};
 use crate::offer::{DeviceId, Provenance};
 use crate::query::purchases::{PurchaseQuery, Purchases, Unlocked};
-use crate::query::{Item, Page, Query, Section, What};
+use crate::query::{Filter, Group, GroupId, Item, Page, Query, Section, What};
 use crate::track::TrackId;
 use crate::units::UnixTime;
 
@@ -33,6 +33,23 @@ impl Library {
     /// Returns where the names under each heading begin in the usual order of a kind.
     pub async fn sections(&self, what: What) -> Vec<Section> {
         self.inner.keeper.fresh().await.sections(what)
+    }
+
+    /// Returns where headings begin among those names of a kind that a filter lets through.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn sections_of(&self, what: What, filter: Filter) -> Result<Vec<Section>> {
+        self.ask(move |find, c| find.sections_of(what, &filter, c)).await
+    }
+
+    /// Returns albums, names, folders or playlists by their number, each with what a filter shows of it; `None` for one that
+    /// is not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn groups(&self, what: What, ids: Vec<GroupId>, filter: Filter) -> Result<Vec<Option<Group>>> {
+        self.ask(move |find, c| ids.into_iter().map(|id| find.group(what, id, &filter, c)).collect()).await
     }
 
     /// Returns buys, with their tracks or without, everybody's and with all that names the buyer.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::library::find::begin;
+use crate::library::find::runs::{Rows, Runs};
 use crate::media::text::{heading, sort_key};
 use crate::query::{GroupId, Section};
 
@@ -12,8 +13,8 @@ pub struct Groups {
     /// Folded names one after the other, and where each ends.
     names: String,
     ends: Vec<u32>,
-    /// Rows of each name one after the other, and where those of each end.
-    rows: Vec<u32>,
+    /// Rows of each name one after the other, and where the runs of each end.
+    rows: Runs,
     rows_end: Vec<u32>,
     /// Numbers with the place of their name, by number.
     places: Vec<(GroupId, u32)>,
@@ -97,7 +98,7 @@ impl Gathering {
         pairs.iter_mut().for_each(|(number, _)| *number = place_of[*number as usize]);
         pairs.sort_unstable();
         pairs.dedup();
-        let mut groups = Groups { rows: Vec::with_capacity(pairs.len()), split, ..Groups::default() };
+        let mut groups = Groups { split, ..Groups::default() };
         let bytes = names.iter().map(|(_, name, _)| name.len()).sum();
         groups.names.reserve_exact(bytes);
         let mut last = None;
@@ -105,10 +106,8 @@ impl Gathering {
         for (place, (key, name, _)) in names.iter().enumerate() {
             groups.names.push_str(name);
             groups.ends.push(groups.names.len() as u32);
-            while let Some((_, row)) = pairs.next_if(|&(at, _)| at as usize == place) {
-                groups.rows.push(row);
-            }
-            groups.rows_end.push(groups.rows.len() as u32);
+            let own = std::iter::from_fn(|| pairs.next_if(|&(at, _)| at as usize == place));
+            groups.rows_end.push(groups.rows.extend(own.map(|(_, row)| row)));
             groups.places.push((id_of(name), place as u32));
             let under = heading(key);
             if last != Some(under) {
@@ -117,6 +116,7 @@ impl Gathering {
             }
         }
         groups.places.sort_unstable();
+        groups.rows.shrink();
         groups.ends.shrink_to_fit();
         groups.rows_end.shrink_to_fit();
         groups.places.shrink_to_fit();
@@ -137,9 +137,9 @@ impl Groups {
     }
 
     /// Returns the rows under the name at a place, in order.
-    pub fn rows(&self, place: usize) -> &[u32] {
+    pub fn rows(&self, place: usize) -> Rows<'_> {
         let start = if place == 0 { 0 } else { self.rows_end[place - 1] as usize };
-        &self.rows[start..self.rows_end[place] as usize]
+        self.rows.list(start..self.rows_end[place] as usize)
     }
 
     /// Returns the place of a number.
@@ -177,7 +177,8 @@ mod tests {
         assert_eq!(groups.split, wanted.len() < names.len());
         for (name, rows) in wanted {
             let place = groups.place(id_of(name)).expect("a name");
-            assert_eq!((groups.name(place), groups.rows(place)), (*name, *rows));
+            assert_eq!(groups.name(place), *name);
+            assert_eq!(groups.rows(place).iter().collect::<Vec<_>>(), *rows);
         }
     }
 

@@ -6,8 +6,11 @@
 
 pub mod bits;
 pub mod groups;
+mod ids;
 mod keeper;
+mod named;
 mod page;
+mod runs;
 mod select;
 
 use std::sync::{Arc, Mutex, OnceLock};
@@ -17,6 +20,8 @@ use rusqlite::Connection;
 use crate::error::Result;
 use crate::library::find::bits::Bits;
 use crate::library::find::groups::{Gathering, Groups, id_of_bytes};
+use crate::library::find::ids::Ids;
+use crate::library::find::runs::Runs;
 use crate::library::store::finding;
 use crate::library::store::shown::{FIELD, PART, VALUE, head, line, mark};
 use crate::media::text::{Heading, heading};
@@ -27,10 +32,8 @@ pub use keeper::Keeper;
 /// The shelf, ready to be asked.
 #[derive(Debug, Default)]
 pub struct Find {
-    /// Track numbers by row.
-    ids: Vec<u32>,
-    /// Rows by track number.
-    rows_by_id: Vec<u32>,
+    /// Track numbers by row, and back.
+    ids: Ids,
     /// Folded texts, and where each unit ends.
     arena: String,
     unit_end: Vec<u32>,
@@ -46,9 +49,14 @@ pub struct Find {
     album_ids: Vec<(GroupId, u32)>,
     /// Rows by title, and newest first.
     by_title: Vec<u32>,
-    by_added: Vec<u32>,
-    /// Rows by artist, once somebody asked for it.
+    by_added: Runs,
+    /// Rows by artist, genre, year, album name and length, and albums by year, once somebody asked for it.
     by_artist: OnceLock<Vec<u32>>,
+    by_genre: OnceLock<Vec<u32>>,
+    by_year: OnceLock<Vec<u32>>,
+    by_album_name: OnceLock<Vec<u32>>,
+    by_length: OnceLock<Vec<u32>>,
+    albums_by_year: OnceLock<Vec<u32>>,
     artists: Groups,
     album_artists: Groups,
     genres: Groups,
@@ -128,14 +136,10 @@ impl Find {
         })?;
         let mut order: Vec<u32> = (0..ids.len() as u32).collect();
         order.sort_unstable_by(|&a, &b| keys.get(a as usize).cmp(keys.get(b as usize)).then(a.cmp(&b)));
-        let mut find = Find { ids: order.iter().map(|&at| ids[at as usize]).collect(), ..Find::default() };
-        find.rows_by_id = vec![0; ids.len()];
-        for (row, &at) in order.iter().enumerate() {
-            // The numbers came in order, so their places are those of `rows_by_id`.
-            find.rows_by_id[at as usize] = row as u32;
-        }
-        find.by_added = (0..ids.len() as u32).collect();
-        find.by_added.sort_by_key(|&row| std::cmp::Reverse(added[order[row as usize] as usize]));
+        let mut find = Find { ids: Ids::of(order.iter().map(|&at| ids[at as usize])), ..Find::default() };
+        let mut newest: Vec<u32> = (0..ids.len() as u32).collect();
+        newest.sort_by_key(|&row| std::cmp::Reverse(added[order[row as usize] as usize]));
+        find.by_added = Runs::of(newest);
         find.note_albums(&keys, &order, &added);
         Ok(find)
     }
@@ -190,8 +194,7 @@ impl Find {
 
     /// Returns the row of a track.
     fn row_of(&self, id: u32) -> Option<usize> {
-        let at = self.rows_by_id.binary_search_by_key(&id, |&row| self.ids[row as usize]).ok()?;
-        Some(self.rows_by_id[at] as usize)
+        self.ids.row(id)
     }
 
     fn rows_of_album(&self, album: u32) -> std::ops::Range<usize> {
@@ -229,7 +232,7 @@ impl Making {
         let mut lines = String::new();
         let mut ends = Vec::new();
         for row in rows {
-            let id = self.find.ids[row as usize];
+            let id = self.find.ids.id(row as usize);
             finding::texts(connection, id, |head, line, marks| {
                 let number = heads.iter().position(|known| known == head).unwrap_or(heads.len());
                 if number == heads.len() {

@@ -79,6 +79,7 @@ impl Find {
             Filter::Contains(field, text) => self.compare(*field, How::Contains, text, connection)?,
             Filter::Starts(field, text) => self.compare(*field, How::Starts, text, connection)?,
             Filter::Exists(field) => self.exists(*field, connection)?,
+            Filter::AtLeast(measure, least) => self.of_ids(finding::at_least(connection, *measure, *least)?),
             Filter::Ids(ids) => self.of_ids(ids.iter().filter_map(|id| u32::try_from(id.0).ok())),
             Filter::In(what, id) => self.within(*what, *id, connection)?,
         })
@@ -94,7 +95,8 @@ impl Find {
         let folded = fold(text);
         let one = |place: usize| 1u16 << place;
         let places = match field {
-            Field::Title => Places { head: 0, line: one(line::TITLE) },
+            // Of a track it is the title; who asks for other names put theirs in its place.
+            Field::Title | Field::Name => Places { head: 0, line: one(line::TITLE) },
             Field::Artist => Places { head: one(head::ARTIST), line: one(line::ARTISTS) | one(line::CREDIT) },
             Field::Album => Places { head: one(head::ALBUM), line: 0 },
             Field::AlbumArtist => Places { head: one(head::ARTIST), line: 0 },
@@ -144,9 +146,10 @@ impl Find {
                 }
                 bits
             }
-            Field::Title | Field::Any | Field::Playable => {
+            Field::Title | Field::Name | Field::Any | Field::Playable => {
                 let mut bits = Bits::none(self.len());
-                let filled = |row: &usize| field != Field::Title || self.has_title(*row);
+                let is_title = matches!(field, Field::Title | Field::Name);
+                let filled = |row: &usize| !is_title || self.has_title(*row);
                 (0..self.len()).filter(filled).for_each(|row| bits.add(row));
                 bits
             }
@@ -163,7 +166,7 @@ impl Find {
         if let Some(groups) = self.groups(what) {
             let mut bits = Bits::none(self.len());
             let rows = groups.place(id).map(|place| groups.rows(place)).unwrap_or_default();
-            rows.iter().for_each(|&row| bits.add(row as usize));
+            rows.add_to(&mut bits);
             return Ok(bits);
         }
         Ok(match what {
@@ -201,7 +204,7 @@ impl Find {
         };
         let mut bits = Bits::none(self.len());
         for place in groups.places_where(passes) {
-            groups.rows(place).iter().for_each(|&row| bits.add(row as usize));
+            groups.rows(place).add_to(&mut bits);
         }
         bits
     }
@@ -299,7 +302,7 @@ fn counts(unit: &[u8], hit: usize, length: usize, how: How, wanted: u16) -> bool
 /// Whether the answer depends on nothing but the finder.
 fn is_kept(filter: &Filter) -> bool {
     match filter {
-        Filter::All | Filter::Ids(_) => false,
+        Filter::All | Filter::Ids(_) | Filter::AtLeast(..) => false,
         Filter::And(all) | Filter::Or(all) => !all.is_empty() && all.iter().all(is_kept),
         Filter::Not(inner) => is_kept(inner),
         Filter::Is(field, _) | Filter::Contains(field, _) | Filter::Starts(field, _) => {

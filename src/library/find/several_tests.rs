@@ -27,7 +27,7 @@ fn a_track_of_several_artists_is_found_under_each_that_stands_alone_elsewhere() 
     assert_eq!(names, ["ac/dc; live", "aimer", "aimer / nobody", "milet"]);
     let check = |filter: Filter, wanted: &[u32]| {
         let bits = find.select(&filter, &connection).expect("answered");
-        let mut found: Vec<u32> = bits.rows(0).map(|row| find.ids[row]).collect();
+        let mut found: Vec<u32> = bits.rows(0).map(|row| find.ids.id(row)).collect();
         found.sort_unstable();
         assert_eq!(found, wanted, "{filter:?}");
     };

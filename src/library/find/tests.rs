@@ -10,10 +10,10 @@ use rusqlite::Connection;
 
 use crate::library::find::groups::{id_of, id_of_bytes};
 use crate::library::find::{ALBUM_PARTS, Find, parts};
-use crate::library::store::shown::{self, Shown};
+use crate::library::store::shown::{self, PART, Shown};
 use crate::library::upgrade;
 use crate::media::text::{fold, heading, romaji, sort_key};
-use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
+use crate::query::{Field, Filter, Group, GroupId, Item, Measure, Query, Sort, What, Window};
 use crate::track::{Tags, TrackId};
 
 /// A track as the plain look sees it.
@@ -77,6 +77,9 @@ fn filters() -> impl Strategy<Value = Filter> {
         date.prop_map(|text| Filter::Starts(Field::Date, text.into())),
         any::<bool>().prop_map(|yes| Filter::Is(Field::Playable, if yes { "yes" } else { "no" }.into())),
         select(&THERE[..]).prop_map(Filter::Exists),
+        (0i64..4).prop_map(|least| Filter::AtLeast(Measure::Number, least)),
+        select(&[19_990_101, 19_990_502, 20_010_102, 20_010_103][..])
+            .prop_map(|least| Filter::AtLeast(Measure::Day, least)),
         // The number is put in its place by `grounded`.
         (select(&WITHIN[..]), 0i64..100).prop_map(|(what, at)| Filter::In(what, GroupId(at))),
         vec(1i64..70, 0..9).prop_map(|ids| Filter::Ids(ids.into_iter().map(TrackId).collect())),
@@ -118,7 +121,7 @@ fn album_artist(tags: &Tags) -> Vec<String> {
 fn values(tags: &Tags, field: Field) -> Vec<String> {
     let list = |list: &[String]| list.iter().map(|text| fold(text)).collect::<Vec<_>>();
     match field {
-        Field::Title => folded(&tags.title),
+        Field::Title | Field::Name => folded(&tags.title),
         Field::Artist => [list(&tags.artists), folded(&tags.artist), album_artist(tags)].concat(),
         Field::Album => folded(&tags.album),
         Field::AlbumArtist => album_artist(tags),
@@ -174,7 +177,14 @@ fn passes(track: &Seen, filter: &Filter) -> bool {
         Filter::Ids(ids) => ids.contains(&TrackId(i64::from(track.id))),
         Filter::In(What::Tracks, GroupId(id)) => i64::from(track.id) == *id,
         Filter::In(what, id) => groups_of(track, *what).contains(id),
+        Filter::AtLeast(Measure::Number, least) => i64::from(track.tags.track.unwrap_or(0)) >= *least,
+        Filter::AtLeast(_, least) => track.tags.date.as_ref().is_some_and(|date| day(date) >= *least),
     }
+}
+
+fn day(date: &str) -> i64 {
+    let part = |at: std::ops::Range<usize>| date.get(at).map_or(1, |part| part.parse().expect("a number"));
+    part(0..4) * 10_000 + part(5..7) * 100 + part(8..10)
 }
 
 /// A shelf in memory: every fifth track has left the lists.
@@ -215,12 +225,28 @@ fn expected(find: &Find, seen: &[Seen], filter: &Filter, sort: Sort) -> Vec<u32>
             };
             found.sort_by_key(|track| place(track));
         }
+        Sort::Genre => {
+            let place = |track: &Seen| {
+                let places =
+                    groups_of(track, What::Genres).into_iter().filter_map(|id| find.genres.place(id));
+                places.min().unwrap_or(usize::MAX)
+            };
+            found.sort_by_key(|track| place(track));
+        }
+        Sort::Date => found.sort_by_key(|track| {
+            let year = track.tags.date.as_ref().map(|date| date[..4].to_owned());
+            (year.is_none(), year)
+        }),
+        Sort::AlbumName => found.sort_by_key(|track| {
+            let name = parts(&track.key, 2).split(|&byte| byte == PART).nth(1).unwrap_or_default();
+            (track.tags.album.is_none(), name)
+        }),
         Sort::Bought | Sort::Played | Sort::MostPlayed | Sort::Favoured => {
             // Every third track is marked, the larger number later.
             let mark = |track: &Seen| if track.id.is_multiple_of(3) { Some(track.id) } else { None };
             found.sort_by_key(|track| std::cmp::Reverse(mark(track)));
         }
-        Sort::Album | Sort::Listed => {}
+        Sort::Album | Sort::Listed | Sort::Length => {}
     }
     found.into_iter().map(|track| track.id).collect()
 }
@@ -254,7 +280,7 @@ const WITHIN: [What; 7] = [
     What::Years,
     What::Tracks,
 ];
-const SORTS: [Sort; 8] = [
+const SORTS: [Sort; 12] = [
     Sort::Album,
     Sort::Title,
     Sort::Artist,
@@ -263,6 +289,10 @@ const SORTS: [Sort; 8] = [
     Sort::MostPlayed,
     Sort::Favoured,
     Sort::Listed,
+    Sort::Genre,
+    Sort::Date,
+    Sort::AlbumName,
+    Sort::Length,
 ];
 const KINDS: [What; 6] =
     [What::Albums, What::Artists, What::AlbumArtists, What::Genres, What::Composers, What::Years];
@@ -333,6 +363,59 @@ proptest! {
             }
             found.sort_unstable();
             prop_assert!(found.iter().copied().eq(expected), "{:?} {:?} {:?}", what, filter, seen);
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_by_its_own_letters_and_alone_as_in_a_list(
+        every in vec((tags(), any::<bool>(), 0i64..5), 0..60),
+        text in select(&["a", "b", "か", "亜", "1", "19", ""][..]),
+        filter in filters(),
+    ) {
+        let (connection, seen) = shelf(every);
+        let find = Find::make(&connection).expect("made");
+        let filter = grounded(filter, &seen);
+        let own = Filter::Contains(Field::Name, text.into());
+        let not = Filter::Not(Box::new(own.clone()));
+        for what in KINDS {
+            let all = |filter: Filter, sort| -> Vec<Group> {
+                let query = Query { what, filter, sort, window: Window { offset: 0, limit: Window::MOST } };
+                let page = find.answer(&query, &connection).expect("an answer");
+                let groups = page.items.into_iter().map(|item| match item {
+                    Item::Group(group) => group,
+                    Item::Track(track) => panic!("{track:?}"),
+                });
+                groups.collect()
+            };
+            let plain = all(filter.clone(), Sort::Album);
+            let with = all(Filter::And(vec![own.clone(), filter.clone()]), Sort::Album);
+            let without = all(Filter::And(vec![filter.clone(), not.clone()]), Sort::Album);
+            let expected: Vec<&Group> = plain.iter().filter(|group| fold(&group.name).contains(&fold(text))).collect();
+            // Other spellings of an album's name may have other letters.
+            if what != What::Albums {
+                prop_assert!(with.iter().eq(expected), "{:?} {:?} {:?}", what, with, plain);
+                prop_assert_eq!(with.len() + without.len(), plain.len());
+            }
+            for group in &plain {
+                let alone = find.group(what, group.id, &filter, &connection).expect("an answer");
+                prop_assert_eq!(alone.as_ref(), Some(group));
+                let albums = Filter::And(vec![Filter::In(what, group.id), filter.clone()]);
+                let query = Query { what: What::Albums, filter: albums, sort: Sort::Album, window: Window { offset: 0, limit: 0 } };
+                if what != What::Albums {
+                    prop_assert_eq!(find.answer(&query, &connection).expect("an answer").total, group.groups);
+                }
+            }
+            prop_assert_eq!(find.group(what, GroupId(77), &filter, &connection).expect("an answer"), None);
+            let mut offset = 0;
+            for section in find.sections_of(what, &filter, &connection).expect("an answer") {
+                prop_assert!(section.offset >= offset && section.offset < plain.len().max(1) as u64 || what == What::Albums);
+                offset = section.offset;
+            }
+            let mut by_year: Vec<GroupId> = all(filter.clone(), Sort::Date).iter().map(|group| group.id).collect();
+            by_year.sort_unstable();
+            let mut ids: Vec<GroupId> = plain.iter().map(|group| group.id).collect();
+            ids.sort_unstable();
+            prop_assert_eq!(by_year, ids);
         }
     }
 

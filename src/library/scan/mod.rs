@@ -150,6 +150,9 @@ fn run(shared: &Arc<Shared>, weak: &Weak<Inner>) {
         if matches!(work, Work::Disks) {
             // One that is back asks for a look by itself. The first one is looked at by whoever takes music in.
             (1..inner.roots.len()).for_each(|place| drop(inner.disk_at(place)));
+            if inner.store.rest_when_calm() {
+                idle::give_back();
+            }
             continue;
         }
         if let Err(error) = pass(&inner, shared, work, &mut watch) {

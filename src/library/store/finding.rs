@@ -1,11 +1,10 @@
 //! What the finder is made of: the texts of every shown track, and the lists that only the database can order.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::error::Result;
 use crate::library::store::marks::ListEntry;
-use crate::query::GroupId;
-use crate::query::Sort;
+use crate::query::{GroupId, Measure, Sort};
 use crate::track::TrackId;
 
 /// Calls `each` with number, sort key and time of every shown track, in order of number.
@@ -62,10 +61,9 @@ pub fn bought(connection: &Connection, store: Option<&str>) -> Result<Vec<u32>> 
     numbers(connection, sql, [store])
 }
 
-/// Returns the tracks that lie in a folder, by name.
+/// Returns the tracks that lie in a folder, by name; each once, also with two copies there.
 pub fn in_folder(connection: &Connection, folder: GroupId) -> Result<Vec<u32>> {
-    let sql =
-        "SELECT track FROM copy WHERE folder = ?1 AND trashed IS NULL AND missing IS NULL ORDER BY name";
+    let sql = "SELECT track FROM copy WHERE folder = ?1 AND trashed IS NULL AND missing IS NULL GROUP BY track ORDER BY min(name)";
     numbers(connection, sql, [folder.0])
 }
 
@@ -80,6 +78,30 @@ pub fn dated(connection: &Connection, text: &str, whole: bool) -> Result<Vec<u32
     let sql = "SELECT track FROM idx.shown WHERE CASE ?2 WHEN 1 THEN json_extract(tags, '$.date') = ?1
                ELSE substr(json_extract(tags, '$.date'), 1, length(?1)) = ?1 END";
     numbers(connection, sql, params![text, whole])
+}
+
+/// Returns the tracks whose number is at least this one.
+pub fn at_least(connection: &Connection, measure: Measure, least: i64) -> Result<Vec<u32>> {
+    let sql = match measure {
+        Measure::Length => "SELECT DISTINCT track FROM copy WHERE trashed IS NULL AND duration >= ?1",
+        Measure::Size => "SELECT DISTINCT track FROM copy WHERE trashed IS NULL AND size >= ?1",
+        Measure::Number => {
+            "SELECT track FROM idx.shown WHERE coalesce(CAST(json_extract(tags, '$.track') AS INTEGER), 0) >= ?1"
+        }
+        // What a short date lacks is that of the first of January.
+        Measure::Day => {
+            "SELECT track FROM (SELECT track, json_extract(tags, '$.date') AS date FROM idx.shown)
+             WHERE date IS NOT NULL AND
+                   CAST(replace(substr(date || substr('0000-01-01', length(date) + 1), 1, 10), '-', '') AS INTEGER) >= ?1"
+        }
+    };
+    numbers(connection, sql, [least])
+}
+
+/// Returns every track with how long it sounds, in order of length.
+pub fn by_length(connection: &Connection) -> Result<Vec<u32>> {
+    let sql = "SELECT track FROM copy WHERE trashed IS NULL GROUP BY track ORDER BY max(duration), track";
+    numbers(connection, sql, [])
 }
 
 fn numbers(connection: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<Vec<u32>> {
@@ -113,10 +135,10 @@ pub struct Named {
     pub id: GroupId,
     /// Its name.
     pub name: String,
-    /// Tracks directly in it.
-    pub tracks: u64,
-    /// The first of them.
-    pub example: Option<TrackId>,
+    /// Folders directly in it; 0 of a playlist.
+    pub folders: u64,
+    /// The folder it lies in.
+    pub parent: Option<GroupId>,
 }
 
 /// Returns the folders within a folder, or the music folders themselves, by name; and how many there are.
@@ -132,38 +154,43 @@ pub fn folders(
     };
     let within = within.map(|id| id.0);
     let total: i64 = connection.prepare_cached(total)?.query_row([within], |row| row.get(0))?;
-    let sql = format!(
-        "SELECT folder.id, folder.path, root.path, (SELECT count(*) FROM copy WHERE folder = folder.id AND {HERE}),
-                (SELECT track FROM copy WHERE folder = folder.id AND {HERE} ORDER BY name LIMIT 1)
-         FROM folder JOIN root ON root.id = folder.root
-         WHERE {} ORDER BY folder.path LIMIT ?2 OFFSET ?3",
-        if within.is_some() { "parent = ?1" } else { "folder.path = x'' AND ?1 IS NULL" }
-    );
+    let which = if within.is_some() { "folder.parent = ?1" } else { "folder.path = x'' AND ?1 IS NULL" };
+    let sql = format!("{FOLDER} WHERE {which} ORDER BY folder.path LIMIT ?2 OFFSET ?3");
     let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map(params![within, limit, offset as i64], |row| {
-        let path: Vec<u8> = row.get(1)?;
-        let own = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
-        // The room sees no more of the machine than the folder's own name.
-        let root: String = row.get(2)?;
-        let root = root.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/").to_owned();
-        let name = if own.is_empty() { root } else { String::from_utf8_lossy(own).into_owned() };
-        named(row, name, 3)
-    })?;
+    let rows = statement.query_map(params![within, limit, offset as i64], folder_row)?;
     Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Returns one folder.
+pub fn folder(connection: &Connection, id: GroupId) -> Result<Option<Named>> {
+    let mut statement = connection.prepare_cached(&format!("{FOLDER} WHERE folder.id = ?1"))?;
+    Ok(statement.query_row([id.0], folder_row).optional()?)
+}
+
+fn folder_row(row: &Row<'_>) -> rusqlite::Result<Named> {
+    let path: Vec<u8> = row.get(1)?;
+    let own = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    // The room sees no more of the machine than the folder's own name.
+    let root: String = row.get(2)?;
+    let root = root.rsplit('/').find(|part| !part.is_empty()).unwrap_or("/").to_owned();
+    let name = if own.is_empty() { root } else { String::from_utf8_lossy(own).into_owned() };
+    let parent = row.get::<_, Option<i64>>(4)?.map(GroupId);
+    Ok(Named { id: GroupId(row.get(0)?), name, folders: row.get::<_, i64>(3)?.unsigned_abs(), parent })
 }
 
 /// Returns the playlists by name, and how many there are.
 pub fn lists(connection: &Connection, limit: u32, offset: u64) -> Result<(u64, Vec<Named>)> {
     let total: i64 = connection.query_row("SELECT count(*) FROM list", [], |row| row.get(0))?;
-    let sql = "SELECT id, name, (SELECT count(*) FROM list_entry WHERE list = list.id AND track IS NOT NULL),
-                      (SELECT track FROM list_entry WHERE list = list.id AND track IS NOT NULL ORDER BY place LIMIT 1)
-               FROM list ORDER BY name COLLATE NOCASE, id LIMIT ?1 OFFSET ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params![limit, offset as i64], |row| {
-        let name = row.get(1)?;
-        named(row, name, 2)
-    })?;
+    let sql = format!("{LIST} ORDER BY name COLLATE NOCASE, id LIMIT ?1 OFFSET ?2");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map(params![limit, offset as i64], list_row)?;
     Ok((total.unsigned_abs(), rows.collect::<rusqlite::Result<_>>()?))
+}
+
+/// Returns one playlist.
+pub fn list(connection: &Connection, id: GroupId) -> Result<Option<Named>> {
+    let mut statement = connection.prepare_cached(&format!("{LIST} WHERE id = ?1"))?;
+    Ok(statement.query_row([id.0], list_row).optional()?)
 }
 
 /// Returns the name of a playlist; `None` for one that is not there.
@@ -190,10 +217,13 @@ pub fn list_entries(connection: &Connection, list: GroupId) -> Result<Vec<ListEn
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-fn named(row: &rusqlite::Row<'_>, name: String, at: usize) -> rusqlite::Result<Named> {
-    let tracks = row.get::<_, i64>(at)?.unsigned_abs();
-    let example = row.get::<_, Option<i64>>(at + 1)?.map(TrackId);
-    Ok(Named { id: GroupId(row.get(0)?), name, tracks, example })
+fn list_row(row: &Row<'_>) -> rusqlite::Result<Named> {
+    Ok(Named { id: GroupId(row.get(0)?), name: row.get(1)?, folders: 0, parent: None })
 }
 
-const HERE: &str = "trashed IS NULL AND missing IS NULL";
+/// A folder: number, path, path of its root, folders in it, the folder it lies in.
+const FOLDER: &str = "SELECT folder.id, folder.path, root.path,
+        (SELECT count(*) FROM folder AS below WHERE below.parent = folder.id), folder.parent
+    FROM folder JOIN root ON root.id = folder.root";
+/// A playlist: number, name.
+const LIST: &str = "SELECT id, name FROM list";

@@ -7,8 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
 use crate::library::CopyRow;
-use crate::library::find::groups::id_of_bytes;
-use crate::library::store::shown::PART;
+use crate::library::store::shown;
 use crate::library::store::tracks::{COPY_ROW, copy_row};
 use crate::media::loudness::Heard;
 use crate::track::{CopyId, Loudness};
@@ -166,9 +165,7 @@ pub fn of_album(connection: &Connection, key: &[u8]) -> Result<Option<Loudness>>
 
 /// Returns the number of the album in a sort key: its artist, its name and its year; `None` without a name.
 fn album_of(key: &[u8]) -> Option<i64> {
-    let mut ends = key.iter().enumerate().filter(|(_, byte)| **byte == PART).map(|(at, _)| at);
-    let (artist, album, year) = (ends.next()?, ends.next()?, ends.next()?);
-    (album > artist + 1).then(|| id_of_bytes(&key[..year]).0)
+    shown::album_of(key).map(|id| id.0)
 }
 
 #[cfg(test)]

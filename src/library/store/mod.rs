@@ -17,6 +17,7 @@ pub mod shown;
 pub mod tracks;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -41,6 +42,10 @@ struct Readers {
     data: PathBuf,
     idle: Mutex<Vec<Connection>>,
     turns: Semaphore,
+    /// How often was read, and how often when that was last looked at and when pages were last given back.
+    reads: AtomicU64,
+    seen: AtomicU64,
+    rested: AtomicU64,
 }
 
 impl Store {
@@ -71,8 +76,7 @@ impl Store {
             }
         });
         let thread = thread.map_err(|error| Error::io("start the writer of the database", error))?;
-        let readers =
-            Readers { data: data.to_owned(), idle: Mutex::default(), turns: Semaphore::new(READERS) };
+        let readers = Readers::of(data);
         let store = Store {
             jobs: Mutex::new(Some(jobs)),
             thread: Mutex::new(Some(thread)),
@@ -180,6 +184,18 @@ impl Store {
         let _busy = jobs.map(|jobs| jobs.try_send(Box::new(|connection| forget_pages(connection))));
     }
 
+    /// As [`Store::rest`] when something was read, but nothing since this was last asked. Returns whether it was so.
+    pub fn rest_when_calm(&self) -> bool {
+        let Readers { reads, seen, rested, .. } = &*self.readers;
+        let now = reads.load(Relaxed);
+        let is_calm = seen.swap(now, Relaxed) == now && rested.load(Relaxed) != now;
+        if is_calm {
+            rested.store(now, Relaxed);
+            self.rest();
+        }
+        is_calm
+    }
+
     /// Marks a clean stop and ends the writer's thread. Later writes are refused.
     ///
     /// # Blocks
@@ -205,7 +221,19 @@ impl Store {
 }
 
 impl Readers {
+    fn of(data: &Path) -> Readers {
+        Readers {
+            data: data.to_owned(),
+            idle: Mutex::default(),
+            turns: Semaphore::new(READERS),
+            reads: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            rested: AtomicU64::new(0),
+        }
+    }
+
     fn run<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.reads.fetch_add(1, Relaxed);
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = match idle {
             Some(connection) => connection,

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::library::find::groups::id_of_bytes;
 use crate::library::store::{corrections, from_json, keep, kept, purchases, same, to_json};
 use crate::media::text::{self, romaji, sort_key};
+use crate::query::GroupId;
 use crate::track::{AudioFormat, CopyId, PersonalBytes, Protection, Tags, TrackId};
 
 /// Between the fields of a text.
@@ -171,6 +172,13 @@ impl Shown {
             fullness: fullness(tags),
         })
     }
+}
+
+/// Returns the number of the album in a sort key: its artist, its name and its year; `None` without a name.
+pub fn album_of(key: &[u8]) -> Option<GroupId> {
+    let mut ends = key.iter().enumerate().filter(|(_, byte)| **byte == PART).map(|(at, _)| at);
+    let (artist, album, year) = (ends.next()?, ends.next()?, ends.next()?);
+    (album > artist + 1).then(|| id_of_bytes(&key[..year]))
 }
 
 /// Returns tags as the database keeps them: an artist who is the credit is not written twice.

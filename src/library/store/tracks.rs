@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::types::FromSqlError;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::Result;
 use crate::library::store::purchases::{self, Teller};
@@ -15,7 +16,7 @@ use crate::offer::OfferId;
 use crate::track::correction::Corrected;
 use crate::track::{
     Copy, CopyId, Fingerprint, Loudness, Measured, Protection, Purchase, PurchaseLevel, QuickKey, Sha256,
-    Track, TrackId,
+    Tags, Track, TrackId,
 };
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -290,16 +291,44 @@ pub fn trash(connection: &mut Connection, copy: CopyId, name: &str) -> Result<()
 /// Returns a track with its copies and what proves its buys; a copy that is missing counts as one whose disk is away. `None`
 /// when everything of it went to the trash.
 pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> {
-    let sql = "SELECT tags, marks, added, key, tagged FROM idx.shown WHERE track = ?1";
-    let shown = connection
-        .prepare_cached(sql)?
-        .query_row([id.0], |row| {
+    Loader::new(connection)?.load(id)
+}
+
+/// Loads the tracks of a page, whose statements are looked up once.
+pub struct Loader<'a> {
+    connection: &'a Connection,
+    shown: CachedStatement<'a>,
+    copies: CachedStatement<'a>,
+}
+
+impl<'a> Loader<'a> {
+    /// Returns a loader.
+    pub fn new(connection: &'a Connection) -> Result<Loader<'a>> {
+        let shown = "SELECT tags, marks, added, key, tagged FROM idx.shown WHERE track = ?1";
+        let (shown, copies) = (connection.prepare_cached(shown)?, connection.prepare_cached(COPIES)?);
+        Ok(Loader { connection, shown, copies })
+    }
+
+    /// As [`load`].
+    pub fn load(&mut self, id: TrackId) -> Result<Option<Arc<Track>>> {
+        let read = |row: &Row| {
             let tags = row.get_ref(0)?.as_str().map(shown::unpacked);
             let tagged = row.get::<_, Option<String>>(4)?;
             Ok((tags, row.get::<_, u8>(1)?, row.get::<_, i64>(2)?, row.get::<_, Vec<u8>>(3)?, tagged))
-        })
-        .optional()?;
-    let (copies, duration, loudness) = copies(connection, id)?;
+        };
+        let shown = self.shown.query_row([id.0], read).optional()?;
+        let found = copies(&mut self.copies, id)?;
+        whole(self.connection, id, shown, found)
+    }
+}
+
+/// Returns a track of what its row and its copies say.
+fn whole(
+    connection: &Connection,
+    id: TrackId,
+    shown: Option<ShownRow>,
+    (copies, duration, loudness): Copies,
+) -> Result<Option<Arc<Track>>> {
     if copies.is_empty() {
         return Ok(None);
     }
@@ -329,6 +358,7 @@ pub fn load(connection: &Connection, id: TrackId) -> Result<Option<Arc<Track>>> 
         corrected,
         duration,
         copies,
+        album: shown::album_of(&key),
         added: UnixTime(added),
         purchases,
         measured,
@@ -341,16 +371,20 @@ pub fn added(connection: &Connection, id: TrackId) -> Result<i64> {
     Ok(connection.prepare_cached(sql)?.query_row([id.0], |row| row.get(0))?)
 }
 
-/// Returns the copies of a track, best first, how long it is, and how loud what sounds of it is.
-fn copies(connection: &Connection, id: TrackId) -> Result<(Vec<Copy>, Millis, Option<Loudness>)> {
-    let sql =
-        "SELECT copy.id, size, sha256, copy.fingerprint, file.format, file.protection, file.personal, duration,
+/// Tags, marks, when it came, sort key, and tags as the file says them where something is corrected.
+type ShownRow = (std::result::Result<Result<Tags>, FromSqlError>, u8, i64, Vec<u8>, Option<String>);
+/// The copies of a track, best first, how long it is, and how loud what sounds of it is.
+type Copies = (Vec<Copy>, Millis, Option<Loudness>);
+
+const COPIES: &str =
+    "SELECT copy.id, size, sha256, copy.fingerprint, file.format, file.protection, file.personal, duration,
                       online AND missing IS NULL, playable, strength, lufs, true_peak
                FROM copy JOIN folder ON folder.id = copy.folder JOIN root ON root.id = folder.root
                     JOIN idx.file ON file.copy = copy.id
                     LEFT JOIN idx.loudness ON loudness.fingerprint = copy.fingerprint
                WHERE track = ?1 AND trashed IS NULL";
-    let mut statement = connection.prepare_cached(sql)?;
+
+fn copies(statement: &mut rusqlite::Statement, id: TrackId) -> Result<Copies> {
     let mut rows = statement.query([id.0])?;
     let mut copies = Vec::with_capacity(1);
     while let Some(row) = rows.next()? {
