@@ -163,7 +163,7 @@ impl Client {
     pub async fn get(&self, url: &str, options: &GetOptions) -> Result<Reply> {
         let mut url = url.to_owned();
         for _ in 0..=MOST_REDIRECTS {
-            let reply = self.once(&url, options, None).await?;
+            let reply = self.once(&url, options, &Method::GET, None).await?;
             if !reply.status.is_redirection() || reply.status == StatusCode::NOT_MODIFIED {
                 return Ok(reply);
             }
@@ -181,13 +181,44 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post(&self, url: &str, body: String, options: &GetOptions) -> Result<Reply> {
-        self.once(url, options, Some(body)).await
+        self.once(url, options, &Method::POST, Some(body)).await
     }
 
-    async fn once(&self, url: &str, options: &GetOptions, body: Option<String>) -> Result<Reply> {
-        let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
-        let uri: Uri = url.parse().map_err(|_| wrong("this is no URL"))?;
+    /// Tells a subscriber of an event (UPnP Device Architecture 1.0, 4.2.1): `NOTIFY`, otherwise as [`Client::post`].
+    /// Returns the status, or `None` when the event was sent but not answered.
+    ///
+    /// # Errors
+    /// As [`Client::get`], when nobody could be told.
+    pub async fn notify(&self, url: &str, body: String, options: &GetOptions) -> Result<Option<StatusCode>> {
+        let method = Method::from_bytes(b"NOTIFY");
+        let method = method.map_err(|error| Error::with(Kind::Internal, "name a method", error))?;
+        let uri = parse(url)?;
         let stream = connect(url, &uri, options).await?;
+        let answer = self.ask(stream, (url, &uri), options, &method, Some(body)).await;
+        Ok(answer.ok().map(|reply| reply.status))
+    }
+
+    async fn once(
+        &self,
+        url: &str,
+        options: &GetOptions,
+        method: &Method,
+        body: Option<String>,
+    ) -> Result<Reply> {
+        let uri = parse(url)?;
+        let stream = connect(url, &uri, options).await?;
+        self.ask(stream, (url, &uri), options, method, body).await
+    }
+
+    async fn ask(
+        &self,
+        stream: FirstLine<Box<dyn Line>>,
+        (url, uri): (&str, &Uri),
+        options: &GetOptions,
+        method: &Method,
+        body: Option<String>,
+    ) -> Result<Reply> {
+        let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
         let broke = |e: hyper::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
         let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
             .max_headers(100)
@@ -199,7 +230,7 @@ impl Client {
             // What breaks is seen by whoever reads the body.
             let _seen_there = connection.await;
         }));
-        let request = request(&uri, options, body).map_err(|_| wrong("it cannot be asked"))?;
+        let request = request(uri, options, method, body).map_err(|_| wrong("it cannot be asked"))?;
         let late =
             || Error::new(Kind::Unreachable, format!("get {url}: no answer within {:?}", options.stall));
         let answer = timeout(options.stall, sender.send_request(request)).await.map_err(|_| late())?;
@@ -266,6 +297,10 @@ impl Reply {
     }
 }
 
+fn parse(url: &str) -> Result<Uri> {
+    url.parse().map_err(|_| Error::new(Kind::Invalid, format!("get {url}: this is no URL")))
+}
+
 /// A connection, private or not.
 trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
@@ -315,12 +350,17 @@ async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {
     allowed.copied().ok_or_else(|| allow.refusal(host))
 }
 
-fn request(uri: &Uri, options: &GetOptions, body: Option<String>) -> http::Result<Request<Full<Bytes>>> {
+fn request(
+    uri: &Uri,
+    options: &GetOptions,
+    method: &Method,
+    body: Option<String>,
+) -> http::Result<Request<Full<Bytes>>> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let mut request = Request::builder()
-        .method(if body.is_some() { Method::POST } else { Method::GET })
+        .method(method)
         .uri(path)
         .header(header::HOST, host)
         .header(header::USER_AGENT, USER_AGENT)

@@ -2,12 +2,15 @@
 //! where a URL may point. Knows nothing of music.
 
 pub mod client;
+mod crowd;
 mod first_line;
 pub mod hosts;
 pub mod overlay;
+mod patient;
 pub mod port;
 pub mod problem;
 pub mod range;
 pub mod server;
 mod tls;
+pub mod written;
 pub mod zip;

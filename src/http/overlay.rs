@@ -38,6 +38,11 @@ impl Overlay {
         self.size
     }
 
+    /// Returns when the file last changed.
+    pub fn modified(&self) -> SystemTime {
+        self.modified
+    }
+
     /// Reads at a place, as `FileExt::read_at` does; 0 bytes at the end only.
     ///
     /// # Errors

@@ -2,15 +2,35 @@
 //! little memory and a stalled client nothing but its connection.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use crate::http::overlay::Overlay;
 use crate::http::problem::Problem;
+
+/// Answers GET or HEAD with a picture; the one who asked may keep it for a day.
+pub fn jpeg_response(asked: &HeaderMap, method: &Method, jpeg: Vec<u8>, etag: &str) -> Response {
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let mut response = if known.into_iter().any(|list| names(list, etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let length = jpeg.len();
+        let body = if method == Method::HEAD { Body::empty() } else { Body::from(jpeg) };
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"));
+        ([kind, (header::CONTENT_LENGTH, length.into())], body).into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(KEPT));
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
 
 /// Answers GET or HEAD with a file as the one who asks may read it. `etag` is quoted and names the form, `mime` is a media
 /// type.
@@ -22,12 +42,13 @@ pub fn file_response(
     mime: &'static str,
 ) -> Response {
     let size = file.size();
+    let changed = date(file.modified());
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|list| names(list, etag)) {
-        return with_head(StatusCode::NOT_MODIFIED.into_response(), etag, None);
+        return with_head(StatusCode::NOT_MODIFIED.into_response(), etag, &changed, None);
     }
     // A range of another version of the file is no use to the client: it gets the whole.
-    let same = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
+    let same = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag || wanted == changed);
     let wanted = text(header::RANGE).filter(|_| same).map(|range| parse(range, size));
     let (status, first, count) = match wanted {
         None | Some(Wanted::Whole) => (StatusCode::OK, 0, size),
@@ -35,7 +56,7 @@ pub fn file_response(
         Some(Wanted::None) => {
             let words = format!("the file has {size} bytes");
             let problem = Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "range", &words);
-            return with_head(problem.into_response(), etag, Some(format!("bytes */{size}")));
+            return with_head(problem.into_response(), etag, &changed, Some(format!("bytes */{size}")));
         }
     };
     let body = if method == Method::HEAD { Body::empty() } else { blocks(file, first, count) };
@@ -45,10 +66,10 @@ pub fn file_response(
     headers.insert(header::CONTENT_LENGTH, count.into());
     let range = (status == StatusCode::PARTIAL_CONTENT)
         .then(|| format!("bytes {first}-{}/{size}", first + count.saturating_sub(1)));
-    with_head(response, etag, range)
+    with_head(response, etag, &changed, range)
 }
 
-fn with_head(mut response: Response, etag: &str, range: Option<String>) -> Response {
+fn with_head(mut response: Response, etag: &str, changed: &str, range: Option<String>) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let mut put = |name, value: &str| {
@@ -57,6 +78,7 @@ fn with_head(mut response: Response, etag: &str, range: Option<String>) -> Respo
         }
     };
     put(header::ETAG, etag);
+    put(header::LAST_MODIFIED, changed);
     if let Some(range) = range {
         put(header::CONTENT_RANGE, &range);
     }
@@ -69,12 +91,22 @@ pub fn names(list: &str, etag: &str) -> bool {
     list.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
+/// Returns a time as HTTP writes it (RFC 9110, 5.6.7): whole seconds.
+fn date(time: SystemTime) -> String {
+    let time = jiff::Timestamp::try_from(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+/// What a `Range` header asks for.
 #[derive(Debug, PartialEq, Eq)]
-enum Wanted {
+pub enum Wanted {
     /// No range that concerns us: the whole file.
     Whole,
+    /// A part that lies within the file.
     Part {
+        /// Its first byte.
         first: u64,
+        /// Its bytes, at least one.
         count: u64,
     },
     /// A range outside the file.
@@ -82,7 +114,7 @@ enum Wanted {
 }
 
 /// Reads `Range: bytes=…`. Several ranges, other units and what is malformed ask for the whole (RFC 9110, 14.2).
-fn parse(range: &str, size: u64) -> Wanted {
+pub fn parse(range: &str, size: u64) -> Wanted {
     let Some(spec) = range.trim().strip_prefix("bytes=").filter(|spec| !spec.contains(',')) else {
         return Wanted::Whole;
     };
@@ -108,34 +140,49 @@ fn parse(range: &str, size: u64) -> Wanted {
 
 fn blocks(file: Overlay, first: u64, count: u64) -> Body {
     let file = Arc::new(file);
-    let stream = stream::try_unfold((first, count), move |(at, left)| {
+    let read = move |room, at, left| {
         let file = file.clone();
+        tokio::task::spawn_blocking(move || read_block(&file, room, at, left))
+    };
+    // One is read while the one before it is on its way, into the memory of the one before that.
+    let begin = (None, BytesMut::new(), first, count);
+    let stream = stream::try_unfold(begin, move |(ahead, spare, at, left)| {
+        let read = read.clone();
         async move {
             if left == 0 {
                 return Ok(None);
             }
-            let read = tokio::task::spawn_blocking(move || read_block(&file, at, left)).await;
-            let block = read.map_err(std::io::Error::other)??;
-            let got = block.len() as u64;
-            Ok::<_, std::io::Error>(Some((block, (at + got, left - got))))
+            let reading = ahead.unwrap_or_else(|| read(BytesMut::new(), at, left));
+            let (block, room) = reading.await.map_err(std::io::Error::other)??;
+            let (at, left) = (at + block.len() as u64, left - block.len() as u64);
+            let ahead = (left > 0).then(|| read(spare, at, left));
+            Ok::<_, std::io::Error>(Some((block, (ahead, room, at, left))))
         }
     });
     Body::from_stream(stream)
 }
 
-fn read_block(file: &Overlay, at: u64, left: u64) -> std::io::Result<Bytes> {
-    let mut block = vec![0; left.min(BLOCK) as usize];
-    let got = file.read_at(&mut block, at)?;
+/// Reads a block. `room` is memory that may be taken for it when nobody holds it any more; it is given back.
+fn read_block(file: &Overlay, mut room: BytesMut, at: u64, left: u64) -> std::io::Result<(Bytes, BytesMut)> {
+    let wanted = left.min(BLOCK) as usize;
+    // Fresh memory costs as much as reading what goes into it.
+    if !room.try_reclaim(wanted) {
+        room = BytesMut::with_capacity(wanted);
+    }
+    room.resize(wanted, 0);
+    let got = file.read_at(&mut room, at)?;
     if got == 0 {
         // The file became shorter while it was served; the client must notice.
         return Err(std::io::ErrorKind::UnexpectedEof.into());
     }
-    block.truncate(got);
-    Ok(block.into())
+    room.truncate(got);
+    Ok((room.split().freeze(), room))
 }
 
-/// Bytes read at once: a block of many is a block of memory per client.
-const BLOCK: u64 = 128 << 10;
+/// For a day, by the one who asked.
+const KEPT: &str = "private, max-age=86400";
+/// Bytes read at once; a client costs two such blocks of memory.
+const BLOCK: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
-//! The HTTP/1.1 server: accepts, limits, and stops. Who serves puts the peer into each request's extensions.
+//! The HTTP/1.1 server: accepts, limits, and stops. Puts the peer into each request's extensions, over TCP also the address
+//! of ours that was asked, and what waits until the answer is on the wire.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -11,17 +12,23 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
 use tracing::{debug, warn};
 
+use crate::http::crowd::{Crowd, Place, Served};
 use crate::http::hosts::{self, Hosts};
+use crate::http::patient::Patient;
+use crate::http::written::Counted;
 
 /// The address of a TCP caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
+
+/// The address and port of ours that a TCP caller asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Local(pub SocketAddr);
 
 /// Who is at the other end of the local socket, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +43,7 @@ pub struct PeerCred {
 pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: CancellationToken) {
     let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
     let room = Room::new(stop);
-    while let Some(turn) = room.turn().await {
+    loop {
         let (stream, peer) = tokio::select! {
             () = room.stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
@@ -47,11 +54,17 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
                 }
             },
         };
+        // One that nobody is at the other end of any more has no address.
+        let Ok(local) = stream.local_addr() else { continue };
+        let Some(place) = room.place(Some(peer.ip())) else { continue };
         // A small answer waits for nothing (RFC 896 off).
         let _not_supported_is_fine = stream.set_nodelay(true);
         let app = app.clone();
-        room.connection(turn, stream, move |mut request| {
+        let (stream, writes) = Counted::new(stream);
+        room.connection(place, stream, move |mut request| {
             request.extensions_mut().insert(Peer(peer));
+            request.extensions_mut().insert(Local(local));
+            request.extensions_mut().insert(writes.next());
             app.clone().call(request)
         });
     }
@@ -61,7 +74,7 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
 /// Serves the app over the local socket until the stop token falls.
 pub async fn serve_unix(listener: UnixListener, app: Router, stop: CancellationToken) {
     let room = Room::new(stop);
-    while let Some(turn) = room.turn().await {
+    loop {
         let stream = tokio::select! {
             () = room.stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
@@ -73,9 +86,10 @@ pub async fn serve_unix(listener: UnixListener, app: Router, stop: CancellationT
             },
         };
         let Ok(cred) = stream.peer_cred() else { continue };
+        let Some(place) = room.place(None) else { continue };
         let peer = PeerCred { uid: cred.uid(), gid: cred.gid() };
         let app = app.clone();
-        room.connection(turn, stream, move |mut request| {
+        room.connection(place, stream, move |mut request| {
             request.extensions_mut().insert(peer);
             app.clone().call(request)
         });
@@ -85,22 +99,22 @@ pub async fn serve_unix(listener: UnixListener, app: Router, stop: CancellationT
 
 /// The connections of one listener.
 struct Room {
-    turns: Arc<Semaphore>,
+    crowd: Crowd,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
 impl Room {
     fn new(stop: CancellationToken) -> Room {
-        Room { turns: Arc::new(Semaphore::new(MOST_CONNECTIONS)), tasks: TaskTracker::new(), stop }
+        Room { crowd: Crowd::default(), tasks: TaskTracker::new(), stop }
     }
 
-    /// Waits until another connection may come; the kernel's queue holds the next ones meanwhile.
-    async fn turn(&self) -> Option<tokio::sync::OwnedSemaphorePermit> {
-        tokio::select! {
-            () = self.stop.cancelled() => None,
-            turn = self.turns.clone().acquire_owned() => turn.ok(),
+    fn place(&self, address: Option<IpAddr>) -> Option<Arc<Place>> {
+        let place = self.crowd.admit(address, Instant::now());
+        if place.is_none() {
+            debug!(?address, "a connection is refused: everybody is being served");
         }
+        place.map(Arc::new)
     }
 
     /// Out of file descriptors is over when a connection ends; trying at once would only burn the processor.
@@ -109,7 +123,7 @@ impl Room {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 
-    fn connection<S, F, R>(&self, turn: tokio::sync::OwnedSemaphorePermit, stream: S, answer: F)
+    fn connection<S, F, R>(&self, place: Arc<Place>, stream: S, answer: F)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         F: Fn(http::Request<Body>) -> R + Send + 'static,
@@ -117,9 +131,17 @@ impl Room {
     {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let _turn = turn;
+            let turned_out = place.turned_out.clone();
             let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-                answer(request.map(Body::new))
+                // While a body is still to come, it is not yet clear that anything is asked.
+                let serving = hyper::body::Body::is_end_stream(request.body()).then(|| place.serve());
+                let answered = answer(request.map(Body::new));
+                let place = place.clone();
+                async move {
+                    let serving_until =
+                        |body| Body::new(Served::new(body, serving.unwrap_or_else(|| place.serve())));
+                    answered.await.map(|response| response.map(serving_until))
+                }
             });
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder
@@ -127,10 +149,11 @@ impl Room {
                 .header_read_timeout(HEADERS_WITHIN)
                 .max_headers(MOST_HEADERS)
                 .max_buf_size(LARGEST_HEAD);
-            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
             tokio::pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
+                () = turned_out.cancelled() => return,
                 () = stop.cancelled() => {
                     connection.as_mut().graceful_shutdown();
                     match tokio::time::timeout(ENDS_WITHIN, connection).await {
@@ -151,8 +174,6 @@ impl Room {
     }
 }
 
-/// More wait in the kernel's queue.
-const MOST_CONNECTIONS: usize = 256;
 /// A caller that does not finish its headers is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
 /// More headers are refused with 431.

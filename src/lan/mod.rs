@@ -1,6 +1,7 @@
 //! The network: interfaces we live on, who was heard on them, names. The SSDP and mDNS sockets for both roles.
 //! Knows nothing of music.
 
+pub mod announce;
 mod avahi;
 mod changes;
 pub mod heard;
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
+use crate::lan::announce::Advertised;
 use crate::lan::heard::Heard;
 use crate::lan::interfaces::Interface;
 use crate::lan::mdns::Name;
@@ -84,7 +86,8 @@ impl Lan {
         let (_, labels) = watch::channel(Vec::new());
         // 64 asks wait; more are refused as busy.
         let (asks, asked) = mpsc::channel(64);
-        let engine = Engine::open(config.interfaces, config.own_udns, heard_in, interfaces_in)?;
+        let engine =
+            Engine::open(config.interfaces, config.own_udns, config.http_port, heard_in, interfaces_in)?;
         let lan = Lan { heard, interfaces, names, labels, asks, tasks: Arc::default() };
         lan.keep(engine.run(asked, stop));
         Ok(lan)
@@ -144,6 +147,15 @@ impl Lan {
     /// As [`Lan::search`].
     pub fn probe(&self, address: Ipv4Addr) -> Result<()> {
         self.ask(Ask::Probe(address))
+    }
+
+    /// Announces devices of ours on every network, now and from now on, and answers who searches for them. With the stop
+    /// token they say good-bye.
+    ///
+    /// # Errors
+    /// As [`Lan::search`].
+    pub fn advertise(&self, devices: Vec<Advertised>) -> Result<()> {
+        self.ask(Ask::Advertise(devices))
     }
 
     /// Says that a device did not answer: the second time in a row it is hidden, and everybody is searched again.

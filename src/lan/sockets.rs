@@ -1,9 +1,12 @@
 //! How the SSDP sockets are opened. Reference upnp 1.4.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, RawFd};
 
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::lan::interfaces::Interface;
@@ -18,9 +21,51 @@ pub fn listener() -> io::Result<UdpSocket> {
     socket.set_reuse_port(true)?;
     // Only groups that this socket joined itself, not those of other programs.
     socket.set_multicast_all_v4(false)?;
+    // Tells by which card a datagram came, and whether it was sent to us alone.
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT).into())?;
     UdpSocket::from_std(socket.into())
+}
+
+/// A datagram that the listener got.
+#[derive(Debug, Clone, Copy)]
+pub struct Received {
+    /// Its bytes in the buffer.
+    pub length: usize,
+    /// Its sender.
+    pub from: SocketAddrV4,
+    /// The number of the card it came by; 0 when the kernel does not say.
+    pub index: u32,
+    /// The address it was sent to.
+    pub to: Ipv4Addr,
+}
+
+/// Waits for the next datagram.
+///
+/// # Errors
+/// Those of the socket.
+///
+/// # Cancel
+/// Nothing is lost.
+pub async fn receive(listener: &UdpSocket, buffer: &mut [u8]) -> io::Result<Received> {
+    listener.async_io(Interest::READABLE, || read(listener.as_raw_fd(), buffer)).await
+}
+
+fn read(listener: RawFd, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut space = nix::cmsg_space!(libc::in_pktinfo);
+    let mut parts = [IoSliceMut::new(buffer)];
+    let got = recvmsg::<SockaddrIn>(listener, &mut parts, Some(&mut space), MsgFlags::empty())?;
+    let from = got.address.ok_or(io::ErrorKind::InvalidData)?;
+    let mut received =
+        Received { length: got.bytes, from: SocketAddrV4::new(from.ip(), from.port()), index: 0, to: GROUP };
+    for message in got.cmsgs()? {
+        if let ControlMessageOwned::Ipv4PacketInfo(info) = message {
+            received.index = u32::try_from(info.ipi_ifindex).unwrap_or(0);
+            received.to = Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr));
+        }
+    }
+    Ok(received)
 }
 
 /// Lets the listener hear the announcements of an interface.

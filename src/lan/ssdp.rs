@@ -1,10 +1,11 @@
-//! The SSDP engine: one listener for announcements, one searcher per interface. Runs as one task; each searcher has a
-//! reader task of its own, so that one silent interface delays nobody.
+//! The SSDP engine for both roles: one listener for announcements and searches, one socket per interface that searches,
+//! announces and answers. Runs as one task; each of those sockets has a reader task of its own, so that one silent interface
+//! delays nobody.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -13,11 +14,12 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Result};
+use crate::lan::announce::{Advertised, Announcer, Asked, Datagram as Said};
 use crate::lan::changes::{Change, Changes, Settling};
 use crate::lan::heard::{Heard, Table, Way};
 use crate::lan::interfaces::{Interface, difference, usable};
-use crate::lan::sockets::{self, GROUP, PORT};
-use crate::wire::ssdp::{parse, search};
+use crate::lan::sockets::{self, GROUP, PORT, Received};
+use crate::wire::ssdp::{Message, parse, search};
 
 /// What the handle asks.
 #[derive(Debug)]
@@ -30,12 +32,15 @@ pub enum Ask {
     Failed(String),
     /// A device answered.
     Answered(String),
+    /// These are our own devices from now on.
+    Advertise(Vec<Advertised>),
 }
 
 /// The engine's task.
 pub struct Engine {
     only: Vec<String>,
     table: Table,
+    announcer: Announcer,
     listener: UdpSocket,
     searchers: HashMap<Interface, Searcher>,
     /// Asks devices beyond our networks; opened with the first of them.
@@ -62,13 +67,15 @@ struct Searcher {
 type Datagram = (Vec<u8>, SocketAddr, Option<Interface>);
 
 impl Engine {
-    /// Opens the listener. `only` lists interfaces by name; empty: every usable one. `own` are our UDNs.
+    /// Opens the listener. `only` lists interfaces by name; empty: every usable one. `own` are our UDNs, `http_port` the
+    /// port of our descriptions.
     ///
     /// # Errors
     /// Those of the socket.
     pub fn open(
         only: Vec<String>,
         own: Vec<String>,
+        http_port: u16,
         heard: watch::Sender<Arc<Vec<Heard>>>,
         interfaces: watch::Sender<Vec<Interface>>,
     ) -> Result<Engine> {
@@ -78,6 +85,7 @@ impl Engine {
         Ok(Engine {
             only,
             table: Table::new(own),
+            announcer: Announcer::new(http_port, seconds(), chance),
             listener,
             searchers: HashMap::new(),
             routed: None,
@@ -102,16 +110,17 @@ impl Engine {
         let mut buffer = vec![0; LARGEST];
         loop {
             let soonest = self.searches.iter().min().copied();
-            let times = [soonest, self.table.next_expiry(), self.settling.due(), Some(self.look_at)];
+            let ours = self.announcer.next();
+            let times = [soonest, ours, self.table.next_expiry(), self.settling.due(), Some(self.look_at)];
             let wake = times.into_iter().flatten().min().unwrap_or(self.look_at);
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.farewell().await,
                 noticed = next_change(&mut changes) => {
                     let now = Instant::now();
                     noticed.into_iter().for_each(|change| self.settling.note(change, now));
                 }
-                got = self.listener.recv_from(&mut buffer) => match got {
-                    Ok((length, from)) => self.announcement(&buffer[..length], from),
+                got = sockets::receive(&self.listener, &mut buffer) => match got {
+                    Ok(received) => self.announcement(&buffer[..received.length], received),
                     Err(error) => {
                         debug!(%error, "an announcement could not be read");
                         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -155,6 +164,7 @@ impl Engine {
                 }
             }
             Ask::Answered(udn) => self.table.answered(&udn),
+            Ask::Advertise(devices) => self.announcer.set(devices, Instant::now()),
         }
     }
 
@@ -207,6 +217,9 @@ impl Engine {
                 send(&searcher.socket, &text, target, &interface.name).await;
             }
         }
+        for said in self.announcer.take(now) {
+            self.say(&said).await;
+        }
         if self.searches.is_empty() {
             let young = now.duration_since(self.young_since) < YOUNG;
             self.searches.push(now + if young { SEARCH_WHILE_YOUNG } else { SEARCH_EVERY });
@@ -219,12 +232,42 @@ impl Engine {
         self.searches = [0, 500, 1000].map(|ms| now + Duration::from_millis(ms)).to_vec();
     }
 
-    fn announcement(&mut self, datagram: &[u8], from: SocketAddr) {
-        let IpAddr::V4(address) = from.ip() else { return };
-        // Announcements from outside our networks are none of ours.
-        let interface = self.searchers.keys().find(|interface| interface.reaches(address)).cloned();
-        if let Some(interface) = interface {
-            self.take(datagram, from, &interface);
+    async fn say(&self, said: &Said) {
+        if let Some(searcher) = self.searchers.get(&said.interface) {
+            send(&searcher.socket, &said.text, said.to, &said.interface.name).await;
+        }
+    }
+
+    /// Says good-bye, twice, for UDP loses some (reference upnp 1.3: "byebye at stop").
+    async fn farewell(&mut self) {
+        let all = self.announcer.farewell();
+        for said in all.iter().chain(&all) {
+            self.say(said).await;
+            tokio::time::sleep(BETWEEN_FAREWELLS).await;
+        }
+    }
+
+    fn announcement(&mut self, datagram: &[u8], received: Received) {
+        let address = *received.from.ip();
+        // Announcements from outside our networks are none of ours. What this box sends to itself comes by `lo`.
+        let near = |interface: &&Interface| interface.reaches(address);
+        let by_card = |interface: &&Interface| interface.index == received.index && near(interface);
+        let interface = self.searchers.keys().find(by_card).or_else(|| self.searchers.keys().find(near));
+        let Some(interface) = interface.cloned() else { return };
+        match parse(datagram) {
+            Some(Message::Search { target, mx }) => {
+                // Our own searches come back to us.
+                let is_own = |searcher: &Searcher| {
+                    searcher.socket.local_addr().is_ok_and(|own| own == SocketAddr::V4(received.from))
+                };
+                if !self.searchers.values().any(is_own) {
+                    let to_us_alone = !received.to.is_multicast();
+                    let asked = Asked { target: &target, mx, from: received.from, to_us_alone };
+                    self.announcer.search(asked, &interface, Instant::now());
+                }
+            }
+            Some(_) => self.take(datagram, SocketAddr::V4(received.from), &interface),
+            None => {}
         }
     }
 
@@ -265,6 +308,7 @@ impl Engine {
         let difference = difference(&before, &now, down);
         for interface in &difference.gone {
             self.searchers.remove(interface);
+            self.announcer.leave(interface);
             if self.searchers.keys().all(|other| other.index != interface.index) {
                 sockets::leave(&self.listener, interface);
             }
@@ -302,6 +346,7 @@ impl Engine {
         let socket = sockets::searcher(interface.address)?;
         let searcher = Searcher::start(socket, Some(interface.clone()), self.datagrams.0.clone());
         self.searchers.insert(interface.clone(), searcher);
+        self.announcer.join(interface, Instant::now());
         Ok(())
     }
 }
@@ -345,6 +390,17 @@ async fn read(socket: Arc<UdpSocket>, interface: Option<Interface>, to: mpsc::Se
     }
 }
 
+/// A number that grows with each start (reference upnp 1.2, BOOTID).
+fn seconds() -> u32 {
+    let passed = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // It starts anew in 2106.
+    passed.as_secs() as u32
+}
+
+fn chance() -> f64 {
+    uuid::Uuid::new_v4().as_u64_pair().1 as u32 as f64 / f64::from(u32::MAX)
+}
+
 async fn send(socket: &UdpSocket, text: &str, target: SocketAddrV4, interface: &str) {
     // A link that takes nothing any more must not hold the others.
     let sent = tokio::time::timeout(SENT_WITHIN, socket.send_to(text.as_bytes(), target)).await;
@@ -359,6 +415,7 @@ async fn send(socket: &UdpSocket, text: &str, target: SocketAddrV4, interface: &
 const MEDIA_SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
 const MX: u8 = 3;
 const LARGEST: usize = 8192 + 1;
+const BETWEEN_FAREWELLS: Duration = Duration::from_millis(5);
 const SENT_WITHIN: Duration = Duration::from_millis(50);
 /// How often the interfaces are looked at though the kernel said nothing...
 const LOOK_EVERY: Duration = Duration::from_secs(60);

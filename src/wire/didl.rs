@@ -134,6 +134,8 @@ struct Parser {
     resource: Option<Resource>,
     text: String,
     depth: usize,
+    /// The artist that is open has a role other than Performer.
+    role: bool,
     /// The end of the whole was seen.
     ended: bool,
 }
@@ -161,6 +163,10 @@ impl Parser {
             "container" => {
                 self.container =
                     Some(Container { id: attribute(tag, "id").unwrap_or_default(), ..Container::default() });
+            }
+            "artist" => {
+                self.role =
+                    attribute(tag, "role").is_some_and(|role| !role.eq_ignore_ascii_case("Performer"));
             }
             "res" => {
                 self.resource = Some(Resource {
@@ -201,6 +207,8 @@ impl Parser {
             ("class", Some(item), _) => item.class = value.unwrap_or_default(),
             ("class", None, Some(container)) => container.class = value.unwrap_or_default(),
             // The artist outranks the creator, whichever comes first.
+            // A name with a role (ContentDirectory:2, appendix B.3.1) may be the composer's; it yields to one without.
+            ("artist", Some(item), _) if self.role => item.artist = item.artist.take().or(value),
             ("artist", Some(item), _) => item.artist = value.or(item.artist.take()),
             ("creator", Some(item), _) => item.artist = item.artist.take().or(value),
             ("album", Some(item), _) => item.album = value,
@@ -216,8 +224,8 @@ fn attribute(tag: &BytesStart<'_>, name: &str) -> Option<String> {
     Some(unescape(&found.value))
 }
 
-/// `H+:MM:SS[.F+]` or `.F0/F1` (ContentDirectory:1, appendix B.2); tolerant of missing hours.
-fn duration(text: &str) -> Option<Millis> {
+/// Reads a length: `H+:MM:SS[.F+]` or `.F0/F1` (ContentDirectory:1, appendix B.2); tolerant of missing hours.
+pub fn duration(text: &str) -> Option<Millis> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let mut seconds: u64 = 0;
     for part in whole.split(':') {

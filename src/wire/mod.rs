@@ -2,6 +2,8 @@
 
 pub mod description;
 pub mod didl;
+pub mod didl_writer;
+pub mod gena;
 pub mod soap;
 pub mod ssdp;
 pub mod xml;

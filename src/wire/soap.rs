@@ -1,6 +1,8 @@
 //! SOAP 1.1 as UPnP uses it (UPnP Device Architecture 1.0, 3.2): one call, one answer or fault. Pure and bounded; tolerant
 //! of what servers of phones write.
 
+pub mod device;
+
 use std::collections::HashMap;
 
 use quick_xml::escape::escape;
@@ -52,8 +54,21 @@ pub fn action(service: &str, action: &str) -> String {
 /// `Damaged` for bytes that are no answer, or beyond the limits.
 pub fn parse_reply(bytes: &[u8]) -> Result<Reply> {
     let damaged = |what: &str| Error::new(Kind::Damaged, format!("its answer {what}"));
-    if bytes.len() > LARGEST {
-        return Err(damaged("is larger than it may be"));
+    let mut parser = parse(bytes, LARGEST).ok_or_else(|| damaged("is larger than it may be"))?;
+    match (parser.fault, parser.answered) {
+        (true, _) => Ok(Reply::Fault(Fault {
+            code: parser.values.get("errorCode").and_then(|code| code.trim().parse().ok()).unwrap_or(0),
+            words: parser.values.remove("errorDescription").unwrap_or_default().trim().to_owned(),
+        })),
+        (false, Some(_)) => Ok(Reply::Done(parser.values)),
+        (false, None) => Err(damaged("cannot be read")),
+    }
+}
+
+/// Reads an envelope as far as it can be read; `None` beyond the limits.
+fn parse(bytes: &[u8], largest: usize) -> Option<Parser> {
+    if bytes.len() > largest {
+        return None;
     }
     let text = decode(bytes);
     let mut reader = reader(&text);
@@ -74,21 +89,14 @@ pub fn parse_reply(bytes: &[u8]) -> Result<Reply> {
             Ok(_) => {}
         }
         if parser.path.len() > DEEPEST || parser.values.len() > MOST_VALUES {
-            return Err(damaged("is larger than it may be"));
+            return None;
         }
     }
     // One that was cut off: what is open ends here.
     while !parser.path.is_empty() {
         parser.close(&text, text.len());
     }
-    match (parser.fault, parser.answered) {
-        (true, _) => Ok(Reply::Fault(Fault {
-            code: parser.values.get("errorCode").and_then(|code| code.trim().parse().ok()).unwrap_or(0),
-            words: parser.values.remove("errorDescription").unwrap_or_default().trim().to_owned(),
-        })),
-        (false, true) => Ok(Reply::Done(parser.values)),
-        (false, false) => Err(damaged("cannot be read")),
-    }
+    Some(parser)
 }
 
 fn position(reader: &quick_xml::reader::Reader<&[u8]>) -> usize {
@@ -103,7 +111,8 @@ struct Parser {
     argument: Option<(usize, usize, bool)>,
     text: String,
     values: HashMap<String, String>,
-    answered: bool,
+    /// The element in the body: the action, or the answer to it.
+    answered: Option<String>,
     fault: bool,
 }
 
@@ -111,7 +120,9 @@ impl Parser {
     fn open(&mut self, name: &str, content: usize) {
         let in_body = self.path.last().is_some_and(|parent| parent == "Body");
         let in_answer = self.path.len() >= 2 && self.path[self.path.len() - 2] == "Body";
-        self.answered |= in_body;
+        if in_body {
+            self.answered.get_or_insert_with(|| name.to_owned());
+        }
         self.fault |= in_body && name == "Fault";
         let leaf_of_fault = self.fault && matches!(name, "errorCode" | "errorDescription");
         match &mut self.argument {

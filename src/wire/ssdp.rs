@@ -17,6 +17,8 @@ pub enum Message {
     Search {
         /// What is looked for.
         target: String,
+        /// Within how many seconds it wants its answers; `None`: it does not say, or not in a number.
+        mx: Option<u32>,
     },
 }
 
@@ -56,7 +58,8 @@ pub fn parse(datagram: &[u8]) -> Option<Message> {
         "M-SEARCH" => {
             // Without the quotes nobody answers (measured with three stacks).
             (head.get("man")? == "\"ssdp:discover\"").then_some(())?;
-            Some(Message::Search { target: head.get("st")?.to_owned() })
+            let mx = head.get("mx").and_then(|mx| mx.parse().ok());
+            Some(Message::Search { target: head.get("st")?.to_owned(), mx })
         }
         version if version.starts_with("HTTP/1.") => {
             (start.split_whitespace().nth(1)? == "200").then_some(())?;
@@ -77,6 +80,61 @@ pub fn search(target: &str, host: &str, mx: u8) -> String {
         env!("CARGO_PKG_VERSION")
     );
     text
+}
+
+/// What a device of ours says about itself (reference upnp 1.2).
+#[derive(Debug, Clone, Copy)]
+pub struct Own<'a> {
+    /// The device, without `uuid:`.
+    pub udn: &'a str,
+    /// NT, or what was searched for.
+    pub kind: &'a str,
+    /// URL of the description.
+    pub location: &'a str,
+    /// Grows whenever we join a network.
+    pub boot_id: u32,
+    /// Which description it is, below 2^24.
+    pub config_id: u32,
+}
+
+impl Own<'_> {
+    /// Returns `NOTIFY` with `ssdp:alive`.
+    pub fn alive(&self) -> String {
+        format!(
+            "NOTIFY * HTTP/1.1\r\n{}CACHE-CONTROL: max-age={}\r\nLOCATION: {}\r\nSERVER: {SERVER}\r\nNT: {}\r\n\
+             NTS: ssdp:alive\r\n{}\r\n",
+            HOST,
+            MAX_AGE.as_secs(),
+            self.location,
+            self.kind,
+            self.tail()
+        )
+    }
+
+    /// Returns `NOTIFY` with `ssdp:byebye`.
+    pub fn byebye(&self) -> String {
+        format!("NOTIFY * HTTP/1.1\r\n{HOST}NT: {}\r\nNTS: ssdp:byebye\r\n{}\r\n", self.kind, self.tail())
+    }
+
+    /// Returns the answer to a search; `kind` is what was searched for, as it was written.
+    pub fn answer(&self) -> String {
+        format!(
+            "HTTP/1.1 200 OK\r\nCACHE-CONTROL: max-age={}\r\nEXT:\r\nLOCATION: {}\r\nSERVER: {SERVER}\r\nST: {}\r\n{}\r\n",
+            MAX_AGE.as_secs(),
+            self.location,
+            self.kind,
+            self.tail()
+        )
+    }
+
+    fn tail(&self) -> String {
+        let usn = match self.kind.get(..5).is_some_and(|kind| kind.eq_ignore_ascii_case("uuid:")) {
+            true => format!("uuid:{}", self.udn),
+            false => format!("uuid:{}::{}", self.udn, self.kind),
+        };
+        let (boot, config) = (self.boot_id, self.config_id);
+        format!("USN: {usn}\r\nBOOTID.UPNP.ORG: {boot}\r\nCONFIGID.UPNP.ORG: {config}\r\n")
+    }
 }
 
 fn here(head: &Head<'_>, kind: &str) -> Option<Here> {
@@ -124,6 +182,11 @@ impl<'a> Head<'a> {
     }
 }
 
+/// Who we are, in three parts (UDA 1.0, 1.1.2). Which kernel runs here is nobody's affair.
+pub const SERVER: &str = concat!("Linux/0 UPnP/1.0 konpo/", env!("CARGO_PKG_VERSION"));
+/// How long an announcement of ours holds (reference upnp 1.3).
+pub const MAX_AGE: Duration = Duration::from_secs(1800);
+const HOST: &str = "HOST: 239.255.255.250:1900\r\n";
 /// Larger datagrams than any device sends are nonsense.
 const LONGEST: usize = 8192;
 const MOST_LINES: usize = 64;
@@ -185,8 +248,43 @@ mod tests {
     #[test]
     fn a_search_reads_back() {
         let text = search("upnp:rootdevice", "239.255.255.250:1900", 3);
-        assert_eq!(parse(text.as_bytes()), Some(Message::Search { target: "upnp:rootdevice".into() }));
+        let want = |mx| Some(Message::Search { target: "upnp:rootdevice".into(), mx });
+        assert_eq!(parse(text.as_bytes()), want(Some(3)));
+        assert_eq!(parse(text.replace("MX: 3\r\n", "").as_bytes()), want(None));
+        assert_eq!(parse(text.replace("MX: 3", "MX: soon").as_bytes()), want(None));
         assert_eq!(parse(text.replace('"', "").as_bytes()), None);
+    }
+
+    /// Reference upnp 1.2: which header stands in which message.
+    #[test]
+    fn what_we_say_has_every_header_it_needs() {
+        let device = "urn:schemas-upnp-org:device:MediaServer:1";
+        let location = "http://10.77.0.1:8200/upnp/server/description.xml";
+        let own = Own { udn: "4d696e69-0001", kind: device, location, boot_id: 7, config_id: 9 };
+        let both =
+            ["USN: uuid:4d696e69-0001::urn:schemas-upnp-org:device:MediaServer:1", "BOOTID.UPNP.ORG: 7"];
+        let all = [
+            "NOTIFY * HTTP/1.1",
+            "HOST: 239.255.255.250:1900",
+            "NT: urn:schemas-upnp-org:device:MediaServer:1",
+        ];
+        let where_ =
+            ["CACHE-CONTROL: max-age=1800", "SERVER: Linux/0 UPnP/1.0 konpo/", "CONFIGID.UPNP.ORG: 9"];
+        let says = |text: &str, lines: &[&str]| {
+            assert!(text.ends_with("\r\n\r\n") && !text.contains("\r\n\r\nX"), "{text}");
+            let has = |line: &str| text.split("\r\n").any(|is| is.starts_with(line));
+            lines.iter().chain(&both).for_each(|line| assert!(has(line), "{line} in {text}"));
+        };
+        says(&own.alive(), &[&all[..], &where_, &["NTS: ssdp:alive"]].concat());
+        says(&own.byebye(), &[&all[..], &["NTS: ssdp:byebye"]].concat());
+        says(&own.answer(), &[&where_[..], &["HTTP/1.1 200 OK", "EXT:", "ST: urn:"]].concat());
+        let Some(Message::Here(here)) = parse(own.alive().as_bytes()) else { panic!("not read") };
+        assert_eq!((here.location.as_str(), here.boot_id, here.max_age), (location, Some(7), MAX_AGE));
+        let Some(Message::Here(answer)) = parse(own.answer().as_bytes()) else { panic!("not read") };
+        assert_eq!((answer.udn.as_str(), answer.kind.as_str()), ("4d696e69-0001", device));
+        assert_eq!(parse(own.byebye().as_bytes()), Some(Message::Gone { udn: "4d696e69-0001".into() }));
+        let plain = Own { kind: "uuid:4D696E69-0001", ..own }.answer();
+        assert!(plain.contains("USN: uuid:4d696e69-0001\r\n"), "a uuid is its whole name: {plain}");
     }
 
     proptest! {

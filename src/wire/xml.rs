@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use quick_xml::escape::resolve_html5_entity;
+use quick_xml::escape::{escape, resolve_html5_entity};
 use quick_xml::reader::Reader;
 
 /// Returns bytes as text: UTF-8, UTF-16 with its mark, else Windows-1252, which holds all of Latin-1 (repair 5). Halves of
@@ -41,7 +41,8 @@ fn one_byte_each(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-fn is_allowed(c: char) -> bool {
+/// Returns whether XML may hold a character (XML 1.0, 2.2).
+pub fn is_allowed(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{fffd}' | '\u{10000}'..)
 }
 
@@ -101,6 +102,56 @@ pub fn unescape_twice_escaped(text: String) -> String {
     if meant.iter().any(|name| text.contains(name)) { unescape(&text) } else { text }
 }
 
+/// Returns text as it may stand in an element or an attribute: all five characters of XML escaped (Bose SoundTouch needs
+/// `'` as well: reference upnp 2.3), what XML forbids left out (XML 1.0, 2.2).
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    match allowed(text) {
+        Cow::Borrowed(text) => escape(text),
+        Cow::Owned(text) => Cow::Owned(escape(text).into_owned()),
+    }
+}
+
+/// Adds text as it may stand in an element, quotes as they are: a listing has two for each attribute, and minidlna leaves
+/// them, too.
+pub fn escape_into(out: &mut String, text: &str) {
+    let text = allowed(text);
+    let mut from = 0;
+    for at in memchr::memchr3_iter(b'<', b'>', b'&', text.as_bytes()) {
+        out.push_str(&text[from..at]);
+        out.push_str(match text.as_bytes()[at] {
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            _ => "&amp;",
+        });
+        from = at + 1;
+    }
+    out.push_str(&text[from..]);
+}
+
+/// Leaves out what XML forbids.
+fn allowed(text: &str) -> Cow<'_, str> {
+    // Bytes are looked at faster than characters; 0xEF begins U+FFFE and U+FFFF.
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != 0xef);
+    if plain || text.chars().all(is_allowed) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().filter(|c| is_allowed(*c)).collect())
+}
+
+/// Returns a document whose characters beyond ASCII are numbers, for readers that know no UTF-8 (Yamaha `KnOS/3.2`:
+/// reference upnp 2.3). They must stand in text or attributes only.
+pub fn in_ascii(document: &str) -> String {
+    let mut out = String::with_capacity(document.len());
+    for c in document.chars() {
+        if c.is_ascii() {
+            out.push(c);
+        } else {
+            out.push_str(&format!("&#{};", u32::from(c)));
+        }
+    }
+    out
+}
+
 /// Returns the name of the reference that a text begins with.
 fn reference(text: &str) -> Option<&str> {
     let end = text.char_indices().take(LONGEST_NAME).find(|(_, c)| *c == ';')?.0;
@@ -152,6 +203,16 @@ mod tests {
         }
         assert_eq!(unescape_twice_escaped("12&quot; Mix".into()), "12\" Mix");
         assert_eq!(unescape_twice_escaped("R&B; Soul".into()), "R&B; Soul");
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let title = "R&B <live> \"12'\" \u{1}🎵é";
+        let written = escaped(title);
+        assert_eq!(written, "R&amp;B &lt;live&gt; &quot;12&apos;&quot; 🎵é");
+        assert_eq!(unescape(&written), title.replace('\u{1}', ""));
+        assert!(in_ascii(&written).is_ascii());
+        assert_eq!(unescape(&in_ascii(&written)), title.replace('\u{1}', ""));
     }
 
     proptest! {
