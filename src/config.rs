@@ -27,6 +27,8 @@ pub struct Config {
     pub intake: Intake,
     /// The hours in which it is not loud.
     pub quiet: Quiet,
+    /// The media server.
+    pub upnp: Upnp,
 }
 
 /// `[library]`.
@@ -143,6 +145,22 @@ pub enum Take {
     Music,
     /// Only files that carry a store's mark.
     Purchased,
+}
+
+/// `[upnp]`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Upnp {
+    /// Whether apps and players of the network find the library.
+    pub enabled: bool,
+    /// What apps are told of its maker and model.
+    pub product: String,
+}
+
+impl Default for Upnp {
+    fn default() -> Upnp {
+        Upnp { enabled: true, product: "konpo".into() }
+    }
 }
 
 /// `[quiet]`. There are quiet hours when `from` and `to` are set.

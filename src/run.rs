@@ -34,6 +34,7 @@ use crate::stream::{self, Streams};
 use crate::track::TrackId;
 use crate::units::Gain;
 use crate::units::calendar::Hours;
+use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
 
 /// Runs the component until the stop token falls.
@@ -94,8 +95,13 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
+    let upnp = config
+        .upnp
+        .enabled
+        .then(|| media_server(&hifi, (&name, &config.upnp.product), &identity, &lan, faces.clone()));
+    let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let mut served = vec![
-        tokio::spawn(server::serve(listener, app.clone(), hosts.clone(), faces.clone())),
+        tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
         tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
     ];
@@ -105,6 +111,11 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     }
     let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
     library.start_scanning()?;
+    match upnp.as_ref().map(|upnp| upnp.announce(&lan)) {
+        // The stop came first; what was started ends in order.
+        Some(Err(error)) if error.kind() == Kind::Stopped => {}
+        announced => announced.transpose().map(drop)?,
+    }
     announce(&format!("http://{address}:{port}/"));
     notify(&[NotifyState::Ready]);
 
@@ -112,6 +123,9 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     notify(&[NotifyState::Stopping]);
     let ended = async {
         join("faces", &mut served).await;
+        if let Some(upnp) = &upnp {
+            upnp.stopped().await;
+        }
         beam.stopped().await;
         lan.stopped().await;
         intake.stopped().await;
@@ -129,6 +143,19 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let _removed_or_gone = std::fs::remove_file(&socket);
     info!("stopped");
     Ok(())
+}
+
+/// Returns the media server, which is found only once it is announced.
+fn media_server(
+    hifi: &Hifi,
+    (name, product): (&str, &str),
+    identity: &Identity,
+    lan: &Lan,
+    stop: CancellationToken,
+) -> Upnp {
+    let (server, files, updates) =
+        upnp::media_server(hifi, name, product, identity.udn("server"), stop.clone());
+    Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates)
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself, whichever of our names it has.

@@ -41,7 +41,7 @@ use crate::library::cover::Cover;
 use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
-use crate::query::{Item, Page, Query, Section, What};
+use crate::query::{Field, Filter, Group, GroupId, Item, Page, Query, Section, What};
 use crate::signal::{Device, GainMode};
 use crate::track::correction::Change;
 use crate::track::{Protection, Track, TrackId};
@@ -272,6 +272,29 @@ impl Session {
     /// Returns where the names under each heading begin in the usual order of a kind.
     pub async fn sections(&self, what: What) -> Vec<Section> {
         self.hifi.library.sections(what).await
+    }
+
+    /// Returns where headings begin among those names of a kind that a filter lets through.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner for what tells of purchases, and those of the shelf.
+    pub async fn sections_of(&self, what: What, filter: Filter) -> Result<Vec<Section>> {
+        if filter.looks_at(Field::Store) {
+            self.need(Right::Owner, "see what was bought")?;
+        }
+        self.hifi.library.sections_of(what, filter).await
+    }
+
+    /// Returns albums, names, folders or playlists by their number, each with what a filter shows of it; `None` for one that
+    /// is not there.
+    ///
+    /// # Errors
+    /// As [`Session::sections_of`].
+    pub async fn groups(&self, what: What, ids: Vec<GroupId>, filter: Filter) -> Result<Vec<Option<Group>>> {
+        if filter.looks_at(Field::Store) {
+            self.need(Right::Owner, "see what was bought")?;
+        }
+        self.hifi.library.groups(what, ids, filter).await
     }
 
     /// Marks a track as a favourite, or no more. Members and the owner only.

@@ -159,7 +159,7 @@ impl From<Item> for ItemJson {
 
 impl From<Group> for GroupJson {
     fn from(group: Group) -> GroupJson {
-        let Group { id, name, artist, tracks, example } = group;
+        let Group { id, name, artist, tracks, example, .. } = group;
         GroupJson { id: id.to_string(), name, artist, tracks, example: example.map(|track| track.0) }
     }
 }

@@ -64,13 +64,13 @@ impl Way {
         }
         let root = read.devices.first().unwrap_or(device);
         let or_root = |own: &str, roots: &str| if own.is_empty() { roots.to_owned() } else { own.to_owned() };
+        let (maker, model) = (or_root(&device.maker, &root.maker), or_root(&device.model, &root.model));
+        // Some name the maker in the model as well.
+        let model = if model.starts_with(&maker) { model } else { format!("{maker} {model}") };
         let about = About {
             udn: plain_udn(&or_root(&device.udn, &root.udn)),
             name: short(&or_root(&device.name, &root.name)),
-            model: short(
-                format!("{} {}", or_root(&device.maker, &root.maker), or_root(&device.model, &root.model))
-                    .trim(),
-            ),
+            model: short(model.trim()),
         };
         let control = join(&base, &service.control)
             .map_err(|_| Error::new(Kind::Unsupported, "the address where it can be asked is none"))?;

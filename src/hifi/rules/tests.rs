@@ -45,6 +45,7 @@ fn track(id: i64) -> Arc<Track> {
         corrected: None,
         duration: Millis(10_000),
         copies: vec![copy],
+        album: None,
         added: UnixTime(0),
         purchases: Vec::new(),
         measured: Measured::default(),
