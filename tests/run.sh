@@ -20,10 +20,10 @@ unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
 packages=(
   build-essential pkg-config libasound2-dev libasound2-plugins libopus-dev
   iproute2 procps curl dbus
-  minidlna gerbera rygel rclone avahi-daemon avahi-utils gssdp-tools tcpdump util-linux mount e2fsprogs
-  pulseaudio pulseaudio-utils mpd mpc
+  minidlna gerbera rygel rclone avahi-daemon avahi-utils gupnp-tools tcpdump util-linux mount e2fsprogs
+  pulseaudio pulseaudio-utils mpd mpc vlc-bin vlc-plugin-base
   nginx-light icecast2
-  ffmpeg lame opus-tools python3 python3-mutagen unzip libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
+  ffmpeg lame opus-tools python3 python3-venv python3-mutagen unzip libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
 )
 
 install_peers() {
@@ -42,6 +42,13 @@ install_peers() {
   local status=$?
   [ -n "$ours" ] && rm -f "$policy"
   return $status
+}
+
+# Control points in Python, in a place of their own.
+install_python() {
+  local place=target/peers-python
+  [ -e "$place/whole" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 && touch "$place/whole"
 }
 
 log="$(mktemp)"
@@ -103,6 +110,7 @@ if ! command -v cargo >/dev/null; then
 fi
 
 step "peers are installed" install_peers || { close; exit 1; }
+step "control points in Python" install_python || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -111,9 +119,9 @@ step "fuzz" fuzz
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
-sound=(exact:: loud:: moments:: night:: outputs:: rotten:: soak:: sound:: urls::)
+sound=(crowd:: exact:: loud:: moments:: night:: outputs:: rotten:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
-figures=(--bench box --bench motor --bench pull --bench shelf --bench find)
+figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp)
 # What is shipped is measured by the long form; linking it six times takes minutes.
 [ -z "${KONPO_ALL:-}" ] || export CARGO_PROFILE_BENCH_LTO=thin CARGO_PROFILE_BENCH_CODEGEN_UNITS=4
 # They are built while the peers wait for each other; what fails is said when they are run.

@@ -1,5 +1,5 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
-//! listings, music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
+//! listings, what control points send (`requests`), music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
 //! lies on a music disk (`shelf`). Begins
 //! from the kept corpus, and keeps what behaves in a new way as a start for more. A panic, an input that takes longer than
 //! two seconds or more memory than its reader may (64 MiB, more for pictures) is a finding: it is written down and named,
@@ -11,11 +11,13 @@
 #![allow(unsafe_code)] // A global allocator is an unsafe trait; it only counts and passes on.
 
 mod decode;
+mod directory;
 mod marks;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
 mod plist;
+mod requests;
 mod shelf;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -61,7 +63,7 @@ const TARGETS: [Target; 6] = [
                 here.boot_id.map(|id| id.min(2))
             ),
             Some(ssdp::Message::Gone { udn }) => format!("gone {}", udn.len().min(9)),
-            Some(ssdp::Message::Search { .. }) => "search".into(),
+            Some(ssdp::Message::Search { mx, .. }) => format!("search {:?}", mx.map(|mx| mx.min(6))),
             None => "none".into(),
         },
         words: &[
@@ -271,6 +273,7 @@ fn main() -> ExitCode {
     let (mut seconds, mut seed, mut half, mut only) = (2, 1u64, None, Vec::new());
     let all = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
     let all = all.chain(&marks::TARGETS).chain(&plist::TARGETS);
+    let all = all.chain(&directory::TARGETS).chain(&requests::TARGETS);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok());

@@ -30,6 +30,7 @@ use crate::mint;
 /// A box without a network, on the silent output.
 pub(crate) struct Bench {
     pub(crate) app: axum::Router,
+    pub(crate) hifi: Hifi,
     stop: CancellationToken,
     intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
@@ -76,8 +77,8 @@ impl Bench {
             urls: Urls::none(),
         };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
-        let app = router(Web::new(hifi, intake.clone(), "Test <1>"));
-        Ok(Bench { app, stop, intake, tasks, library, folder })
+        let app = router(Web::new(hifi.clone(), intake.clone(), "Test <1>"));
+        Ok(Bench { app, hifi, stop, intake, tasks, library, folder })
     }
 
     pub(crate) async fn ask(

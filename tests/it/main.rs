@@ -12,6 +12,7 @@ mod itunes_stranger;
 mod locked;
 mod loudness;
 mod marks;
+mod media_server;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;

@@ -47,6 +47,20 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_stop_while_it_starts_ends_it_in_order() {
+    let lan = Lan::new();
+    let mut konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
+    for wait in 0..16u64 {
+        let (status, _) = konpo.signals_at_once(&[Signal::SIGTERM]);
+        // In its first moments nobody hears the signal yet, which ends it as any process.
+        assert!(matches!(status.code(), Some(0) | None), "{status} after {} ms", wait * 4);
+        konpo.spawn();
+        std::thread::sleep(Duration::from_millis(wait * 4));
+    }
+    konpo.ready();
+}
+
+#[test]
 fn a_second_daemon_is_refused_on_the_same_shelf() {
     let lan = Lan::new();
     let konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");

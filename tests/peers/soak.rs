@@ -122,8 +122,8 @@ fn nothing_that_the_box_does_beside_is_heard() {
     assert_eq!((underruns, broken), (0, None));
 }
 
-/// Returns where the recording first differs from what was played; `None` when it never does.
-fn gap(heard: &[i32], parts: usize, part: impl Fn(usize) -> Signal) -> Option<String> {
+/// Returns where the recording of parts of [`RATE`] first differs from what was played; `None` when it never does.
+pub fn gap(heard: &[i32], parts: usize, part: impl Fn(usize) -> Signal) -> Option<String> {
     let mut at = 0;
     for n in 0..parts {
         let whole = part(n).samples;
@@ -146,7 +146,7 @@ fn gap(heard: &[i32], parts: usize, part: impl Fn(usize) -> Signal) -> Option<St
 }
 
 /// Returns how nice this process is (proc(5), stat, field 19), and with it the box and the sound server.
-fn niceness() -> i32 {
+pub fn niceness() -> i32 {
     let stat = fs::read_to_string("/proc/self/stat").expect("it runs");
     let (_, fields) = stat.rsplit_once(") ").expect("a name");
     fields.split(' ').nth(16).and_then(|nice| nice.parse().ok()).expect("a number")
@@ -196,7 +196,8 @@ fn scan(konpo: &Konpo, tracks: usize, beside: &Beside) {
     }
 }
 
-const RATE: u32 = 44_100;
+/// Frames a second of what is played.
+pub const RATE: u32 = 44_100;
 /// How long each part of the sound is, s.
 const PART: usize = 60;
 /// What the server has, in pieces of this size.

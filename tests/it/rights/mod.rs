@@ -2,6 +2,7 @@
 
 mod files;
 mod fixtures;
+mod media_server;
 
 use std::collections::BTreeSet;
 use std::io::Write;
