@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::offer::Right;
+use crate::offer::{Right, Via};
 use crate::track::{Tags, TrackId};
 use crate::units::{Millis, Volume};
 
@@ -47,6 +47,8 @@ pub enum At {
     Next,
     /// Before the entry now at this place; the end when beyond it.
     Index(u32),
+    /// Behind this entry, which must be there.
+    After(QueueId),
 }
 
 /// How far repeating goes.
@@ -60,6 +62,16 @@ pub enum Repeat {
     All,
     /// The current entry plays until something else is chosen.
     One,
+}
+
+/// What the box listens to, as the selector of an amplifier says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The one queue.
+    Queue,
+    /// The deck beside it, as this face writes it.
+    Deck(Via),
 }
 
 /// When the music ends by itself.
@@ -141,8 +153,9 @@ pub enum Command {
     /// Plays on another output, named as `konpo outputs` prints it, or `auto`, until konpo starts again: then the settings
     /// count. Owner. What sounds goes on there at its place. `NoDevice` for one that is not there.
     SetOutput(Arc<str>),
-    /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
-    /// `Unsupported` for what is no http or https URL. A URL of our own media path is that track.
+    /// Adds entries. `OutOfRange` above 10,000 entries or 16 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
+    /// `NoSuchEntry` behind one that is not there, `Unsupported` for what is no http or https URL. A URL of our own media
+    /// path is that track.
     Add {
         /// The entries in order.
         entries: Vec<NewEntry>,
@@ -170,11 +183,16 @@ pub enum Command {
     SetGuest(Option<NewEntry>),
     /// Sets what follows the guest without a gap; `None` takes it back. `NoSuchEntry` without a guest, else as `SetGuest`.
     SetGuestNext(Option<NewEntry>),
+    /// Turns the selector. What sounded from another input stops; a deck that is left is empty then, and the queue stays
+    /// where it was. Any play of the queue, and whatever is put on the deck, turns it as well.
+    SetInput(Input),
     /// All or nothing, in order: the first refusal undoes the ones before it. `OutOfRange` above 1,000 commands, those in
     /// batches within counted too.
     Batch(Vec<Command>),
     /// Closes the sound device and stops; any play ends it.
     Standby,
+    /// Ends standby; nothing plays by that.
+    Wake,
     /// Gives the sound device to another program at once and holds the sound; any play takes it back.
     Yield,
     /// Ends a `Yield`: sound that ran then goes on. Without one nothing happens.

@@ -27,12 +27,12 @@ use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
 use crate::hifi::clock::WallClock;
-use crate::hifi::command::{Command, NewEntry, Playable, Refused};
+use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::memory::Memory;
 use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
 use crate::hifi::rules::{Event, Given, Restored, Rules};
 use crate::hifi::state::State;
-use crate::hifi::task::{Inlets, Message, Task};
+use crate::hifi::task::{Done, Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
 use crate::library::Library;
@@ -224,7 +224,19 @@ impl Session {
     ///
     /// # Cancel
     /// A dropped future may still have its effect.
-    pub async fn send(&self, mut command: Command) -> Result<Result<u64, Refused>> {
+    pub async fn send(&self, command: Command) -> Result<Result<u64, Refused>> {
+        Ok(self.ask(command).await?.map(|done| done.rev))
+    }
+
+    /// Adds entries to the queue and returns their ids, in their order; else as [`Session::send`].
+    ///
+    /// # Errors
+    /// As [`Session::send`]; `Command::Add` tells the refusals.
+    pub async fn insert(&self, entries: Vec<NewEntry>, at: At) -> Result<Result<Vec<QueueId>, Refused>> {
+        Ok(self.ask(Command::Add { entries, at, play: false }).await?.map(|done| done.added))
+    }
+
+    async fn ask(&self, mut command: Command) -> Result<Result<Done, Refused>> {
         if self.caller.right < command.right() {
             return Ok(Err(Refused::NotAllowed));
         }
@@ -357,6 +369,15 @@ impl Session {
     /// `Offline`, and those of the disk.
     pub async fn open_media(&self, id: TrackId) -> Result<Served> {
         self.hifi.library.open_served(id, self.caller.right).await
+    }
+
+    /// Returns tracks as anybody may see them, by id; those that are not there are left out.
+    ///
+    /// # Errors
+    /// Those of the shelf.
+    pub async fn tracks(&self, ids: &[TrackId]) -> Result<HashMap<TrackId, Arc<Track>>> {
+        let found = task::tracks_by_id(&self.hifi.library, ids).await?;
+        Ok(found.into_iter().map(|(id, track)| (id, without_personal(&track))).collect())
     }
 
     /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.

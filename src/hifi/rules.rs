@@ -187,6 +187,12 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    /// As whose deck the deck was chosen while nothing is on it.
+    empty_deck: Option<Via>,
+    /// Somebody sent it to bed.
+    standby: bool,
+    /// What the last command put into the queue.
+    added: Vec<QueueId>,
     levels: Levels,
     /// Starts that are open and wait for their turn.
     ahead: Vec<Opened>,
@@ -263,6 +269,9 @@ impl Rules {
             yielded: None,
             broken: 0,
             guest: None,
+            empty_deck: None,
+            standby: false,
+            added: Vec::new(),
             levels: Levels::default(),
             ahead: Vec::new(),
             seekable: true,
@@ -284,10 +293,13 @@ impl Rules {
             rev,
             source: self.source(),
             transport: self.transport,
+            standby: self.standby,
             current: self.current,
+            place: self.queue_place().or_else(|| self.queue.first()),
             starts: self.starts,
             position: self.position,
             duration: self.duration,
+            seekable: self.seekable,
             on_air: self.heard_on_air(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
@@ -322,6 +334,7 @@ impl Rules {
         if command.count() > MOST_COMMANDS {
             return Err(Refused::OutOfRange);
         }
+        self.added.clear();
         let before = self.clone();
         let obeyed = self.obey(command, given, now, &mut effects);
         if let Err(refused) = obeyed.and_then(|()| self.allow(&effects)) {
@@ -331,6 +344,11 @@ impl Rules {
         self.hush(now, &mut effects);
         self.prime(now, &mut effects);
         Ok(effects)
+    }
+
+    /// Returns the entries that the last command put into the queue, in its order.
+    pub fn added(&self) -> &[QueueId] {
+        &self.added
     }
 
     /// Takes one event.
@@ -390,6 +408,7 @@ impl Rules {
             Command::Remove(ids) => self.remove(&ids, now, out)?,
             Command::SetGuest(entry) => self.set_guest(entry, given, now, out)?,
             Command::SetGuestNext(entry) => self.set_guest_next(entry, given)?,
+            Command::SetInput(input) => self.set_input(input, now, out),
             Command::Clear if self.guest.is_some() => self.queue.clear(),
             Command::Clear => self.clear(now, out),
             Command::Batch(commands) => {
@@ -399,6 +418,7 @@ impl Rules {
             }
             Command::Rescan => out.push(Effect::Rescan),
             Command::Standby => self.stand_by(now, out),
+            Command::Wake => self.standby = false,
             Command::Yield => {
                 self.yielded = self.yielded.or(Some(self.sounding()));
                 self.pause(now, out);
@@ -419,6 +439,7 @@ impl Rules {
             (Transport::Playing | Transport::Opening, _) => {}
             (Transport::Paused, Some(_)) => {
                 self.knob.forward(false, now);
+                self.standby = false;
                 self.transport = Transport::Playing;
                 self.position = Position { at: now, running: true, ..self.position };
                 out.push(Effect::Resume);
@@ -495,6 +516,7 @@ impl Rules {
         self.choose(id, from, now);
         let Some(entry) = self.entry(id) else { return };
         let what = entry.what.clone();
+        (self.empty_deck, self.standby) = (None, false);
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
         self.retired.clear();

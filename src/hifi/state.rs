@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hifi::command::{Playable, QueueId, QuietMode, Repeat, SleepEnd};
+use crate::hifi::command::{Input, Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
 use crate::signal::{Device, OnAir, SignalPath};
 use crate::track::{Measured, Tags};
@@ -67,6 +67,21 @@ pub enum Source {
         /// What follows without a gap.
         next: Option<Arc<Entry>>,
     },
+    /// The deck was chosen, and nothing is on it; the queue is stopped.
+    Empty {
+        /// As the deck of which face.
+        by: crate::offer::Via,
+    },
+}
+
+impl Source {
+    /// Returns which input that is.
+    pub fn input(&self) -> Input {
+        match self {
+            Source::Queue => Input::Queue,
+            Source::Guest { by, .. } | Source::Empty { by } => Input::Deck(*by),
+        }
+    }
 }
 
 /// A position as an anchor: exact at `at`, running on from there while sound runs.
@@ -158,14 +173,20 @@ pub struct State {
     pub source: Source,
     /// What the transport does.
     pub transport: Transport,
+    /// Somebody sent it to bed; any play wakes it.
+    pub standby: bool,
     /// The entry that plays, is paused, or plays next.
     pub current: Option<QueueId>,
+    /// The queue's own entry that plays, is paused, or plays next, whatever is on the deck; `None` for an empty queue.
+    pub place: Option<QueueId>,
     /// Grows with every start of a track.
     pub starts: u64,
     /// The position in the current track.
     pub position: Position,
     /// Length of the current track; zero when unknown.
     pub duration: Millis,
+    /// Whether the current track has positions, as far as the motor said.
+    pub seekable: bool,
     /// What the station that plays says about itself.
     pub on_air: Option<Arc<OnAir>>,
     /// From file to DAC, while a device is open.
@@ -230,7 +251,7 @@ pub struct Changes(u16);
 impl Changes {
     /// Nothing.
     pub const NONE: Changes = Changes(0);
-    /// Transport, current entry, starts, position anchor, length, source, what a station says.
+    /// Transport, standby, current entry, starts, position anchor, length, source, what a station says.
     pub const PLAYER: Changes = Changes(1);
     /// The queue's entries.
     pub const QUEUE: Changes = Changes(2);
@@ -257,7 +278,9 @@ impl Changes {
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
         let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
         let said = old.on_air != new.on_air;
-        mark(player(old) != player(new) || old.source != new.source || said, Changes::PLAYER);
+        let rest = |s: &State| (s.standby, s.place, s.seekable);
+        let other = rest(old) != rest(new) || old.source != new.source || said;
+        mark(player(old) != player(new) || other, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);
         let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);
         mark(mixer(old) != mixer(new), Changes::MIXER);

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::hifi::clock::WallClock;
-use crate::hifi::command::{Command, Playable, Refused};
+use crate::hifi::command::{Command, Playable, QueueId, Refused};
 use crate::hifi::memory::{Memory, Place};
 use crate::hifi::queue::Queue;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
@@ -31,8 +31,17 @@ pub struct Message {
     pub command: Command,
     /// What it needs of the shelf.
     pub given: Given,
-    /// Where the answer goes: the revision that shows the effect, or the refusal.
-    pub reply: oneshot::Sender<Result<u64, Refused>>,
+    /// Where the answer goes: what was done, or the refusal.
+    pub reply: oneshot::Sender<Result<Done, Refused>>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The revision of the snapshot that shows it.
+    pub rev: u64,
+    /// What it put into the queue, in its order.
+    pub added: Vec<QueueId>,
 }
 
 /// What the writer writes.
@@ -155,7 +164,7 @@ impl Task {
         let result = self.rules.command(message.command, &message.given, Instant::now());
         let result = result.map(|effects| {
             self.carry_out(effects);
-            self.publish()
+            Done { rev: self.publish(), added: self.rules.added().to_vec() }
         });
         // Nobody waits any more when the connection is gone.
         let _gone = message.reply.send(result);

@@ -26,6 +26,7 @@ impl Rules {
         let entries =
             entries.into_iter().map(|new| entry_of(new, given)).collect::<Result<Vec<Entry>, Refused>>()?;
         let ids = self.queue.add(entries, at, self.queue_place())?;
+        self.added.extend(&ids);
         if let (true, Some(&first)) = (play, ids.first()) {
             self.arrive(self.current, first);
             self.start(first, Millis::ZERO, now, out);
@@ -71,6 +72,7 @@ impl Rules {
     pub(super) fn stand_by(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.stop_by_hand(now, out);
         self.end_sleep(now);
+        self.standby = true;
         out.push(Effect::Release);
     }
 

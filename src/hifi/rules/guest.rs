@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Effect, Given, Rules, shelf_entry};
-use crate::hifi::command::{NewEntry, Playable, QueueId, Refused};
+use crate::hifi::command::{Input, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
@@ -33,6 +33,7 @@ impl Rules {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         let Some(entry) = entry else {
+            self.empty_deck = None;
             if self.guest.is_some() {
                 self.stop(now, out);
                 self.leave_guest(now);
@@ -45,6 +46,7 @@ impl Rules {
         let kept = self.queue_place();
         self.stop(now, out);
         let id = entry.id;
+        self.empty_deck = None;
         self.guest = Some(Guest { by: given.by, now: Arc::new(entry), next: None, kept });
         if sounded {
             self.start(id, Millis::ZERO, now, out);
@@ -71,6 +73,19 @@ impl Rules {
             guest.next = next;
         }
         Ok(())
+    }
+
+    /// Turns the selector: another input stops what sounds, and a deck that is left is empty.
+    pub(super) fn set_input(&mut self, input: Input, now: Instant, out: &mut Vec<Effect>) {
+        if self.source().input() == input {
+            return;
+        }
+        self.stop(now, out);
+        self.leave_guest(now);
+        self.empty_deck = match input {
+            Input::Queue => None,
+            Input::Deck(by) => Some(by),
+        };
     }
 
     /// Gives the box back to the queue, which stays where it was.
@@ -194,9 +209,12 @@ impl Rules {
 
     /// Returns where the sound comes from.
     pub(super) fn source(&self) -> Source {
-        match &self.guest {
-            Some(guest) => Source::Guest { by: guest.by, now: guest.now.clone(), next: guest.next.clone() },
-            None => Source::Queue,
+        match (&self.guest, self.empty_deck) {
+            (Some(guest), _) => {
+                Source::Guest { by: guest.by, now: guest.now.clone(), next: guest.next.clone() }
+            }
+            (None, Some(by)) => Source::Empty { by },
+            (None, None) => Source::Queue,
         }
     }
 

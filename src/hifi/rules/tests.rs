@@ -10,7 +10,7 @@ mod size;
 use std::time::Duration;
 
 use super::*;
-use crate::hifi::command::NewEntry;
+use crate::hifi::command::{Input, NewEntry};
 use crate::track::{AudioFormat, Codec, Container, CopyId, Measured, Protection, Tags};
 use crate::units::{ByteCount, Gain, SampleRate, Volume};
 use proptest::prelude::*;
@@ -397,6 +397,9 @@ fn any_command() -> impl Strategy<Value = Command> {
         (prop::collection::vec(id(), 0..3), 0u32..8).prop_map(|(ids, to)| Command::Move { ids, to }),
         Just(Command::Clear),
         Just(Command::Standby),
+        Just(Command::Wake),
+        Just(Command::SetInput(Input::Queue)),
+        Just(Command::SetInput(Input::Deck(Via::OpenHome))),
         Just(Command::Yield),
         Just(Command::Resume),
     ]
