@@ -31,9 +31,9 @@ use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
 use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
-use crate::track::TrackId;
 use crate::units::Gain;
 use crate::units::calendar::Hours;
+use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
 
@@ -86,7 +86,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let here = lan.clone();
     let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
     let streams = Streams::new(Client::new(), own);
-    let urls = urls(streams.clone(), hosts.clone(), port);
+    let urls = urls(streams.clone(), Own::new(Mark::of(identity.udn("server")), hosts.clone(), port));
     let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
     let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
     let pulling = BeamConfig { pull: policy(config.intake.pull), take };
@@ -158,19 +158,11 @@ fn media_server(
     Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates)
 }
 
-/// Returns how URLs become sound. One of our own media path is the track itself, whichever of our names it has.
-fn urls(streams: Streams, hosts: Hosts, port: u16) -> Urls {
+/// Returns how URLs become sound. One of our own media path is the track itself and never fetched.
+fn urls(streams: Streams, own: Own) -> Urls {
     let open = move |ask: UrlAsk| streams.open(stream::Ask { url: ask.url, stop: ask.stop, told: ask.told });
-    let ours = move |url: &str| own_track(url, &hosts, port);
+    let ours = move |url: &str| own.track(url);
     Urls { open: std::sync::Arc::new(open), ours: std::sync::Arc::new(ours) }
-}
-
-fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
-    let uri: http::Uri = url.parse().ok().filter(|uri: &http::Uri| uri.scheme_str() == Some("http"))?;
-    let there = uri.port_u16().unwrap_or(80) == port && hosts.allows(uri.host()?);
-    let file = uri.path().strip_prefix("/api/media/").or_else(|| uri.path().strip_prefix("/media/"))?;
-    let id = file.split_once('.').map_or(file, |(id, _)| id);
-    id.parse().ok().filter(|_| there).map(TrackId)
 }
 
 /// Returns what the motor is started with, and what is known of its device before it plays.
@@ -283,28 +275,3 @@ fn notify(state: &[NotifyState]) {
 
 /// SIGTERM and SIGINT finish within 2 s.
 const STOPS_WITHIN: Duration = Duration::from_millis(1700);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_of_our_own_media_path_is_that_track() {
-        let hosts = Hosts::new(&["music.example".into()]);
-        hosts.set_addresses(vec![[10, 0, 0, 2].into()]);
-        let own = |url: &str| own_track(url, &hosts, 8200).map(|id| id.0);
-        assert_eq!(own("http://10.0.0.2:8200/api/media/12.flac"), Some(12));
-        assert_eq!(own("http://music.example:8200/media/12.mp3?x=1"), Some(12));
-        assert_eq!(own("http://127.0.0.1:8200/media/12"), Some(12));
-        for other in [
-            "http://10.0.0.3:8200/media/12.flac",
-            "http://10.0.0.2/media/12.flac",
-            "http://10.0.0.2:8200/media/x.flac",
-            "http://10.0.0.2:8200/api/art/12/160.jpg",
-            "ftp://10.0.0.2:8200/media/12.flac",
-            "not a url",
-        ] {
-            assert_eq!(own(other), None, "{other}");
-        }
-    }
-}

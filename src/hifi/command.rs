@@ -34,6 +34,20 @@ pub struct NewEntry {
     /// The app's own metadata, returned verbatim.
     #[serde(default)]
     pub said: Option<Arc<str>>,
+    /// What a face read of it beside.
+    #[serde(skip)]
+    pub hints: Hints,
+}
+
+/// What a face knows of an entry before it is opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Hints {
+    /// The URL by which an app named a track of the shelf, verbatim; `None` where the URL itself is played.
+    pub named: Option<Arc<str>>,
+    /// Where an app says that its cover lies; kept of URLs only, for the shelf has its own.
+    pub cover: Option<Arc<str>>,
+    /// Its length as an app says it, until the motor knows better; kept of URLs only.
+    pub length: Option<Millis>,
 }
 
 /// Where new entries go.

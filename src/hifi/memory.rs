@@ -88,22 +88,56 @@ struct Kept {
     shown: Option<Arc<Tags>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     said: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    named: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cover: Option<Arc<str>>,
+    /// The length of a URL, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    length_ms: Option<Millis>,
+}
+
+impl Kept {
+    fn of(entry: &Entry) -> Kept {
+        let is_url = matches!(entry.what, Playable::Url(_));
+        Kept {
+            id: entry.id,
+            what: entry.what.clone(),
+            shown: is_url.then(|| entry.shown.clone()),
+            said: entry.said.clone(),
+            named: entry.named.clone(),
+            cover: entry.cover.clone(),
+            length_ms: (is_url && entry.duration > Millis::ZERO).then_some(entry.duration),
+        }
+    }
+
+    fn entry(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Entry {
+        let known = match self.what {
+            Playable::Shelf(id) => tracks.get(&id).map(|track| shelf_entry(track)),
+            Playable::Url(_) => None,
+        };
+        let length = known.as_ref().map(|entry| entry.duration).or(self.length_ms);
+        Entry {
+            id: self.id,
+            shown: known.as_ref().map(|entry| entry.shown.clone()).or(self.shown).unwrap_or_default(),
+            duration: length.unwrap_or(Millis::ZERO),
+            measured: known.map(|entry| entry.measured).unwrap_or_default(),
+            what: self.what,
+            said: self.said,
+            named: self.named,
+            cover: self.cover,
+        }
+    }
 }
 
 impl Memory {
     /// Returns all that is to be written down; `position` is that of now.
     pub fn of(rules: &Rules, position: Millis) -> Memory {
         let (queue, view) = (&rules.queue, rules.queue.view());
-        let keep = |entry: &Entry| Kept {
-            id: entry.id,
-            what: entry.what.clone(),
-            shown: matches!(entry.what, Playable::Url(_)).then(|| entry.shown.clone()),
-            said: entry.said.clone(),
-        };
         Memory {
             v: FORM,
             version: view.version,
-            entries: view.entries.iter().map(keep).collect(),
+            entries: view.entries.iter().map(Kept::of).collect(),
             last_id: queue.last_id(),
             shuffled: queue.shuffled().map(|(order, _)| order.to_vec()),
             seed: queue.shuffled().map_or(0, |(_, seed)| seed),
@@ -165,21 +199,7 @@ impl Memory {
 
     /// Returns the box to start with, quiet hours left out. A track that the shelf does not know at the moment stays in the queue.
     pub fn restore(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Restored {
-        let entry = |kept: Kept| {
-            let known = match kept.what {
-                Playable::Shelf(id) => tracks.get(&id).map(|track| shelf_entry(track)),
-                Playable::Url(_) => None,
-            };
-            Entry {
-                id: kept.id,
-                shown: known.as_ref().map(|e| e.shown.clone()).or(kept.shown).unwrap_or_default(),
-                duration: known.as_ref().map_or(Millis::ZERO, |e| e.duration),
-                measured: known.map(|e| e.measured).unwrap_or_default(),
-                what: kept.what,
-                said: kept.said,
-            }
-        };
-        let entries = self.entries.into_iter().map(entry).collect();
+        let entries = self.entries.into_iter().map(|kept| kept.entry(tracks)).collect();
         let shuffled = self.shuffled.map(|order| (order, self.seed));
         let Place { current, position_ms, repeat, modes, known, .. } = self.place;
         Restored {
@@ -214,10 +234,17 @@ mod tests {
             shown: Arc::default(),
             duration: Millis::ZERO,
             said: Some("<DIDL/>".into()),
+            named: None,
+            cover: None,
             measured: Default::default(),
         };
         let url = Playable::Url("http://10.0.0.2/a.flac".into());
-        let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
+        let named = Some("http://10.0.0.3:8200/media/5.flac".into());
+        let cover = Some("http://10.0.0.2/a.jpg".into());
+        let entries = vec![
+            Entry { named, ..entry(Playable::Shelf(TrackId(5))) },
+            Entry { cover, duration: Millis(5000), ..entry(url) },
+        ];
         let ids = queue.add(entries, At::End, None).expect("fits");
         queue.shuffle(true, None, 3);
         let modes = Modes { single: true, consume: false, stop_after: true };

@@ -278,7 +278,8 @@ impl Queue {
 /// Bytes of an entry that its face brought.
 fn words_of(entry: &Entry) -> usize {
     let url = if let Playable::Url(url) = &entry.what { url.len() } else { 0 };
-    url + entry.said.as_ref().map_or(0, |said| said.len())
+    let words = [&entry.said, &entry.named, &entry.cover];
+    url + words.into_iter().flatten().map(|words| words.len()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -295,6 +296,8 @@ mod tests {
             shown: Arc::default(),
             duration: crate::units::Millis(1000),
             said: None,
+            named: None,
+            cover: None,
             measured: Default::default(),
         }
     }

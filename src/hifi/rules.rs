@@ -573,6 +573,8 @@ pub fn shelf_entry(track: &Track) -> Entry {
         shown: track.tags.clone(),
         duration: track.duration,
         said: None,
+        named: None,
+        cover: None,
         measured: track.measured,
     }
 }

@@ -40,8 +40,22 @@ pub struct Entry {
     pub duration: Millis,
     /// The app's own metadata, verbatim.
     pub said: Option<Arc<str>>,
+    /// The URL by which an app named a track of the shelf, verbatim.
+    pub named: Option<Arc<str>>,
+    /// Where an app says that the cover of a URL lies.
+    pub cover: Option<Arc<str>>,
     /// How loud it is, as far as konpo measured it.
     pub measured: Measured,
+}
+
+impl Entry {
+    /// Returns the URL by which an app brought it, verbatim; `None` for a track that nobody named by one.
+    pub fn url(&self) -> Option<&Arc<str>> {
+        match &self.what {
+            Playable::Url(url) => Some(url),
+            Playable::Shelf(_) => self.named.as_ref(),
+        }
+    }
 }
 
 /// The queue as faces see it.

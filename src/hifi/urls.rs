@@ -54,6 +54,7 @@ impl Urls {
             if let Playable::Url(url) = &entry.what
                 && let Some(track) = (self.ours)(url)
             {
+                entry.hints.named = Some(url.clone());
                 entry.what = Playable::Shelf(track);
             }
         };
@@ -119,6 +120,7 @@ impl Drop for Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hifi::command::Hints;
 
     #[test]
     fn our_own_media_path_is_the_track_itself_wherever_it_is_named() {
@@ -128,8 +130,10 @@ mod tests {
             what: Playable::Url(url.into()),
             shown: Arc::default(),
             said: Some("<DIDL/>".into()),
+            hints: Hints::default(),
         };
-        let track = NewEntry { what: Playable::Shelf(TrackId(7)), ..entry("") };
+        let hints = Hints { named: Some("http://here/7".into()), ..Hints::default() };
+        let track = NewEntry { what: Playable::Shelf(TrackId(7)), hints, ..entry("") };
         let mut command = Command::Batch(vec![
             Command::Add {
                 entries: vec![entry("http://here/7"), entry("http://there/7")],

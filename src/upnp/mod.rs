@@ -7,8 +7,10 @@ mod control;
 pub mod describe;
 pub mod formats;
 mod gena;
+pub mod handed;
 mod icons;
 mod media;
+pub mod own;
 pub mod quirks;
 pub mod service;
 #[cfg(test)]
@@ -42,6 +44,7 @@ use crate::upnp::av::registrar;
 use crate::upnp::content_directory::{ContentDirectory, table, updates};
 use crate::upnp::describe::Device;
 use crate::upnp::gena::{Asked, Events};
+use crate::upnp::own::Mark;
 use crate::upnp::quirks::Clients;
 use crate::upnp::service::{Handler, Service};
 use crate::wire::ssdp::SERVER;
@@ -160,7 +163,7 @@ pub fn media_server(
     let clients = Arc::new(Clients::default());
     let (changes, values) = watch::channel(updates::initial(0));
     let task = tokio::spawn(updates::follow(hifi.clone(), changes, stop));
-    let directory = ContentDirectory::new(hifi.clone(), name, &udn.to_string(), clients.clone(), values);
+    let directory = ContentDirectory::new(hifi.clone(), name, udn, clients.clone(), values);
     let device = Device {
         role: "server",
         kind: "urn:schemas-upnp-org:device:MediaServer:1",
@@ -179,7 +182,7 @@ pub fn media_server(
         Offered { service: &registrar::SERVICE, handler: Arc::new(registrar::handler()) },
         Offered { service: &table::SERVICE, handler: Arc::new(directory) },
     ];
-    ((device, offered), media::router(hifi.clone(), clients), task)
+    ((device, offered), media::router(hifi.clone(), clients, Mark::of(udn)), task)
 }
 
 /// Ends the subscriptions of networks that are gone (reference upnp 1.5).

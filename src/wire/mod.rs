@@ -6,5 +6,6 @@ pub mod didl_writer;
 pub mod gena;
 pub mod soap;
 pub mod ssdp;
+pub mod strict;
 pub mod xml;
 pub mod zip;

@@ -84,7 +84,8 @@ impl Rules {
         }
         self.queue.renew(|entry| {
             let Playable::Shelf(id) = entry.what else { return None };
-            let fresh = Entry { said: entry.said.clone(), id: entry.id, ..shelf_entry(tracks.get(&id)?) };
+            let Entry { said, named, id: number, .. } = entry.clone();
+            let fresh = Entry { said, named, id: number, ..shelf_entry(tracks.get(&id)?) };
             (fresh != *entry).then_some(fresh)
         });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Effect, Given, Rules, shelf_entry};
-use crate::hifi::command::{Input, NewEntry, Playable, QueueId, Refused};
+use crate::hifi::command::{Hints, Input, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
@@ -245,16 +245,20 @@ impl Rules {
 /// # Errors
 /// `NoSuchTrack`, `Locked`; `Unsupported` for what is no URL of http, `OutOfRange` for texts beyond [`LONGEST_TEXT`].
 pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
+    let Hints { named, cover, length } = new.hints;
+    let longer = |text: &Option<Arc<str>>, most| text.as_ref().is_some_and(|text| text.len() > most);
+    if longer(&new.said, LONGEST_TEXT) || longer(&named, LONGEST_URL) || longer(&cover, LONGEST_URL) {
+        return Err(Refused::OutOfRange);
+    }
     let url = match new.what {
         Playable::Shelf(id) => {
             let track = given.tracks.get(&id).ok_or(Refused::NoSuchTrack)?;
             track.playable().ok_or(Refused::Locked)?;
-            return Ok(Entry { said: new.said, ..shelf_entry(track) });
+            return Ok(Entry { said: new.said, named, ..shelf_entry(track) });
         }
         Playable::Url(url) => url,
     };
-    let said = new.said.as_ref().map_or(0, |said| said.len());
-    if url.len() > LONGEST_URL || said > LONGEST_TEXT {
+    if url.len() > LONGEST_URL {
         return Err(Refused::OutOfRange);
     }
     let scheme = url.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
@@ -270,8 +274,10 @@ pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
         id: QueueId(0),
         what: Playable::Url(url),
         shown,
-        duration: Millis::ZERO,
+        duration: length.unwrap_or(Millis::ZERO),
         said: new.said,
+        named: None,
+        cover,
         measured: Measured::default(),
     })
 }

@@ -48,6 +48,8 @@ mod tests {
             shown: Arc::new(shown),
             duration: Millis::ZERO,
             said: None,
+            named: None,
+            cover: None,
             measured: Default::default(),
         }
     }

@@ -87,8 +87,12 @@ impl Bench {
     }
 
     fn add(&mut self, ids: &[i64], at: At, play: bool) -> Result<(), Refused> {
-        let entry =
-            |&id: &i64| NewEntry { what: Playable::Shelf(TrackId(id)), shown: Arc::default(), said: None };
+        let entry = |&id: &i64| NewEntry {
+            what: Playable::Shelf(TrackId(id)),
+            shown: Arc::default(),
+            said: None,
+            hints: Default::default(),
+        };
         self.send(Command::Add { entries: ids.iter().map(entry).collect(), at, play })
     }
 

@@ -6,7 +6,12 @@ use crate::signal::OnAir;
 
 fn url(name: &str) -> NewEntry {
     let what = Playable::Url(format!("http://10.0.0.9/{name}").into());
-    NewEntry { what, shown: Arc::default(), said: Some(format!("<item>{name}</item>").into()) }
+    NewEntry {
+        what,
+        shown: Arc::default(),
+        said: Some(format!("<item>{name}</item>").into()),
+        hints: Default::default(),
+    }
 }
 
 fn guest(name: &str) -> Command {
