@@ -155,11 +155,13 @@ pub struct Upnp {
     pub enabled: bool,
     /// What apps are told of its maker and model.
     pub product: String,
+    /// Lumin's app finds the box as well.
+    pub lumin_compat: bool,
 }
 
 impl Default for Upnp {
     fn default() -> Upnp {
-        Upnp { enabled: true, product: "konpo".into() }
+        Upnp { enabled: true, product: "konpo".into(), lumin_compat: false }
     }
 }
 

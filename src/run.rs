@@ -33,6 +33,7 @@ use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
 use crate::units::Gain;
 use crate::units::calendar::Hours;
+use crate::upnp::openhome::{self, Named};
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
@@ -79,7 +80,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         interfaces: config.lan.interfaces.clone(),
         http_port: port,
         name: name.clone(),
-        own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
+        own_udns: ["server", "renderer", "openhome"].map(|role| identity.udn(role).to_string()).into(),
     };
     let lan = Lan::start(lan, sources.clone()).await?;
     let hosts = Hosts::new(&config.http.names);
@@ -95,10 +96,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
-    let upnp = config
-        .upnp
-        .enabled
-        .then(|| media_server(&hifi, (&name, &config.upnp.product), &identity, &lan, faces.clone()));
+    let upnp =
+        config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
@@ -145,17 +144,23 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Returns the media server, which is found only once it is announced.
-fn media_server(
+/// Returns the devices of the UPnP face, which are found only once they are announced.
+fn devices(
     hifi: &Hifi,
-    (name, product): (&str, &str),
+    (name, config): (&str, &config::Upnp),
     identity: &Identity,
     lan: &Lan,
     stop: CancellationToken,
 ) -> Upnp {
     let (server, files, updates) =
-        upnp::media_server(hifi, name, product, identity.udn("server"), stop.clone());
-    Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates)
+        upnp::media_server(hifi, name, &config.product, identity.udn("server"), stop.clone());
+    let named = Named { name: name.to_owned(), product: config.product.clone(), lumin: config.lumin_compat };
+    let source = upnp::openhome_source(&named, identity.udn("openhome"));
+    let mark = Mark::of(identity.udn("server"));
+    let (offered, told) = openhome::services(hifi, named, mark, stop.clone());
+    Upnp::start(vec![server, (source, offered)], lan.interfaces(), stop)
+        .beside(files, updates)
+        .beside(axum::Router::new(), told)
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself and never fetched.

@@ -46,9 +46,9 @@ install_peers() {
 
 # Control points in Python, in a place of their own.
 install_python() {
-  local place=target/peers-python
-  [ -e "$place/whole" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 && touch "$place/whole"
+  local place=target/peers-python wanted=(async-upnp-client==0.49.0 upnpclient==2.0.3 openhomedevice==2.7)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${wanted[*]}" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${wanted[@]}" && echo "${wanted[*]}" > "$place/whole"
 }
 
 log="$(mktemp)"

@@ -29,6 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hifi::clock::WallClock;
 use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::memory::Memory;
+use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
 use crate::hifi::rules::{Event, Given, Restored, Rules};
 use crate::hifi::state::State;
@@ -465,5 +466,7 @@ fn seed() -> u64 {
     u64::from_le_bytes(hash)
 }
 
+/// The most entries that the queue holds.
+pub const MOST_ENTRIES: usize = Queue::MOST;
 /// How many tracks `PlaySomething` puts into an empty queue when no album was heard.
 const SOMETHING: u32 = 100;

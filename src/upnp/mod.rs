@@ -10,6 +10,7 @@ mod gena;
 pub mod handed;
 mod icons;
 mod media;
+pub mod openhome;
 pub mod own;
 pub mod quirks;
 pub mod service;
@@ -44,6 +45,7 @@ use crate::upnp::av::registrar;
 use crate::upnp::content_directory::{ContentDirectory, table, updates};
 use crate::upnp::describe::Device;
 use crate::upnp::gena::{Asked, Events};
+use crate::upnp::openhome::Named;
 use crate::upnp::own::Mark;
 use crate::upnp::quirks::Clients;
 use crate::upnp::service::{Handler, Service};
@@ -185,6 +187,20 @@ pub fn media_server(
     ((device, offered), media::router(hifi.clone(), clients, Mark::of(udn)), task)
 }
 
+/// Returns a device of its own for OpenHome's services.
+pub fn openhome_source(named: &Named, udn: Uuid) -> Device {
+    Device {
+        role: "openhome",
+        kind: "urn:av-openhome-org:device:Source:1",
+        classes: &[],
+        words: "A hi-fi component",
+        udn,
+        name: named.name.clone(),
+        product: named.product.clone(),
+        services: Vec::new(),
+    }
+}
+
 /// Ends the subscriptions of networks that are gone (reference upnp 1.5).
 async fn follow(events: Events, mut networks: watch::Receiver<Vec<Interface>>, stop: CancellationToken) {
     loop {
@@ -259,8 +275,8 @@ async fn event(
     match request.method().as_str() {
         "SUBSCRIBE" => {
             let written = extensions.get::<Written>().cloned();
-            let headers = request.headers();
-            let asked = Asked { service: path, headers, peer: peer.ip(), local: *local, written };
+            let (headers, host) = (request.headers(), upnp.host(&request));
+            let asked = Asked { service: path, headers, peer: peer.ip(), local: *local, host, written };
             upnp.events.subscribe(asked, offered.handler.variables())
         }
         "UNSUBSCRIBE" => upnp.events.unsubscribe(path, request.headers()),

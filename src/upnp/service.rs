@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -424,13 +424,27 @@ pub trait Handler: Send + Sync + 'static {
     fn variables(&self) -> watch::Receiver<Values>;
 }
 
+/// Stands in the values of variables for our address and port: each subscriber is told the one by which it asked (reference
+/// upnp 0, row 6). No URL of anybody leads there (RFC 1122, 3.2.1.3).
+pub const HERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// Returns a text with our address in the place of [`HERE`].
+pub fn at_host(text: &str, host: SocketAddrV4) -> Cow<'_, str> {
+    let here = format!("http://{HERE}/");
+    if text.contains(&here) {
+        Cow::Owned(text.replace(&here, &format!("http://{host}/")))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Evented variables with their values.
 pub type Values = Arc<Vec<(&'static str, Value)>>;
 
 /// The value of an evented variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Told whole whenever it differs from what a subscriber was last told.
+    /// Told whole whenever it differs from what a subscriber was last told, with our address for [`HERE`].
     Text(String),
     /// Numbers by key, such as ContainerUpdateIDs: a subscriber is told `key,number,key,number` of those that differ from
     /// what it was last told, and nothing at all in its first event (ContentDirectory:1, 2.5.21). A key that is left out

@@ -1,6 +1,7 @@
 //! One subscriber: what it was told, and telling it what changed. Runs as a task of its own, so that one who is slow delays
 //! nobody; nothing is queued: what changed meanwhile is told together, each variable once, with its last value.
 
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::http::client::{Allow, Client, GetOptions};
 use crate::http::written::Written;
 use crate::upnp::gena::table::Table;
-use crate::upnp::service::{Value, Values};
+use crate::upnp::service::{Value, Values, at_host};
 use crate::wire::gena::{self, Callback};
 
 /// A subscriber.
@@ -23,6 +24,8 @@ pub struct Subscriber {
     pub sid: Uuid,
     /// Where it listens; the first one that can be reached is told.
     pub callbacks: Vec<Callback>,
+    /// Our address by which it asked.
+    pub host: SocketAddrV4,
     /// What it wants to know.
     pub values: watch::Receiver<Values>,
     /// How it is told.
@@ -109,6 +112,7 @@ impl Subscriber {
 
     async fn send(&self, changed: &[(&'static str, String)], sequence: u32) -> Sent {
         let body = gena::propertyset(changed);
+        let body = at_host(&body, self.host).into_owned();
         for callback in &self.callbacks {
             let allow = Allow::Near { peer: (*callback.to.ip()).into(), networks: Vec::new() };
             let mut options = GetOptions::talk(allow);

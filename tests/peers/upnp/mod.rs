@@ -7,6 +7,7 @@ mod directory;
 mod events;
 mod files;
 mod found;
+mod openhome;
 mod vlc;
 
 use std::net::{Ipv4Addr, SocketAddr};
