@@ -23,7 +23,11 @@ struct Stereo {
 
 impl Stereo {
     fn start(host: &Host) -> Stereo {
-        Stereo::of(Konpo::new(host, SILENT))
+        Stereo::start_with(host, SILENT)
+    }
+
+    fn start_with(host: &Host, settings: &str) -> Stereo {
+        Stereo::of(Konpo::new(host, settings))
     }
 
     /// Starts a konpo whose folders are laid out.

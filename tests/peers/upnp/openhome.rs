@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{SILENT, Stereo};
-use crate::support::control_point::{call, python, request};
+use crate::support::control_point::{call, discover, python, request};
 use crate::support::dac::{Form, equal, find};
 use crate::support::database::rows;
 use crate::support::fixtures::{self, Signal};
@@ -184,6 +184,28 @@ fn an_app_of_openhome_plays_an_album_from_our_library() {
     let shelf =
         state["queue"].as_array().expect("entries").iter().filter(|entry| entry["track"].is_i64()).count();
     assert_eq!(shelf, 1000, "each is the track of the shelf");
+}
+
+/// Apps look for the version they know, and get a device of a newer one; Lumin's wants version 1 (reference upnp 0, row 4, and
+/// 3.9).
+#[test]
+fn it_is_found_by_each_version_up_to_its_own() {
+    let lan = Lan::new();
+    let (hifi, other, phone) = (lan.host("hifi"), lan.host("other"), lan.host("phone"));
+    let konpo = Stereo::start(&hifi);
+    let lumin = Stereo::start_with(&other, "[output]\ndevice = \"silent\"\n[upnp]\nlumin_compat = true\n");
+    let (at, at_lumin) = (location(konpo.address), location(lumin.address));
+    for (version, want) in [(1, vec![&at, &at_lumin]), (2, vec![&at]), (3, vec![])] {
+        let target = format!("urn:av-openhome-org:service:Product:{version}");
+        let seen = discover(&phone, 4, &target);
+        let mut found: Vec<&String> = seen.iter().map(|seen| &seen.location).collect();
+        found.sort();
+        found.dedup();
+        assert_eq!(found, want, "{target}");
+    }
+    let (_, _, text) =
+        request(&phone, lumin.address, &format!("GET {OPENHOME}/product/scpd.xml HTTP/1.1"), "");
+    assert!(text.contains("<name>SourceXml</name>") && !text.contains("SetSourceBySystemName"), "{text}");
 }
 
 /// Home Assistant's way: everything pushed, media by Radio (reference upnp 3.9).
