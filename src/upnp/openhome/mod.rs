@@ -17,6 +17,7 @@ pub mod transport;
 pub mod volume;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
@@ -27,6 +28,7 @@ use crate::hifi::command::{Command, Input, Refused};
 use crate::hifi::state::{State, Transport};
 use crate::hifi::{Hifi, Session};
 use crate::offer::{Caller, Via};
+use crate::units::Millis;
 use crate::upnp::Offered;
 use crate::upnp::own::Mark;
 use crate::upnp::service::{Arguments, Call, Fault, Handler, Service, Values};
@@ -167,14 +169,22 @@ async fn play(session: &Session, command: Command) -> Result<Arguments, Fault> {
 
 /// Moves by seconds from where the sound is; before its start is its start.
 async fn seek_relative(session: &Session, state: &State, seconds: i32) -> Result<Arguments, Fault> {
-    let here = i64::try_from(state.position.now(std::time::Instant::now()).0).unwrap_or(i64::MAX);
+    let here = i64::try_from(state.position.now(Instant::now()).0).unwrap_or(i64::MAX);
     let to = here.saturating_add(i64::from(seconds) * 1000).max(0).unsigned_abs();
-    tell(session, Command::Seek(crate::units::Millis(to)), About::Seek).await
+    seek(session, state, Millis(to)).await
 }
 
 /// Moves to a second of what sounds.
-async fn seek_absolute(session: &Session, second: u32) -> Result<Arguments, Fault> {
-    tell(session, Command::Seek(crate::units::Millis(u64::from(second) * 1000)), About::Seek).await
+async fn seek_absolute(session: &Session, state: &State, second: u32) -> Result<Arguments, Fault> {
+    seek(session, state, Millis(u64::from(second) * 1000)).await
+}
+
+/// What is stopped has no place to be moved from.
+async fn seek(session: &Session, state: &State, to: Millis) -> Result<Arguments, Fault> {
+    if state.transport == Transport::Stopped {
+        return Err(fault(Refused::NotSeekable, About::Seek));
+    }
+    tell(session, Command::Seek(to), About::Seek).await
 }
 
 /// Returns what a service of one source says of the transport: stopped while another is chosen.

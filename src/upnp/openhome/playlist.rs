@@ -31,7 +31,7 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
         "SetShuffle" => tell(session, Command::SetShuffle(given.truth("Value")), About::Rest).await,
         "Shuffle" => Ok(answer.with_truth("Value", state.shuffle)),
         "SeekSecondAbsolute" | "SeekSecondRelative" if !is_chosen => Err(NOT_MOVED),
-        "SeekSecondAbsolute" => seek_absolute(session, given.number("Value")).await,
+        "SeekSecondAbsolute" => seek_absolute(session, &state, given.number("Value")).await,
         "SeekSecondRelative" => seek_relative(session, &state, given.signed("Value")).await,
         "SeekId" => play(session, Command::Play(Some(QueueId(given.number("Value"))))).await,
         "SeekIndex" => play(session, Command::Play(Some(id_at(&state, given.number("Value"))?))).await,

@@ -30,7 +30,7 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
         "Pause" => tell(session, Command::Pause, About::Rest).await,
         "Stop" => tell(session, Command::Stop, About::Rest).await,
         "SeekSecondAbsolute" | "SeekSecondRelative" if !is_chosen => Err(Fault::new(803, "Seek failed")),
-        "SeekSecondAbsolute" => seek_absolute(session, given.number("Value")).await,
+        "SeekSecondAbsolute" => seek_absolute(session, &state, given.number("Value")).await,
         "SeekSecondRelative" => seek_relative(session, &state, given.signed("Value")).await,
         "TransportState" => Ok(answer.with("Value", transport_of(&state, state.transport, Source::Radio))),
         "Id" => Ok(answer.with("Value", 0)),

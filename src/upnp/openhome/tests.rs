@@ -99,6 +99,7 @@ fn opening(state: &State, id: u32) -> State {
         current: Some(QueueId(id)),
         place: Some(QueueId(id)),
         duration: Millis(10_000),
+        position: Position { anchor: Millis::ZERO, running: false, ..state.position },
         ..state.clone()
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn act(call: &Call<'_>, session: &Session) -> Result<Arguments,
         "SeekSecondAbsolute" | "SeekSecondRelative" if given.number("StreamId") != stream(&state) => {
             Err(Fault::new(804, "Stream is not the current one"))
         }
-        "SeekSecondAbsolute" => seek_absolute(session, given.number("SecondAbsolute")).await,
+        "SeekSecondAbsolute" => seek_absolute(session, &state, given.number("SecondAbsolute")).await,
         "SeekSecondRelative" => seek_relative(session, &state, given.signed("SecondRelative")).await,
         "TransportState" => Ok(answer.with("State", transport_name(state.transport))),
         "Modes" => Ok(answer.with("Modes", modes())),

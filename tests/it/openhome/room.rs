@@ -21,7 +21,7 @@ use konpo::player::mixer::Wish;
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::track::TrackId;
-use konpo::units::{Gain, Volume};
+use konpo::units::{ByteCount, Gain, Volume};
 use konpo::upnp::Offered;
 use konpo::upnp::openhome::{Named, services};
 use konpo::upnp::own::{Mark, Own};
@@ -86,8 +86,11 @@ impl Room {
     }
 
     async fn on(folder: TempDir, knob: HifiConfig, lumin: bool) -> Room {
-        let config =
-            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        };
         let library =
             tokio::task::spawn_blocking(move || Library::open(config)).await.expect("ran").expect("opened");
         let stop = CancellationToken::new();
