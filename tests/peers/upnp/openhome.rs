@@ -231,10 +231,10 @@ async def main():
         print("told", what, flush=True)
     print("room", await device.room(), "|", await device.name())
     print("sources", [source["name"] for source in await device.sources()])
-    await device.play_media({"uri": uri, "title": "A & B", "albumArtwork": "http://10.77.0.9/a.jpg"})
+    await device.play_media({"uri": uri, "title": "A Station", "albumArtwork": "http://10.77.0.9/a.jpg"})
     async def plays(): return str(await device.transport_state()) == "Playing"
     await until("playing", plays)
-    async def title(): return "A & B" in str(await device.track_info())
+    async def title(): return "A Station" in str(await device.track_info())
     await until("title", title)
     print("source", (await device.source())["name"])
     await device.pause()
