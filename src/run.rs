@@ -33,6 +33,7 @@ use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
 use crate::units::Gain;
 use crate::units::calendar::Hours;
+use crate::upnp::av::renderer::Here;
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
@@ -98,7 +99,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let upnp = config
         .upnp
         .enabled
-        .then(|| media_server(&hifi, (&name, &config.upnp.product), &identity, &lan, faces.clone()));
+        .then(|| devices(&hifi, (&name, &config.upnp), (&identity, port), &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
@@ -145,17 +146,24 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Returns the media server, which is found only once it is announced.
-fn media_server(
+/// Returns the media server and the renderer, which are found only once they are announced.
+fn devices(
     hifi: &Hifi,
-    (name, product): (&str, &str),
-    identity: &Identity,
+    (name, config): (&str, &config::Upnp),
+    (identity, port): (&Identity, u16),
     lan: &Lan,
     stop: CancellationToken,
 ) -> Upnp {
-    let (server, files, updates) =
-        upnp::media_server(hifi, name, product, identity.udn("server"), stop.clone());
-    Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates)
+    let (product, server_udn) = (config.product.as_str(), identity.udn("server"));
+    let (server, files, updates) = upnp::media_server(hifi, name, product, server_udn, stop.clone());
+    if !config.renderer {
+        return Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates);
+    }
+    let here = Here { networks: lan.interfaces(), port, mark: Mark::of(server_udn) };
+    let udn = identity.udn("renderer");
+    let (renderer, telling) = upnp::media_renderer(hifi, name, product, udn, here, stop.clone());
+    let upnp = Upnp::start(vec![server, renderer], lan.interfaces(), stop);
+    upnp.beside(files, updates).beside(axum::Router::new(), telling)
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself and never fetched.

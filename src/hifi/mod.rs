@@ -13,7 +13,7 @@ mod shuffle;
 pub mod state;
 mod task;
 pub mod urls;
-mod volume;
+pub mod volume;
 
 use std::collections::HashMap;
 use std::sync::Arc;

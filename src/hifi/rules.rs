@@ -21,7 +21,7 @@ use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
-use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
+use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
@@ -187,6 +187,10 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    /// The entry that broke and ended the sound, until something else is wished for.
+    failed: Option<QueueId>,
+    /// Where somebody moved to, and when: what the motor said before it heard of that no longer counts.
+    sought: Option<(Millis, Instant)>,
     levels: Levels,
     /// Starts that are open and wait for their turn.
     ahead: Vec<Opened>,
@@ -229,14 +233,21 @@ pub struct Restored {
     pub quiet: Quiet,
     /// The last time that could be trusted.
     pub known: Option<UnixTime>,
+    /// What an app put on beside the queue; the position is that of what is on it then.
+    pub deck: Option<Source>,
 }
 
 impl Rules {
     /// Returns the box after power-on: paused where it was, or stopped. The device's name is the output that is wanted.
     pub fn new(knob: Knob, restored: Restored, device: Device, now: Instant) -> Rules {
-        let current = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let kept = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let guest = restored.deck.and_then(|deck| Guest::restored(deck, kept));
+        let entry = match &guest {
+            Some(guest) => Some(guest.entry()),
+            None => kept.and_then(|id| restored.queue.get(id)),
+        };
+        let (current, duration) = (entry.map(|e| e.id), entry.map_or(Millis::ZERO, |e| e.duration));
         let paused = current.is_some() && restored.position > Millis::ZERO;
-        let duration = current.and_then(|id| restored.queue.get(id)).map_or(Millis::ZERO, |e| e.duration);
         let anchor = if paused { restored.position } else { Millis::ZERO };
         let mut rules = Rules {
             queue: restored.queue,
@@ -262,7 +273,9 @@ impl Rules {
             over: false,
             yielded: None,
             broken: 0,
-            guest: None,
+            guest,
+            failed: None,
+            sought: None,
             levels: Levels::default(),
             ahead: Vec::new(),
             seekable: true,
@@ -285,6 +298,7 @@ impl Rules {
             source: self.source(),
             transport: self.transport,
             current: self.current,
+            failed: self.failed.filter(|&id| self.current == Some(id)),
             starts: self.starts,
             position: self.position,
             duration: self.duration,
@@ -425,9 +439,7 @@ impl Rules {
             }
             _ => {
                 let id = self.current.or_else(|| self.queue.first()).ok_or(Refused::EmptyQueue)?;
-                let from =
-                    if self.transport == Transport::Paused { self.position.anchor } else { Millis::ZERO };
-                self.start(id, from, now, out);
+                self.start(id, self.position.anchor, now, out);
             }
         }
         Ok(())
@@ -460,7 +472,7 @@ impl Rules {
             out.push(Effect::Stop);
         }
         self.retired.clear();
-        (self.primed, self.over, self.yielded) = (None, false, None);
+        (self.primed, self.over, self.yielded, self.sought) = (None, false, None, None);
         self.stop_guest();
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
@@ -480,11 +492,14 @@ impl Rules {
         if self.duration > Millis::ZERO && to > self.duration {
             return Err(Refused::OutOfRange);
         }
-        match (self.transport, self.loaded) {
-            (Transport::Stopped, _) => return Err(Refused::NotSeekable),
-            (_, Some(_)) if !self.seekable => return Err(Refused::NotSeekable),
-            (_, Some(serial)) => out.push(Effect::Seek(serial, to)),
-            (_, None) => {}
+        match self.loaded {
+            Some(_) if !self.seekable => return Err(Refused::NotSeekable),
+            Some(serial) => {
+                self.sought = Some((to, now));
+                out.push(Effect::Seek(serial, to));
+            }
+            // The next play begins there.
+            None => {}
         }
         self.position = Position { anchor: to, at: now, running: self.transport == Transport::Playing };
         Ok(())
@@ -499,6 +514,7 @@ impl Rules {
         self.loaded = Some(self.serial);
         self.retired.clear();
         (self.primed, self.over, self.yielded) = (None, false, None);
+        (self.failed, self.sought) = (None, None);
         self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });

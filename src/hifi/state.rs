@@ -16,7 +16,7 @@ use crate::units::{Gain, Millis, UnixTime, Volume};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// Nothing sounds, no position.
+    /// Nothing sounds; the position is the start, or where somebody moved it for the next play.
     #[default]
     Stopped,
     /// A file is being opened.
@@ -174,6 +174,8 @@ pub struct State {
     pub transport: Transport,
     /// The entry that plays, is paused, or plays next.
     pub current: Option<QueueId>,
+    /// The current entry where it broke and that ended the sound, until something else is wished for.
+    pub failed: Option<QueueId>,
     /// Grows with every start of a track.
     pub starts: u64,
     /// The position in the current track.
@@ -269,7 +271,7 @@ impl Changes {
     pub fn between(old: &State, new: &State) -> Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
-        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
+        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration, s.failed);
         let said = old.on_air != new.on_air;
         mark(player(old) != player(new) || old.source != new.source || said, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);

@@ -96,6 +96,7 @@ fn query(offered: &Offered, call: &device::Call) -> (StatusCode, String) {
     let values = offered.handler.variables().borrow().clone();
     let found = values.iter().find_map(|(known, value)| match value {
         Value::Text(text) if *known == name => Some(text.clone()),
+        Value::LastChange(all) if *known == name => all.since(None),
         _ => None,
     });
     match found {

@@ -12,6 +12,7 @@ mod icons;
 mod media;
 pub mod own;
 pub mod quirks;
+pub mod refusals;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,9 @@ use crate::lan::Lan;
 use crate::lan::interfaces::Interface;
 use crate::upnp::av::connection::{self, Role};
 use crate::upnp::av::registrar;
+use crate::upnp::av::renderer::{self, Here};
+use crate::upnp::av::rendering::{self, RenderingControl};
+use crate::upnp::av::transport::{self, AvTransport};
 use crate::upnp::content_directory::{ContentDirectory, table, updates};
 use crate::upnp::describe::Device;
 use crate::upnp::gena::{Asked, Events};
@@ -183,6 +187,41 @@ pub fn media_server(
         Offered { service: &table::SERVICE, handler: Arc::new(directory) },
     ];
     ((device, offered), media::router(hifi.clone(), clients, Mark::of(udn)), task)
+}
+
+/// Returns the renderer of a box of this name and product: apps put music on and work the knobs. The task that tells
+/// subscribers ends with the stop token.
+pub fn media_renderer(
+    hifi: &Hifi,
+    name: &str,
+    product: &str,
+    udn: Uuid,
+    here: Here,
+    stop: CancellationToken,
+) -> ((Device, Vec<Offered>), JoinHandle<()>) {
+    let told = renderer::Told::new(hifi, &here);
+    let transport = AvTransport::new(hifi.clone(), here.mark, told.transport.subscribe());
+    let rendering = RenderingControl::new(hifi.clone(), told.rendering.subscribe());
+    let task = tokio::spawn(renderer::follow(hifi.clone(), here, told, stop));
+    let device = Device {
+        role: "renderer",
+        kind: "urn:schemas-upnp-org:device:MediaRenderer:1",
+        classes: &["DMR-1.50"],
+        words: "A hi-fi component that plays what apps put on",
+        udn,
+        name: name.to_owned(),
+        product: product.to_owned(),
+        services: Vec::new(),
+    };
+    let offered = vec![
+        Offered {
+            service: &connection::SERVICE,
+            handler: Arc::new(connection::handler(Role::Takes(formats::taken()))),
+        },
+        Offered { service: &rendering::table::SERVICE, handler: Arc::new(rendering) },
+        Offered { service: &transport::table::SERVICE, handler: Arc::new(transport) },
+    ];
+    ((device, offered), task)
 }
 
 /// Ends the subscriptions of networks that are gone (reference upnp 1.5).

@@ -17,6 +17,7 @@ mod media_server;
 #[allow(dead_code)]
 mod mint;
 mod quiet;
+mod renderer;
 mod rights;
 mod saved;
 mod settings;

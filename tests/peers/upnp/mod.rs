@@ -7,6 +7,9 @@ mod directory;
 mod events;
 mod files;
 mod found;
+mod gapless;
+mod renderer;
+mod story;
 mod vlc;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,3 +56,4 @@ const CONNECTIONS: &str = "urn:schemas-upnp-org:service:ConnectionManager:1";
 const SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
 const CONTROL: &str = "/upnp/server/connection-manager/control";
 const EVENT: &str = "/upnp/server/connection-manager/event";
+const RENDERER: &str = "/upnp/renderer/description.xml";

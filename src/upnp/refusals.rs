@@ -1,0 +1,60 @@
+//! The one table from what the box refuses to UPnP's codes (UPnP Device Architecture 1.0, 3.2.2; AVTransport:1, 2.4;
+//! RenderingControl:1, 2.4; reference upnp 3.3 and 3.4). Pure.
+
+use crate::hifi::command::Refused;
+use crate::upnp::service::Fault;
+
+/// What was asked when the box refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// To take a URL.
+    Uri,
+    /// To play, pause, stop or skip.
+    Transport,
+    /// To move in a track.
+    Seek,
+    /// To turn the knob.
+    Rendering,
+}
+
+/// Returns the fault of a refusal.
+pub fn fault(asked: Asked, refused: Refused) -> Fault {
+    let code = match (asked, refused) {
+        (_, Refused::NotAllowed) => 606,
+        (Asked::Uri, Refused::NoSuchTrack | Refused::Unsupported) => 716,
+        (Asked::Uri, Refused::Locked) => 704,
+        (Asked::Uri, Refused::OutOfRange) => 605,
+        (Asked::Seek, Refused::NotSeekable) => 710,
+        (Asked::Seek, Refused::OutOfRange) => 711,
+        (Asked::Rendering, Refused::OutOfRange) => 601,
+        (Asked::Uri | Asked::Transport | Asked::Seek, Refused::EmptyQueue | Refused::NoSuchEntry) => 701,
+        (Asked::Uri | Asked::Transport | Asked::Seek, Refused::QuietHours | Refused::Busy) => 705,
+        (_, _) => 501,
+    };
+    Fault { code, words: refused.words().into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_has_the_code_that_fits_what_was_asked() {
+        for (asked, refused, code) in [
+            (Asked::Uri, Refused::Unsupported, 716),
+            (Asked::Uri, Refused::NoSuchTrack, 716),
+            (Asked::Uri, Refused::NoSuchEntry, 701),
+            (Asked::Uri, Refused::OutOfRange, 605),
+            (Asked::Transport, Refused::EmptyQueue, 701),
+            (Asked::Transport, Refused::QuietHours, 705),
+            (Asked::Seek, Refused::OutOfRange, 711),
+            (Asked::Seek, Refused::NotSeekable, 710),
+            (Asked::Seek, Refused::EmptyQueue, 701),
+            (Asked::Rendering, Refused::FixedVolume, 501),
+            (Asked::Rendering, Refused::NotAllowed, 606),
+        ] {
+            let fault = fault(asked, refused);
+            assert_eq!((fault.code, &*fault.words), (code, refused.words()), "{asked:?} {refused:?}");
+        }
+    }
+}
