@@ -247,6 +247,7 @@ const FORM: u32 = 1;
 mod tests {
     use super::*;
     use crate::hifi::command::{At, Command, QuietMode};
+    use crate::hifi::state::Transport;
     use crate::hifi::volume::Knob;
     use crate::signal::Device;
 
@@ -299,6 +300,59 @@ mod tests {
         assert_eq!(back.queue, rules.queue);
         assert_eq!((back.current, back.position, back.repeat), (Some(ids[1]), Millis(777), Repeat::All));
         assert_eq!((back.modes, back.known), (modes, Some(UnixTime(99))));
+    }
+
+    #[test]
+    fn what_an_app_put_on_comes_back_paused_at_its_place_and_the_queue_beside_it() {
+        let now = std::time::Instant::now();
+        let entry = |id, url: &str| Entry {
+            id: QueueId(id),
+            what: Playable::Url(url.into()),
+            shown: Arc::default(),
+            duration: Millis(9000),
+            said: Some("<DIDL/>".into()),
+            named: None,
+            cover: None,
+            measured: Default::default(),
+        };
+        let mut queue = Queue::default();
+        let ids = queue.add(vec![entry(0, "http://x/queued")], At::End, None).expect("fits");
+        let deck = Source::Guest {
+            by: Via::Upnp,
+            now: Arc::new(entry(7, "http://x/now")),
+            next: Some(Arc::new(entry(8, "http://x/next"))),
+        };
+        let restored = Restored {
+            queue,
+            current: Some(ids[0]),
+            position: Millis(777),
+            deck: Some(deck.clone()),
+            ..Restored::default()
+        };
+        let rules = |restored| {
+            let knob = Knob::new(false, Volume::MAX, None, now);
+            Rules::new(knob, restored, Device::closed("test", true), now)
+        };
+        let mut before = rules(restored);
+        let json = Memory::of(&before, Millis(777)).json();
+        let mut after = rules(Memory::read(&json).expect("as written").restore(&HashMap::new()));
+        assert_eq!(after.state(0).source, deck);
+        let state = after.state(0);
+        assert_eq!((state.transport, state.current), (Transport::Paused, Some(QueueId(7))));
+        assert_eq!((state.position.anchor, state.duration), (Millis(777), Millis(9000)));
+        assert_eq!(after.queue_place(), Some(ids[0]));
+        // Numbers go on behind those of the deck.
+        let given = crate::hifi::rules::Given {
+            tracks: HashMap::new(),
+            something: Vec::new(),
+            seed: 0,
+            by: Via::Upnp,
+        };
+        for rules in [&mut before, &mut after] {
+            rules.command(Command::SetGuest(None), &given, now).expect("always");
+            assert_eq!(rules.state(0).current, Some(ids[0]));
+        }
+        assert!(!Memory::of(&after, Millis::ZERO).json().contains("http://x/now"));
     }
 
     #[test]

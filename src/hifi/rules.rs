@@ -21,7 +21,7 @@ use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
-use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, Source, State, Transport};
+use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
@@ -104,6 +104,8 @@ pub enum Event {
         serial: PlaySerial,
         /// What.
         tags: Box<Tags>,
+        /// The cover in it.
+        picture: Option<Picture>,
     },
     /// Files on their way in.
     Offers(u64),
@@ -189,6 +191,8 @@ pub struct Rules {
     guest: Option<Guest>,
     /// The entry that broke and ended the sound, until something else is wished for.
     failed: Option<QueueId>,
+    /// Covers that lie in the files behind URLs, newest last.
+    pictures: Arc<Vec<(QueueId, Picture)>>,
     /// Where somebody moved to, and when: what the motor said before it heard of that no longer counts.
     sought: Option<(Millis, Instant)>,
     levels: Levels,
@@ -275,6 +279,7 @@ impl Rules {
             broken: 0,
             guest,
             failed: None,
+            pictures: Arc::default(),
             sought: None,
             levels: Levels::default(),
             ahead: Vec::new(),
@@ -303,6 +308,7 @@ impl Rules {
             position: self.position,
             duration: self.duration,
             on_air: self.heard_on_air(),
+            pictures: self.pictures.clone(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
             fixed_volume: self.knob.is_fixed(),

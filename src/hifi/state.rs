@@ -67,6 +67,22 @@ pub struct QueueView {
     pub entries: Vec<Entry>,
 }
 
+/// A picture as it lies in a file; a copy is equal to it, another one with the same bytes is not.
+#[derive(Clone)]
+pub struct Picture(pub Arc<[u8]>);
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Picture) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture({} bytes)", self.0.len())
+    }
+}
+
 /// Where the sound comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Source {
@@ -184,6 +200,8 @@ pub struct State {
     pub duration: Millis,
     /// What the station that plays says about itself.
     pub on_air: Option<Arc<OnAir>>,
+    /// Covers that lie in the files behind URLs, for the entries that sounded last or follow.
+    pub pictures: Arc<Vec<(QueueId, Picture)>>,
     /// From file to DAC, while a device is open.
     pub signal: Option<Arc<SignalPath>>,
     /// The knob; 100 in fixed mode.
@@ -272,7 +290,7 @@ impl Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
         let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration, s.failed);
-        let said = old.on_air != new.on_air;
+        let said = old.on_air != new.on_air || old.pictures != new.pictures;
         mark(player(old) != player(new) || old.source != new.source || said, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);
         let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);

@@ -60,7 +60,7 @@ impl Rules {
             }
             Event::Shelf { rev, tracks } => self.shelf(rev, &tracks),
             Event::OnAir { serial, on_air } => self.hear(serial, on_air),
-            Event::Tags { serial, tags } => self.tell_tags(serial, &tags),
+            Event::Tags { serial, tags, picture } => self.tell_tags(serial, &tags, picture),
             Event::Offers(count) => self.offers = count,
             Event::Notice(words, right) => self.notice(words, right, wall),
             Event::Clock(clock) => self.tell_clock(clock, now, wall),

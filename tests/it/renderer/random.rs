@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use konpo::hifi::command::{Command, QueueId};
+use konpo::hifi::command::Command;
 use konpo::hifi::state::{Source, Transport};
 
 use crate::renderer::rig::{Rig, Web, didl, until};
@@ -90,7 +90,7 @@ async fn two_apps_at_once_never_get_it_stuck_and_know_what_it_is() {
     }
     assert!(rig.snapshot().queue.entries.is_empty());
     rig.send(Command::SetGuest(None)).await;
-    until("nothing is left", || (rig.snapshot().current == None::<QueueId>).then_some(())).await;
+    until("nothing is left", || rig.snapshot().current.is_none().then_some(())).await;
     println!("{sequences} sequences of two apps at once");
     rig.end().await;
 }

@@ -24,7 +24,7 @@ use konpo::player::source::decoders;
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
-use konpo::units::{Gain, Volume};
+use konpo::units::{ByteCount, Gain, Volume};
 use konpo::upnp::av::renderer::Here;
 use konpo::upnp::own::{Mark, Own};
 use konpo::upnp::service::{Call, Value, Values};
@@ -64,7 +64,8 @@ impl Rig {
         let music = folder.path().join("music");
         std::fs::create_dir_all(&music).expect("made");
         std::fs::write(music.join("song.flac"), TONE).expect("written");
-        let config = LibraryConfig { music: vec![music], data: folder.path().join("data") };
+        let data = folder.path().join("data");
+        let config = LibraryConfig { music: vec![music], data, keep_free: Some(ByteCount(0)) };
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await;
         let library = library.expect("no panic").expect("opened");
         let stop = CancellationToken::new();

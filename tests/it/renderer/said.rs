@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use konpo::error::Kind;
+use konpo::hifi::command::QueueId;
+use konpo::offer::{Caller, Via};
 use lofty::config::WriteOptions;
+use lofty::picture::{MimeType, Picture, PictureType};
 use lofty::tag::{Accessor, TagExt};
 
 use crate::renderer::rig::{Rig, TONE, Web, didl, until};
@@ -51,7 +55,7 @@ async fn every_form_of_a_seek_is_taken_and_the_position_only_grows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_url_without_metadata_gets_title_and_artist_from_its_own_tags() {
+async fn a_url_without_metadata_gets_title_artist_and_cover_from_its_own_tags() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("song.flac");
     std::fs::write(&path, TONE).expect("written");
@@ -59,6 +63,9 @@ async fn a_url_without_metadata_gets_title_and_artist_from_its_own_tags() {
     tag.set_title("R&B <1>".into());
     tag.set_artist("Singer".into());
     tag.set_album("Album".into());
+    let front =
+        Picture::unchecked(PNG.to_vec()).pic_type(PictureType::CoverFront).mime_type(MimeType::Png).build();
+    tag.push_picture(front);
     tag.save_to_path(&path, WriteOptions::default()).expect("tagged");
     let file = std::fs::read(&path).expect("tagged");
     let (rig, web) = (Rig::new().await, Web::start(HashMap::from([("/song.flac".to_owned(), file)])));
@@ -75,6 +82,14 @@ async fn a_url_without_metadata_gets_title_and_artist_from_its_own_tags() {
     of("<upnp:artist>Singer</upnp:artist>").await;
     of("<upnp:album>Album</upnp:album>").await;
     assert_eq!(rig.av("GetMediaInfo", &[]).await["CurrentURIMetaData"], "", "the app said nothing");
+    let id = rig.snapshot().current.expect("on the deck");
+    of(&format!("<upnp:albumArtURI>http://192.168.7.1:8200/media/entry/{}/cover/600.jpg<", id.0)).await;
+    let room = rig.hifi.of(Caller::room(Via::Upnp));
+    let size = || "600".parse().expect("a size");
+    let cover = room.cover_of_entry(id, size()).await.expect("its cover");
+    assert!(cover.jpeg.starts_with(b"\xff\xd8") && cover.etag.ends_with("-600\""), "{}", cover.etag);
+    let none = room.cover_of_entry(QueueId(id.0 + 1), size()).await.expect_err("no such entry");
+    assert_eq!(none.kind(), Kind::NotFound);
     // An app's own words stay.
     rig.set(&url, &didl("Theirs", &url)).await;
     rig.play().await;
@@ -82,3 +97,5 @@ async fn a_url_without_metadata_gets_title_and_artist_from_its_own_tags() {
     assert_eq!(rig.av("GetPositionInfo", &[]).await["TrackMetaData"], didl("Theirs", &url));
     rig.end().await;
 }
+
+const PNG: &[u8] = include_bytes!("../../fuzz/corpus/picture/plain.png");

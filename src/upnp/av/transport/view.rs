@@ -35,6 +35,7 @@ pub fn variables(state: &State, reached: Reached) -> Vec<Told> {
         Some(id) if id == entry.id => Entry { duration: state.duration, ..entry },
         _ => entry,
     });
+    let now = now.map(|entry| with_cover(entry, state, reached));
     let Reached { host, mark } = reached;
     let of = |entry: Option<&Entry>| entry.map_or(0, |entry| u64::from(entry.id.0));
     let url = |entry: Option<&Entry>| entry.map_or(String::new(), |entry| handed::url(entry, host, mark));
@@ -73,6 +74,18 @@ pub fn variables(state: &State, reached: Reached) -> Vec<Told> {
         fixed("CurrentRecordQualityMode", "NOT_IMPLEMENTED"),
         fixed("PossibleRecordQualityModes", "NOT_IMPLEMENTED"),
     ]
+}
+
+/// Names the cover in the file behind a URL where no app named one.
+fn with_cover(entry: Entry, state: &State, reached: Reached) -> Entry {
+    let known = state.pictures.iter().any(|(of, _)| *of == entry.id);
+    match &entry.cover {
+        None if known => {
+            let url = format!("http://{}/media/entry/{}/cover/600.jpg", reached.host, entry.id.0);
+            Entry { cover: Some(url.into()), ..entry }
+        }
+        _ => entry,
+    }
 }
 
 /// Returns what subscribers are told. Words of an app that not every reader takes are written anew: some drop a whole event
