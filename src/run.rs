@@ -33,7 +33,7 @@ use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
 use crate::units::Gain;
 use crate::units::calendar::Hours;
-use crate::upnp::openhome::{self, Named};
+use crate::upnp::openhome::Named;
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
@@ -80,7 +80,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         interfaces: config.lan.interfaces.clone(),
         http_port: port,
         name: name.clone(),
-        own_udns: ["server", "renderer", "openhome"].map(|role| identity.udn(role).to_string()).into(),
+        own_udns: ["server", "renderer"].map(|role| identity.udn(role).to_string()).into(),
     };
     let lan = Lan::start(lan, sources.clone()).await?;
     let hosts = Hosts::new(&config.http.names);
@@ -144,7 +144,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Returns the devices of the UPnP face, which are found only once they are announced.
+/// Returns the media server and the renderer, which are found only once they are announced.
 fn devices(
     hifi: &Hifi,
     (name, config): (&str, &config::Upnp),
@@ -152,15 +152,16 @@ fn devices(
     lan: &Lan,
     stop: CancellationToken,
 ) -> Upnp {
-    let (server, files, updates) =
-        upnp::media_server(hifi, name, &config.product, identity.udn("server"), stop.clone());
+    let server_udn = identity.udn("server");
+    let (server, files, updates) = upnp::media_server(hifi, name, &config.product, server_udn, stop.clone());
+    if !config.renderer {
+        return Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates);
+    }
     let named = Named { name: name.to_owned(), product: config.product.clone(), lumin: config.lumin_compat };
-    let source = upnp::openhome_source(&named, identity.udn("openhome"));
-    let mark = Mark::of(identity.udn("server"));
-    let (offered, told) = openhome::services(hifi, named, mark, stop.clone());
-    Upnp::start(vec![server, (source, offered)], lan.interfaces(), stop)
-        .beside(files, updates)
-        .beside(axum::Router::new(), told)
+    let mark = Mark::of(server_udn);
+    let (renderer, telling) = upnp::media_renderer(hifi, named, identity.udn("renderer"), mark, stop.clone());
+    let upnp = Upnp::start(vec![server, renderer], lan.interfaces(), stop).beside(files, updates);
+    telling.into_iter().fold(upnp, |upnp, task| upnp.beside(axum::Router::new(), task))
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself and never fetched.

@@ -51,6 +51,15 @@ install_python() {
   python3 -m venv "$place" && "$place/bin/pip" install --quiet "${wanted[@]}" && echo "${wanted[*]}" > "$place/whole"
 }
 
+# And one for Node.
+install_node() {
+  local place=target/peers-node
+  [ -e "$place/whole" ] && return 0
+  # Node's own package brings npm along, Debian's does not.
+  command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || return 1
+  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" upnp-mediarenderer-client@1.4.0 && touch "$place/whole"
+}
+
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 begun=$SECONDS
@@ -118,6 +127,7 @@ fi
 
 step "peers are installed" install_peers || { close; exit 1; }
 step "control points in Python" install_python || { close; exit 1; }
+step "control points for Node" install_node || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -126,7 +136,7 @@ step "fuzz" fuzz
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
-sound=(crowd:: exact:: loud:: moments:: night:: outputs:: rotten:: soak:: sound:: urls::)
+sound=(crowd:: exact:: gapless:: loud:: moments:: night:: outputs:: rotten:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
 figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp)
 # What is shipped is measured by the long form; linking it six times takes minutes.

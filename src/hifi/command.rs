@@ -140,7 +140,8 @@ pub enum Command {
     Next,
     /// Plays the current entry again when more than 3 s were heard, else the one before. `EmptyQueue`.
     Previous,
-    /// Moves to this position in the current track. `EmptyQueue`, `OutOfRange` beyond the end, `NotSeekable`.
+    /// Moves to this position in the current track; while stopped the next `Play(None)` begins there. `EmptyQueue`,
+    /// `OutOfRange` beyond the end, `NotSeekable`.
     Seek(Millis),
     /// Sets the knob; in quiet hours up to their limit. `FixedVolume` in fixed mode.
     SetVolume(Volume),

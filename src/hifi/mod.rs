@@ -13,14 +13,14 @@ mod shuffle;
 pub mod state;
 mod task;
 pub mod urls;
-mod volume;
+pub mod volume;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -37,7 +37,7 @@ use crate::hifi::task::{Done, Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
 use crate::library::Library;
-use crate::library::art::Size;
+use crate::library::art::{self, Size};
 use crate::library::cover::Cover;
 use crate::library::serve::Served;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
@@ -56,6 +56,8 @@ pub struct Hifi {
     events: mpsc::Sender<Event>,
     library: Library,
     urls: Urls,
+    /// Who may make a cover of an entry: one at a time, the others wait.
+    scaling: Arc<Semaphore>,
 }
 
 /// What the box is built on.
@@ -140,7 +142,8 @@ impl Hifi {
         if config.quiet.hours.is_some() {
             tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         }
-        let hifi = Hifi { commands, state, events, library, urls };
+        let scaling = Arc::new(Semaphore::new(1));
+        let hifi = Hifi { commands, state, events, library, urls, scaling };
         if let Some(words) = complaint {
             hifi.say(words, Right::Room).await;
         }
@@ -388,6 +391,27 @@ impl Session {
     pub async fn cover(&self, id: TrackId, size: Size) -> Result<Cover> {
         let found = self.hifi.library.cover(id, size).await?;
         found.ok_or_else(|| Error::new(Kind::NotFound, format!("track {id} has no cover")))
+    }
+
+    /// Returns the cover that lies in the file behind the URL of an entry, made anew as [`Session::cover`].
+    ///
+    /// # Errors
+    /// `NotFound` also when it has none or sounded long ago, `Damaged` and `Unsupported` for what cannot be shown.
+    pub async fn cover_of_entry(&self, id: QueueId, size: Size) -> Result<Cover> {
+        let pictures = self.hifi.state.borrow().pictures.clone();
+        let found = pictures.iter().find(|(of, _)| *of == id).map(|(_, picture)| picture.clone());
+        let picture =
+            found.ok_or_else(|| Error::new(Kind::NotFound, format!("entry {} has no cover", id.0)))?;
+        let turn = self.hifi.scaling.clone().acquire_owned().await;
+        let stopped = |_| Error::new(Kind::Stopped, "konpo is stopping");
+        let turn = turn.map_err(stopped)?;
+        let made = tokio::task::spawn_blocking(move || {
+            let jpeg = art::scale(&picture.0, size);
+            let etag = format!("\"{}-{}\"", &blake3::hash(&picture.0).to_hex()[..32], size.edge());
+            drop(turn);
+            jpeg.map(|jpeg| Cover { jpeg, etag })
+        });
+        made.await.map_err(|error| Error::with(Kind::Internal, "make a cover", error))?
     }
 
     fn need(&self, right: Right, what: &str) -> Result<()> {

@@ -21,7 +21,7 @@ use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
-use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
+use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
@@ -104,6 +104,8 @@ pub enum Event {
         serial: PlaySerial,
         /// What.
         tags: Box<Tags>,
+        /// The cover in it.
+        picture: Option<Picture>,
     },
     /// Files on their way in.
     Offers(u64),
@@ -193,6 +195,12 @@ pub struct Rules {
     standby: bool,
     /// What the last command put into the queue.
     added: Vec<QueueId>,
+    /// The entry that broke and ended the sound, until something else is wished for.
+    failed: Option<QueueId>,
+    /// Covers that lie in the files behind URLs, newest last.
+    pictures: Arc<Vec<(QueueId, Picture)>>,
+    /// Where somebody moved to, and when: what the motor said before it heard of that no longer counts.
+    sought: Option<(Millis, Instant)>,
     levels: Levels,
     /// Starts that are open and wait for their turn.
     ahead: Vec<Opened>,
@@ -235,14 +243,21 @@ pub struct Restored {
     pub quiet: Quiet,
     /// The last time that could be trusted.
     pub known: Option<UnixTime>,
+    /// What an app put on beside the queue; the position is that of what is on it then.
+    pub deck: Option<Source>,
 }
 
 impl Rules {
     /// Returns the box after power-on: paused where it was, or stopped. The device's name is the output that is wanted.
     pub fn new(knob: Knob, restored: Restored, device: Device, now: Instant) -> Rules {
-        let current = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let kept = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let guest = restored.deck.and_then(|deck| Guest::restored(deck, kept));
+        let entry = match &guest {
+            Some(guest) => Some(guest.entry()),
+            None => kept.and_then(|id| restored.queue.get(id)),
+        };
+        let (current, duration) = (entry.map(|e| e.id), entry.map_or(Millis::ZERO, |e| e.duration));
         let paused = current.is_some() && restored.position > Millis::ZERO;
-        let duration = current.and_then(|id| restored.queue.get(id)).map_or(Millis::ZERO, |e| e.duration);
         let anchor = if paused { restored.position } else { Millis::ZERO };
         let mut rules = Rules {
             queue: restored.queue,
@@ -268,10 +283,13 @@ impl Rules {
             over: false,
             yielded: None,
             broken: 0,
-            guest: None,
+            guest,
             empty_deck: None,
             standby: false,
             added: Vec::new(),
+            failed: None,
+            pictures: Arc::default(),
+            sought: None,
             levels: Levels::default(),
             ahead: Vec::new(),
             seekable: true,
@@ -296,11 +314,13 @@ impl Rules {
             standby: self.standby,
             current: self.current,
             place: self.queue_place().or_else(|| self.queue.first()),
+            failed: self.failed.filter(|&id| self.current == Some(id)),
             starts: self.starts,
             position: self.position,
             duration: self.duration,
             seekable: self.seekable,
             on_air: self.heard_on_air(),
+            pictures: self.pictures.clone(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
             fixed_volume: self.knob.is_fixed(),
@@ -446,9 +466,7 @@ impl Rules {
             }
             _ => {
                 let id = self.current.or_else(|| self.queue.first()).ok_or(Refused::EmptyQueue)?;
-                let from =
-                    if self.transport == Transport::Paused { self.position.anchor } else { Millis::ZERO };
-                self.start(id, from, now, out);
+                self.start(id, self.position.anchor, now, out);
             }
         }
         Ok(())
@@ -481,7 +499,7 @@ impl Rules {
             out.push(Effect::Stop);
         }
         self.retired.clear();
-        (self.primed, self.over, self.yielded) = (None, false, None);
+        (self.primed, self.over, self.yielded, self.sought) = (None, false, None, None);
         self.stop_guest();
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
@@ -501,11 +519,14 @@ impl Rules {
         if self.duration > Millis::ZERO && to > self.duration {
             return Err(Refused::OutOfRange);
         }
-        match (self.transport, self.loaded) {
-            (Transport::Stopped, _) => return Err(Refused::NotSeekable),
-            (_, Some(_)) if !self.seekable => return Err(Refused::NotSeekable),
-            (_, Some(serial)) => out.push(Effect::Seek(serial, to)),
-            (_, None) => {}
+        match self.loaded {
+            Some(_) if !self.seekable => return Err(Refused::NotSeekable),
+            Some(serial) => {
+                self.sought = Some((to, now));
+                out.push(Effect::Seek(serial, to));
+            }
+            // The next play begins there.
+            None => {}
         }
         self.position = Position { anchor: to, at: now, running: self.transport == Transport::Playing };
         Ok(())
@@ -521,6 +542,7 @@ impl Rules {
         self.loaded = Some(self.serial);
         self.retired.clear();
         (self.primed, self.over, self.yielded) = (None, false, None);
+        (self.failed, self.sought) = (None, None);
         self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });

@@ -16,7 +16,7 @@ use crate::units::{Gain, Millis, UnixTime, Volume};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// Nothing sounds, no position.
+    /// Nothing sounds; the position is the start, or where somebody moved it for the next play.
     #[default]
     Stopped,
     /// A file is being opened.
@@ -65,6 +65,22 @@ pub struct QueueView {
     pub version: u64,
     /// The entries in order.
     pub entries: Vec<Entry>,
+}
+
+/// A picture as it lies in a file; a copy is equal to it, another one with the same bytes is not.
+#[derive(Clone)]
+pub struct Picture(pub Arc<[u8]>);
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Picture) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture({} bytes)", self.0.len())
+    }
 }
 
 /// Where the sound comes from.
@@ -193,6 +209,8 @@ pub struct State {
     pub current: Option<QueueId>,
     /// The queue's own entry that plays, is paused, or plays next, whatever is on the deck; `None` for an empty queue.
     pub place: Option<QueueId>,
+    /// The current entry where it broke and that ended the sound, until something else is wished for.
+    pub failed: Option<QueueId>,
     /// Grows with every start of a track.
     pub starts: u64,
     /// The position in the current track.
@@ -203,6 +221,8 @@ pub struct State {
     pub seekable: bool,
     /// What the station that plays says about itself.
     pub on_air: Option<Arc<OnAir>>,
+    /// Covers that lie in the files behind URLs, for the entries that sounded last or follow.
+    pub pictures: Arc<Vec<(QueueId, Picture)>>,
     /// From file to DAC, while a device is open.
     pub signal: Option<Arc<SignalPath>>,
     /// The knob; 100 in fixed mode.
@@ -290,8 +310,8 @@ impl Changes {
     pub fn between(old: &State, new: &State) -> Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
-        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
-        let said = old.on_air != new.on_air;
+        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration, s.failed);
+        let said = old.on_air != new.on_air || old.pictures != new.pictures;
         let rest = |s: &State| (s.standby, s.place, s.seekable);
         let other = rest(old) != rest(new) || old.source != new.source || said;
         mark(player(old) != player(new) || other, Changes::PLAYER);

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind, Result};
 use crate::hifi::command::{Command, NewEntry, Playable};
 use crate::hifi::rules::Event;
+use crate::hifi::state::Picture;
 use crate::media::sound::Sound;
-use crate::media::tags::front::read_front;
+use crate::media::tags::front::{Told, read_front};
 use crate::player::Opener;
 use crate::signal::{OnAir, PlaySerial};
 use crate::track::TrackId;
@@ -91,9 +92,10 @@ impl Links {
             let told = Box::new(move |on_air| {
                 let _full = hear.try_send(Event::OnAir { serial, on_air });
             });
-            let (sound, tags) = read_front((urls.open)(UrlAsk { url, stop, told })?);
-            if let Some(tags) = tags {
-                let _full = events.try_send(Event::Tags { serial, tags: Box::new(tags) });
+            let (sound, front) = read_front((urls.open)(UrlAsk { url, stop, told })?);
+            if let Some(Told { tags, picture }) = front {
+                let picture = picture.map(|picture| Picture(picture.into()));
+                let _full = events.try_send(Event::Tags { serial, tags: Box::new(tags), picture });
             }
             Ok(sound)
         })

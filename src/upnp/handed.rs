@@ -125,7 +125,7 @@ fn item(metadata: &str) -> Option<didl::Item> {
     let mut text: String = metadata.chars().filter(|c| is_allowed(*c) && *c != '\u{feff}').collect();
     // Escaped once too often, or twice.
     for _ in 0..2 {
-        if starts_with(text.trim_start(), "&lt;") {
+        if ["&lt;", "&amp;lt;"].iter().any(|head| starts_with(text.trim_start(), head)) {
             text = unescape(&text);
         }
     }

@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::error::{Error, Kind};
 use crate::hifi::Hifi;
+use crate::hifi::command::QueueId;
 use crate::http::overlay::Overlay;
 use crate::http::problem::Problem;
 use crate::http::range;
@@ -33,12 +34,14 @@ struct Media {
     mark: Mark,
 }
 
-/// Returns `GET` and `HEAD /media/{id}-{mark}.{ext}` and `/media/{id}/cover/{edge}.jpg`. The ids are those of tracks, so a URL
+/// Returns `GET` and `HEAD /media/{id}-{mark}.{ext}`, `/media/{id}/cover/{edge}.jpg`, and for what is played from a URL
+/// `/media/entry/{id}/cover/{edge}.jpg`. The ids are those of tracks, so a URL
 /// holds over restarts and rescans, and carries no secret; one that another box handed out is none of ours.
 pub fn router(hifi: Hifi, clients: Arc<Clients>, mark: Mark) -> Router {
     Router::new()
         .route("/media/{file}", get(file))
         .route("/media/{id}/cover/{file}", get(cover))
+        .route("/media/entry/{id}/cover/{file}", get(cover_of_entry))
         .with_state(Media { hifi, clients, mark })
 }
 
@@ -80,6 +83,20 @@ async fn cover(
     media.cover(track, edge, &Asked::of(request)).await.unwrap_or_else(refused)
 }
 
+/// The cover in the file behind a URL, by the number of its entry.
+async fn cover_of_entry(
+    State(media): State<Media>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let (edge, asked) = (name.strip_suffix(".jpg").unwrap_or(""), Asked::of(request));
+    let found = async {
+        let id = id.parse().map(QueueId).map_err(|_| unknown(&id))?;
+        media.hifi.of(Caller::room(Via::Upnp)).cover_of_entry(id, edge.parse()?).await
+    };
+    found.await.map_or_else(refused, |cover| picture(cover.jpeg, &cover.etag, edge, &asked))
+}
+
 impl Media {
     async fn file(&self, track: TrackId, asked: &Asked) -> Result<Response, Error> {
         let headers = &asked.headers;
@@ -108,20 +125,25 @@ impl Media {
     async fn cover(&self, track: TrackId, edge: &str, asked: &Asked) -> Result<Response, Error> {
         let session = self.hifi.of(Caller::room(Via::Upnp));
         let cover = session.cover(track, edge.parse()?).await?;
-        let mut response = range::jpeg_response(&asked.headers, &asked.method, cover.jpeg, &cover.etag);
-        let put = response.headers_mut();
-        put.insert("transfermode.dlna.org", HeaderValue::from_static("Interactive"));
-        let profile = match edge {
-            "160" => "JPEG_TN",
-            "300" => "JPEG_SM",
-            _ => "JPEG_MED",
-        };
-        let rest = "DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00f00000000000000000000000000000";
-        if let Ok(features) = HeaderValue::from_str(&format!("DLNA.ORG_PN={profile};{rest}")) {
-            put.insert("contentfeatures.dlna.org", features);
-        }
-        Ok(response)
+        Ok(picture(cover.jpeg, &cover.etag, edge, asked))
     }
+}
+
+/// Returns a cover with the headers of DLNA.
+fn picture(jpeg: Vec<u8>, etag: &str, edge: &str, asked: &Asked) -> Response {
+    let mut response = range::jpeg_response(&asked.headers, &asked.method, jpeg, etag);
+    let put = response.headers_mut();
+    put.insert("transfermode.dlna.org", HeaderValue::from_static("Interactive"));
+    let profile = match edge {
+        "160" => "JPEG_TN",
+        "300" => "JPEG_SM",
+        _ => "JPEG_MED",
+    };
+    let rest = "DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00f00000000000000000000000000000";
+    if let Ok(features) = HeaderValue::from_str(&format!("DLNA.ORG_PN={profile};{rest}")) {
+        put.insert("contentfeatures.dlna.org", features);
+    }
+    response
 }
 
 /// Refuses what the fourth field of protocolInfo does not promise (DLNA guidelines as reference upnp 6.1 tells them).

@@ -13,6 +13,7 @@ mod media;
 pub mod openhome;
 pub mod own;
 pub mod quirks;
+pub mod refusals;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,9 @@ use crate::lan::Lan;
 use crate::lan::interfaces::Interface;
 use crate::upnp::av::connection::{self, Role};
 use crate::upnp::av::registrar;
+use crate::upnp::av::renderer;
+use crate::upnp::av::rendering::{self, RenderingControl};
+use crate::upnp::av::transport::{self, AvTransport};
 use crate::upnp::content_directory::{ContentDirectory, table, updates};
 use crate::upnp::describe::Device;
 use crate::upnp::gena::{Asked, Events};
@@ -187,18 +191,40 @@ pub fn media_server(
     ((device, offered), media::router(hifi.clone(), clients, Mark::of(udn)), task)
 }
 
-/// Returns a device of its own for OpenHome's services.
-pub fn openhome_source(named: &Named, udn: Uuid) -> Device {
-    Device {
-        role: "openhome",
-        kind: "urn:av-openhome-org:device:Source:1",
-        classes: &[],
-        words: "A hi-fi component",
+/// Returns the renderer of a box: apps put music on and work the knobs, by UPnP AV and by OpenHome, whose services stand on
+/// the same device (reference upnp 0, row 2). The tasks that tell subscribers end with the stop token.
+pub fn media_renderer(
+    hifi: &Hifi,
+    named: Named,
+    udn: Uuid,
+    mark: Mark,
+    stop: CancellationToken,
+) -> ((Device, Vec<Offered>), [JoinHandle<()>; 2]) {
+    let told = renderer::Told::new(hifi, mark);
+    let transport = AvTransport::new(hifi.clone(), mark, told.transport.subscribe());
+    let rendering = RenderingControl::new(hifi.clone(), told.rendering.subscribe());
+    let task = tokio::spawn(renderer::follow(hifi.clone(), mark, told, stop.clone()));
+    let device = Device {
+        role: "renderer",
+        kind: "urn:schemas-upnp-org:device:MediaRenderer:1",
+        classes: &["DMR-1.50"],
+        words: "A hi-fi component that plays what apps put on",
         udn,
         name: named.name.clone(),
         product: named.product.clone(),
         services: Vec::new(),
-    }
+    };
+    let (openhome, told) = openhome::services(hifi, named, mark, stop);
+    let mut offered = vec![
+        Offered {
+            service: &connection::SERVICE,
+            handler: Arc::new(connection::handler(Role::Takes(formats::taken()))),
+        },
+        Offered { service: &rendering::table::SERVICE, handler: Arc::new(rendering) },
+        Offered { service: &transport::table::SERVICE, handler: Arc::new(transport) },
+    ];
+    offered.extend(openhome);
+    ((device, offered), [task, told])
 }
 
 /// Ends the subscriptions of networks that are gone (reference upnp 1.5).

@@ -4,6 +4,7 @@ pub mod description;
 pub mod didl;
 pub mod didl_writer;
 pub mod gena;
+pub mod last_change;
 pub mod soap;
 pub mod ssdp;
 pub mod strict;

@@ -18,6 +18,7 @@ mod media_server;
 mod mint;
 mod openhome;
 mod quiet;
+mod renderer;
 mod rights;
 mod saved;
 mod settings;

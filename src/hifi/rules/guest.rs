@@ -22,6 +22,21 @@ pub struct Guest {
     kept: Option<QueueId>,
 }
 
+impl Guest {
+    /// Returns the deck as it was written down; `kept` is the queue's own current entry.
+    pub(super) fn restored(deck: Source, kept: Option<QueueId>) -> Option<Guest> {
+        match deck {
+            Source::Guest { by, now, next } => Some(Guest { by, now, next, kept }),
+            Source::Queue | Source::Empty { .. } => None,
+        }
+    }
+
+    /// Returns what is on it now.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.now
+    }
+}
+
 impl Rules {
     /// Puts an entry on the deck: while something sounds it plays at once, else it waits for `Play`. Without one the deck
     /// is taken away.
@@ -48,6 +63,7 @@ impl Rules {
         let id = entry.id;
         self.empty_deck = None;
         self.guest = Some(Guest { by: given.by, now: Arc::new(entry), next: None, kept });
+        self.failed = None;
         if sounded {
             self.start(id, Millis::ZERO, now, out);
         } else {
@@ -208,7 +224,7 @@ impl Rules {
     }
 
     /// Returns where the sound comes from.
-    pub(super) fn source(&self) -> Source {
+    pub fn source(&self) -> Source {
         match (&self.guest, self.empty_deck) {
             (Some(guest), _) => {
                 Source::Guest { by: guest.by, now: guest.now.clone(), next: guest.next.clone() }

@@ -4,26 +4,39 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::media::picture::{embedded, is_picture};
 use crate::media::sniff::sniff;
 use crate::media::sound::{Sound, sought};
 use crate::media::tags::read;
 use crate::track::Tags;
 
+/// What the front of a file says of it.
+#[derive(Debug)]
+pub struct Told {
+    /// Its tags.
+    pub tags: Tags,
+    /// The cover in it, at most 512 KiB.
+    pub picture: Option<Vec<u8>>,
+}
+
 /// Returns the sound, at any position, and its tags when they lie in its first 512 KiB and it has an end.
 ///
 /// # Blocks
 /// On reading so much.
-pub fn read_front(sound: Sound) -> (Sound, Option<Tags>) {
+pub fn read_front(sound: Sound) -> (Sound, Option<Told>) {
     let Some(len) = sound.byte_len() else { return (sound, None) };
     let extension = sound.extension().map(str::to_owned);
     let shared = Arc::new(Mutex::new(sound));
     let front = Front { sound: shared.clone(), at: 0, len };
     let mut front = Sound::new(front, Some(len), extension.as_deref());
-    let sniffed = sniff(&mut front).ok();
-    let tags = sniffed.and_then(|sniffed| read(&mut front, &sniffed).ok()).map(|(tags, _)| tags);
+    let told = sniff(&mut front).ok().and_then(|sniffed| {
+        let (tags, _) = read(&mut front, &sniffed).ok()?;
+        let picture = if tags.has_picture { embedded(&mut front, &sniffed).ok().flatten() } else { None };
+        Some(Told { tags, picture: picture.filter(|picture| is_picture(picture)) })
+    });
     drop(front);
     let sound = Arc::into_inner(shared).expect("the front, which held the other half, is gone");
-    (sound.into_inner().unwrap_or_else(PoisonError::into_inner), tags)
+    (sound.into_inner().unwrap_or_else(PoisonError::into_inner), told)
 }
 
 /// The start of a sound. Its middle cannot be read; its end, where some tags lie, looks empty.
@@ -106,8 +119,8 @@ mod tests {
     fn check(file: Vec<u8>, title: Option<&str>) {
         let len = file.len() as u64;
         let sound = Sound::new(Guarded(Cursor::new(file)), Some(len), Some("mp3"));
-        let (mut sound, tags) = read_front(sound);
-        assert_eq!(tags.and_then(|tags| tags.title).as_deref(), title);
+        let (mut sound, told) = read_front(sound);
+        assert_eq!(told.and_then(|told| told.tags.title).as_deref(), title);
         sound.seek(SeekFrom::Start(0)).expect("a place");
         let mut head = [0; 3];
         sound.read_exact(&mut head).expect("the sound itself");
@@ -124,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_stream_without_an_end_is_left_alone() {
-        let (sound, tags) = read_front(Sound::new(Cursor::new(mp3(1_000, 0)), None, None));
-        assert!(tags.is_none() && sound.byte_len().is_none());
+        let (sound, told) = read_front(Sound::new(Cursor::new(mp3(1_000, 0)), None, None));
+        assert!(told.is_none() && sound.byte_len().is_none());
     }
 }

@@ -115,7 +115,7 @@ impl Subscriber {
         let body = at_host(&body, self.host).into_owned();
         for callback in &self.callbacks {
             let allow = Allow::Near { peer: (*callback.to.ip()).into(), networks: Vec::new() };
-            let mut options = GetOptions::talk(allow);
+            let mut options = GetOptions { stall: ANSWERS_WITHIN, ..GetOptions::talk(allow) };
             options.headers = vec![
                 ("nt", "upnp:event".into()),
                 ("nts", "upnp:propchange".into()),
@@ -150,11 +150,12 @@ fn difference(told: Option<&Values>, now: &Values) -> Vec<(&'static str, String)
     let changed = |(name, value): &(&'static str, Value)| match (value, before(name)) {
         (value, Some(before)) if value == before => None,
         (Value::Text(text), _) => Some((*name, text.clone())),
+        (Value::LastChange(all), before) => all.since(before).map(|text| (*name, text)),
         (Value::Pairs(_), None) => Some((*name, String::new())),
         (Value::Pairs(pairs), Some(before)) => {
             let known = |key: &str| match before {
                 Value::Pairs(before) => before.get(key).copied(),
-                Value::Text(_) => None,
+                Value::Text(_) | Value::LastChange(_) => None,
             };
             let new = pairs.iter().filter(|(key, number)| known(key) != Some(**number));
             let new: Vec<String> = new.map(|(key, number)| format!("{key},{number}")).collect();
@@ -164,6 +165,9 @@ fn difference(told: Option<&Values>, now: &Values) -> Vec<(&'static str, String)
     now.iter().filter_map(changed).collect()
 }
 
+/// An event that is not answered within this time counts as told: upnp-mediarenderer-client 1.4.0 answers none, and is not
+/// to hear of everything half a minute late.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::hifi::state::{Entry, State, Transport};
 use crate::signal::SignalPath;
 use crate::track::{Codec, Track, TrackId};
 use crate::units::Millis;
+use crate::upnp::av::transport::view::with_cover;
 use crate::upnp::openhome::info::{Counts, Details};
 use crate::upnp::openhome::product::Product;
 use crate::upnp::openhome::shown::{Shown, current, metatext};
@@ -216,11 +217,11 @@ impl Teller {
 
     /// Looks at the box. `track` is what the shelf knows of what sounds.
     pub fn look(&mut self, state: &State, track: Option<&Track>, now: Instant) {
-        let entry = current(state);
-        self.look_at_track(state, entry.map(|entry| entry.id));
-        if self.entry.as_ref() != entry {
-            self.entry = entry.cloned();
-            self.shown = entry.map(|entry| Shown::readable(entry, HERE, self.mark)).unwrap_or_default();
+        let entry = current(state).map(|entry| with_cover(entry.clone(), state, HERE));
+        self.look_at_track(state, entry.as_ref().map(|entry| entry.id));
+        if self.entry != entry {
+            let shown = entry.as_ref().map(|entry| Shown::readable(entry, HERE, self.mark));
+            (self.shown, self.entry) = (shown.unwrap_or_default(), entry);
         }
         let details = details(state, track).unwrap_or_default();
         if details != self.details {
@@ -228,7 +229,7 @@ impl Teller {
             self.counts.details += 1;
         }
         let said = state.on_air.as_ref().and_then(|on_air| on_air.title.as_deref());
-        let said = said.filter(|_| entry.is_some()).map(metatext).unwrap_or_default();
+        let said = said.filter(|_| self.entry.is_some()).map(metatext).unwrap_or_default();
         if said != self.metatext {
             self.metatext = said;
             self.counts.metatexts += 1;

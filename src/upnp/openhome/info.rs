@@ -71,7 +71,7 @@ pub(super) fn values(now: &Now<'_>) -> Vec<(&'static str, Value)> {
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Info:1",
     id: "urn:av-openhome-org:serviceId:Info",
-    path: "info",
+    path: "oh-info",
     actions: &[
         Action {
             name: "Counters",

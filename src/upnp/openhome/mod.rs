@@ -31,6 +31,7 @@ use crate::offer::{Caller, Via};
 use crate::units::Millis;
 use crate::upnp::Offered;
 use crate::upnp::own::Mark;
+use crate::upnp::refusals::{Asked, fault};
 use crate::upnp::service::{Arguments, Call, Fault, Handler, Service, Values};
 
 /// What the services tell of the box, beside its state.
@@ -118,52 +119,16 @@ impl Handler for OpenHome {
     }
 }
 
-/// What a refused command was about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// An entry of the queue, or what goes into it.
-    List,
-    /// A position.
-    Seek,
-    /// The knob.
-    Knob,
-    /// Anything else.
-    Rest,
-}
-
-/// The one table from what the box refuses to OpenHome's codes (reference upnp 3.8, "faults").
-fn fault(refused: Refused, about: About) -> Fault {
-    let code = match (refused, about) {
-        (Refused::NoSuchEntry, _) => 800,
-        (Refused::OutOfRange, About::List) => 801,
-        (Refused::OutOfRange | Refused::NotSeekable | Refused::EmptyQueue, About::Seek) => 803,
-        (Refused::OutOfRange, About::Knob) => 811,
-        (Refused::FixedVolume, _) => 814,
-        (Refused::Unsupported | Refused::NoSuchTrack | Refused::Locked, _) => 600,
-        (Refused::NotAllowed, _) => 606,
-        (
-            Refused::OutOfRange
-            | Refused::NotSeekable
-            | Refused::EmptyQueue
-            | Refused::NoDevice
-            | Refused::QuietHours
-            | Refused::Busy,
-            _,
-        ) => 501,
-    };
-    Fault::new(code, refused.words())
-}
-
 /// Sends a command; nothing is answered.
-async fn tell(session: &Session, command: Command, about: About) -> Result<Arguments, Fault> {
-    session.send(command).await?.map(|_| Arguments::new()).map_err(|refused| fault(refused, about))
+async fn tell(session: &Session, command: Command, asked: Asked) -> Result<Arguments, Fault> {
+    session.send(command).await?.map(|_| Arguments::new()).map_err(|refused| fault(asked, refused))
 }
 
 /// Plays; that there is nothing to play is no fault, the state goes on to say stopped.
 async fn play(session: &Session, command: Command) -> Result<Arguments, Fault> {
     match session.send(command).await? {
         Ok(_) | Err(Refused::EmptyQueue) => Ok(Arguments::new()),
-        Err(refused) => Err(fault(refused, About::List)),
+        Err(refused) => Err(fault(Asked::Entry, refused)),
     }
 }
 
@@ -182,9 +147,9 @@ async fn seek_absolute(session: &Session, state: &State, second: u32) -> Result<
 /// What is stopped has no place to be moved from.
 async fn seek(session: &Session, state: &State, to: Millis) -> Result<Arguments, Fault> {
     if state.transport == Transport::Stopped {
-        return Err(fault(Refused::NotSeekable, About::Seek));
+        return Err(fault(Asked::Second, Refused::NotSeekable));
     }
-    tell(session, Command::Seek(to), About::Seek).await
+    tell(session, Command::Seek(to), Asked::Second).await
 }
 
 /// Returns what a service of one source says of the transport: stopped while another is chosen.

@@ -8,8 +8,9 @@ use crate::hifi::state::{Entry, State, Transport};
 use crate::hifi::{MOST_ENTRIES, Session};
 use crate::upnp::openhome::follow::Now;
 use crate::upnp::openhome::shown::Shown;
-use crate::upnp::openhome::{About, Source, fault, play, seek_absolute, seek_relative, tell, transport_of};
+use crate::upnp::openhome::{Source, play, seek_absolute, seek_relative, tell, transport_of};
 use crate::upnp::own::Mark;
+use crate::upnp::refusals::{Asked, fault};
 use crate::upnp::service::{Action, Argument, Arguments, Call, Fault, Service, Type, Value, Variable};
 use crate::upnp::{formats, handed};
 use crate::wire::xml::escape_into;
@@ -22,13 +23,13 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
         "Play" => play(session, to_play(&state)).await,
         // What another source plays is not this one's to stop or move.
         "Pause" | "Stop" | "Next" | "Previous" if !is_chosen => Ok(answer),
-        "Pause" => tell(session, Command::Pause, About::Rest).await,
-        "Stop" => tell(session, Command::Stop, About::Rest).await,
+        "Pause" => tell(session, Command::Pause, Asked::Key).await,
+        "Stop" => tell(session, Command::Stop, Asked::Key).await,
         "Next" => play(session, Command::Next).await,
         "Previous" => play(session, Command::Previous).await,
-        "SetRepeat" => tell(session, set_repeat(given.truth("Value")), About::Rest).await,
+        "SetRepeat" => tell(session, set_repeat(given.truth("Value")), Asked::Key).await,
         "Repeat" => Ok(answer.with_truth("Value", repeats(&state))),
-        "SetShuffle" => tell(session, Command::SetShuffle(given.truth("Value")), About::Rest).await,
+        "SetShuffle" => tell(session, Command::SetShuffle(given.truth("Value")), Asked::Key).await,
         "Shuffle" => Ok(answer.with_truth("Value", state.shuffle)),
         "SeekSecondAbsolute" | "SeekSecondRelative" if !is_chosen => Err(NOT_MOVED),
         "SeekSecondAbsolute" => seek_absolute(session, &state, given.number("Value")).await,
@@ -42,12 +43,14 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
             Ok(answer.with_text("TrackList", track_list(&state, given.text("IdList"), call.host, mark)))
         }
         "Insert" => insert(call, session).await,
-        "DeleteId" => tell(session, Command::Remove(vec![QueueId(given.number("Value"))]), About::List).await,
-        "DeleteAll" => tell(session, Command::Clear, About::Rest).await,
+        "DeleteId" => {
+            tell(session, Command::Remove(vec![QueueId(given.number("Value"))]), Asked::Entry).await
+        }
+        "DeleteAll" => tell(session, Command::Clear, Asked::Key).await,
         "TracksMax" => Ok(answer.with("Value", MOST_ENTRIES)),
         "IdArray" => Ok(answer.with("Token", token(&state)).with_text("Array", id_array(&state))),
         "IdArrayChanged" => Ok(answer.with_truth("Value", given.number("Token") != token(&state))),
-        "ProtocolInfo" => Ok(answer.with("Value", formats::SERVED.join(","))),
+        "ProtocolInfo" => Ok(answer.with("Value", formats::taken())),
         _ => Err(Fault::INVALID_ACTION),
     }
 }
@@ -116,7 +119,7 @@ async fn insert(call: &Call<'_>, session: &Session) -> Result<Arguments, Fault> 
         id => At::After(QueueId(id)),
     };
     let entry = handed::entry(given.text("Uri"), given.text("Metadata"));
-    let ids = session.insert(vec![entry], at).await?.map_err(|refused| fault(refused, About::List))?;
+    let ids = session.insert(vec![entry], at).await?.map_err(|refused| fault(Asked::Entry, refused))?;
     let id = ids.first().ok_or(Fault::ACTION_FAILED)?;
     Ok(Arguments::new().with("NewId", id.0))
 }
@@ -159,7 +162,7 @@ pub(super) fn values(now: &Now<'_>) -> Vec<(&'static str, Value)> {
         ("Id", Value::of(id(state))),
         ("IdArray", Value::of(now.ids)),
         ("TracksMax", Value::of(MOST_ENTRIES)),
-        ("ProtocolInfo", Value::of(formats::SERVED.join(","))),
+        ("ProtocolInfo", Value::of(formats::taken())),
     ]
 }
 
@@ -174,7 +177,7 @@ const LARGEST_LIST: usize = 4 << 20;
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Playlist:1",
     id: "urn:av-openhome-org:serviceId:Playlist",
-    path: "playlist",
+    path: "oh-playlist",
     actions: &[
         Action { name: "Play", arguments: &[] },
         Action { name: "Pause", arguments: &[] },

@@ -3,7 +3,8 @@
 use crate::hifi::Session;
 use crate::hifi::command::Command;
 use crate::hifi::state::State;
-use crate::upnp::openhome::{About, Named, Source, tell};
+use crate::upnp::openhome::{Named, Source, tell};
+use crate::upnp::refusals::Asked;
 use crate::upnp::service::{Action, Argument, Arguments, Call, Fault, HERE, Service, Type, Value, Variable};
 use crate::wire::xml::escaped;
 
@@ -26,8 +27,8 @@ impl Product {
         match call.action.name {
             "Manufacturer" | "Model" | "Product" => Ok(self.who(call)),
             "Standby" => Ok(answer.with_truth("Value", session.state().standby)),
-            "SetStandby" if given.truth("Value") => tell(session, Command::Standby, About::Rest).await,
-            "SetStandby" => tell(session, Command::Wake, About::Rest).await,
+            "SetStandby" if given.truth("Value") => tell(session, Command::Standby, Asked::Key).await,
+            "SetStandby" => tell(session, Command::Wake, Asked::Key).await,
             "SourceCount" => Ok(answer.with("Value", Source::ALL.len())),
             "SourceXml" => Ok(answer.with("Value", &self.sources)),
             "SourceIndex" => Ok(answer.with("Value", Source::of(&session.state()).index())),
@@ -92,7 +93,7 @@ impl Product {
 }
 
 async fn choose(source: Source, session: &Session) -> Result<Arguments, Fault> {
-    tell(session, Command::SetInput(source.input()), About::Rest).await
+    tell(session, Command::SetInput(source.input()), Asked::Key).await
 }
 
 fn at(index: u32) -> Result<Source, Fault> {
@@ -124,7 +125,7 @@ const WORDS: &str = "A hi-fi component";
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Product:2",
     id: "urn:av-openhome-org:serviceId:Product",
-    path: "product",
+    path: "oh-product",
     actions: &ACTIONS,
     variables: &VARIABLES,
 };
@@ -133,7 +134,7 @@ pub static SERVICE: Service = Service {
 pub static SERVICE_1: Service = Service {
     kind: "urn:av-openhome-org:service:Product:1",
     id: "urn:av-openhome-org:serviceId:Product",
-    path: "product",
+    path: "oh-product",
     actions: ACTIONS.split_at(ACTIONS.len() - 1).0,
     variables: &VARIABLES,
 };

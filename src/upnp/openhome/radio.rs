@@ -6,8 +6,9 @@ use crate::hifi::command::Command;
 use crate::hifi::state::State;
 use crate::upnp::openhome::follow::Now;
 use crate::upnp::openhome::shown::{Shown, current};
-use crate::upnp::openhome::{About, Source, play, seek_absolute, seek_relative, tell, transport_of};
+use crate::upnp::openhome::{Source, play, seek_absolute, seek_relative, tell, transport_of};
 use crate::upnp::own::Mark;
+use crate::upnp::refusals::Asked;
 use crate::upnp::service::{Action, Argument, Arguments, Call, Fault, Service, Type, Value, Variable};
 use crate::upnp::{formats, handed};
 
@@ -24,11 +25,11 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
         }
         // Without a channel there is nothing to play, which is no fault; the state goes on to say stopped.
         "Play" if channel(&state).is_some() => play(session, Command::Play(None)).await,
-        "Play" => tell(session, Command::SetInput(Source::Radio.input()), About::Rest).await,
+        "Play" => tell(session, Command::SetInput(Source::Radio.input()), Asked::Key).await,
         // What another source plays is not this one's to stop or move.
         "Pause" | "Stop" if !is_chosen => Ok(answer),
-        "Pause" => tell(session, Command::Pause, About::Rest).await,
-        "Stop" => tell(session, Command::Stop, About::Rest).await,
+        "Pause" => tell(session, Command::Pause, Asked::Key).await,
+        "Stop" => tell(session, Command::Stop, Asked::Key).await,
         "SeekSecondAbsolute" | "SeekSecondRelative" if !is_chosen => Err(Fault::new(803, "Seek failed")),
         "SeekSecondAbsolute" => seek_absolute(session, &state, given.number("Value")).await,
         "SeekSecondRelative" => seek_relative(session, &state, given.signed("Value")).await,
@@ -39,7 +40,7 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
         "IdArray" => Ok(answer.with("Token", 0).with("Array", "")),
         "IdArrayChanged" => Ok(answer.with_truth("Value", given.number("Token") != 0)),
         "ChannelsMax" => Ok(answer.with("Value", 0)),
-        "ProtocolInfo" => Ok(answer.with("Value", formats::SERVED.join(","))),
+        "ProtocolInfo" => Ok(answer.with("Value", formats::taken())),
         _ => Err(Fault::INVALID_ACTION),
     }
 }
@@ -47,7 +48,7 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
 /// Puts a URL on the deck, where it waits for Play unless something sounds; without one the deck is emptied.
 async fn set_channel(uri: &str, metadata: &str, session: &Session) -> Result<Arguments, Fault> {
     let entry = (!uri.trim().is_empty()).then(|| handed::entry(uri, metadata));
-    tell(session, Command::SetGuest(entry), About::List).await
+    tell(session, Command::SetGuest(entry), Asked::Entry).await
 }
 
 /// Returns what is on the deck as this service wrote it.
@@ -66,7 +67,7 @@ pub(super) fn values(now: &Now<'_>) -> Vec<(&'static str, Value)> {
         ("Id", Value::of(0)),
         ("IdArray", Value::of("")),
         ("ChannelsMax", Value::of(0)),
-        ("ProtocolInfo", Value::of(formats::SERVED.join(","))),
+        ("ProtocolInfo", Value::of(formats::taken())),
     ]
 }
 
@@ -74,7 +75,7 @@ pub(super) fn values(now: &Now<'_>) -> Vec<(&'static str, Value)> {
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Radio:1",
     id: "urn:av-openhome-org:serviceId:Radio",
-    path: "radio",
+    path: "oh-radio",
     actions: &[
         Action { name: "Play", arguments: &[] },
         Action { name: "Pause", arguments: &[] },

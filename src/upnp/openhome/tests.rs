@@ -69,11 +69,13 @@ fn rest(now: Instant) -> State {
         standby: false,
         current: None,
         place: Some(QueueId(1)),
+        failed: None,
         starts: 0,
         position: Position { anchor: Millis::ZERO, at: now, running: false },
         duration: Millis::ZERO,
         seekable: true,
         on_air: None,
+        pictures: Arc::default(),
         signal: None,
         volume: Volume::new(30).expect("in range"),
         fixed_volume: false,
@@ -279,33 +281,4 @@ fn seconds_are_told_as_they_pass_and_not_taken_back_for_a_moment() {
     let back = State { position: Position { anchor: Millis(1000), ..late }, ..state };
     teller.look(&back, None, begun + Duration::from_secs(3));
     assert_eq!(value(&time::values(&teller.now(&back)), "Seconds"), "1", "somebody moved back");
-}
-
-#[test]
-fn every_refusal_has_a_code_of_the_protocol() {
-    use Refused::*;
-    let all = [
-        EmptyQueue,
-        NoSuchEntry,
-        NoSuchTrack,
-        Locked,
-        NotSeekable,
-        OutOfRange,
-        NoDevice,
-        FixedVolume,
-        Unsupported,
-        QuietHours,
-        Busy,
-        NotAllowed,
-    ];
-    for about in [About::List, About::Seek, About::Knob, About::Rest] {
-        for refused in all {
-            let fault = fault(refused, about);
-            let known = [800, 801, 803, 811, 814, 600, 606, 501].contains(&fault.code);
-            assert!(known && fault.words == refused.words(), "{refused:?} {about:?}: {fault:?}");
-        }
-    }
-    assert_eq!(fault(OutOfRange, About::List).code, 801);
-    assert_eq!(fault(NotSeekable, About::Seek).code, 803);
-    assert_eq!(fault(NoSuchEntry, About::List).code, 800);
 }

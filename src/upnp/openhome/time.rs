@@ -49,7 +49,7 @@ pub(super) fn values(now: &Now<'_>) -> Vec<(&'static str, Value)> {
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Time:1",
     id: "urn:av-openhome-org:serviceId:Time",
-    path: "time",
+    path: "oh-time",
     actions: &[Action {
         name: "Time",
         arguments: &[

@@ -5,7 +5,8 @@ use crate::hifi::command::{Command, Input, QueueId};
 use crate::hifi::state::{Source as Sounds, State, Transport};
 use crate::upnp::openhome::follow::Now;
 use crate::upnp::openhome::playlist::{id_at, repeats, set_repeat};
-use crate::upnp::openhome::{About, Source, play, seek_absolute, seek_relative, tell, transport_name};
+use crate::upnp::openhome::{Source, play, seek_absolute, seek_relative, tell, transport_name};
+use crate::upnp::refusals::Asked;
 use crate::upnp::service::{Action, Argument, Arguments, Call, Fault, Service, Type, Value, Variable};
 
 /// Fulfils an action.
@@ -16,13 +17,13 @@ pub(super) async fn act(call: &Call<'_>, session: &Session) -> Result<Arguments,
         "PlayAs" => play_as(&state, given.text("Mode"), given.text("Command"), session).await,
         "Play" if is_empty(&state) => Err(NOT_HERE),
         "Play" => play(session, Command::Play(None)).await,
-        "Pause" => tell(session, Command::Pause, About::Rest).await,
-        "Stop" => tell(session, Command::Stop, About::Rest).await,
+        "Pause" => tell(session, Command::Pause, Asked::Key).await,
+        "Stop" => tell(session, Command::Stop, Asked::Key).await,
         "SkipNext" if can.skip_next => play(session, Command::Next).await,
         "SkipPrevious" if can.skip_previous => play(session, Command::Previous).await,
-        "SetRepeat" if can.order => tell(session, set_repeat(given.truth("Repeat")), About::Rest).await,
+        "SetRepeat" if can.order => tell(session, set_repeat(given.truth("Repeat")), Asked::Key).await,
         "SetShuffle" if can.order => {
-            tell(session, Command::SetShuffle(given.truth("Shuffle")), About::Rest).await
+            tell(session, Command::SetShuffle(given.truth("Shuffle")), Asked::Key).await
         }
         "SkipNext" | "SkipPrevious" | "SetRepeat" | "SetShuffle" => Err(NOT_HERE),
         "SeekSecondAbsolute" | "SeekSecondRelative" if given.number("StreamId") != stream(&state) => {
@@ -138,7 +139,7 @@ const NOT_HERE: Fault = Fault::new(801, "Not available in this mode");
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Transport:1",
     id: "urn:av-openhome-org:serviceId:Transport",
-    path: "transport",
+    path: "oh-transport",
     actions: &[
         Action {
             name: "PlayAs",

@@ -5,7 +5,8 @@ use crate::hifi::command::Command;
 use crate::hifi::state::State;
 use crate::units::Volume;
 use crate::upnp::openhome::follow::Now;
-use crate::upnp::openhome::{About, tell};
+use crate::upnp::openhome::tell;
+use crate::upnp::refusals::Asked;
 use crate::upnp::service::{Action, Argument, Arguments, Call, Fault, Service, Type, Value, Variable};
 
 /// Fulfils an action.
@@ -21,10 +22,10 @@ pub(super) async fn act(call: &Call<'_>, session: &Session) -> Result<Arguments,
             .with("FadeMax", 0)),
         "SetVolume" => set(given.number("Value"), session).await,
         // At the end of its way the knob stays, which is no fault.
-        "VolumeInc" => tell(session, Command::MoveVolume(1), About::Knob).await,
-        "VolumeDec" => tell(session, Command::MoveVolume(-1), About::Knob).await,
+        "VolumeInc" => tell(session, Command::MoveVolume(1), Asked::Volume).await,
+        "VolumeDec" => tell(session, Command::MoveVolume(-1), Asked::Volume).await,
         "Volume" => Ok(answer.with("Value", session.state().volume.value())),
-        "SetMute" => tell(session, Command::SetMute(given.truth("Value")), About::Knob).await,
+        "SetMute" => tell(session, Command::SetMute(given.truth("Value")), Asked::Volume).await,
         "Mute" => Ok(answer.with_truth("Value", session.state().mute)),
         "VolumeLimit" => Ok(answer.with("Value", limit(&session.state()))),
         "SetBalance" if given.signed("Value") == 0 => Ok(answer),
@@ -45,7 +46,7 @@ async fn set(value: u32, session: &Session) -> Result<Arguments, Fault> {
         true => Command::Batch(vec![turn, Command::SetMute(false)]),
         false => turn,
     };
-    tell(session, command, About::Knob).await
+    tell(session, command, Asked::Volume).await
 }
 
 /// Returns how far the knob goes at the moment.
@@ -80,7 +81,7 @@ const MILLI_DB: u32 = 1024;
 pub static SERVICE: Service = Service {
     kind: "urn:av-openhome-org:service:Volume:1",
     id: "urn:av-openhome-org:serviceId:Volume",
-    path: "volume",
+    path: "oh-volume",
     actions: &[
         Action {
             name: "Characteristics",

@@ -139,7 +139,7 @@ async fn an_amplifier_s_knob_is_none_of_openhome_s() {
     let quiet = QuietConfig::default();
     let knob = HifiConfig { fixed_volume: true, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
     let room = Room::with(knob).await;
-    assert!(!room.has("volume") && room.services().len() == 6);
+    assert!(!room.has("volume") && room.services().count() == 6);
     assert_eq!(room.get("product", "Attributes").await, "Info Time Transport");
     room.end().await;
 }

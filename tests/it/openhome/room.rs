@@ -22,10 +22,10 @@ use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::track::TrackId;
 use konpo::units::{ByteCount, Gain, Volume};
-use konpo::upnp::Offered;
-use konpo::upnp::openhome::{Named, services};
+use konpo::upnp::openhome::Named;
 use konpo::upnp::own::{Mark, Own};
 use konpo::upnp::service::{Call, Value};
+use konpo::upnp::{self, Offered};
 use konpo::web::Web;
 use konpo::web::routes::router;
 use serde_json::Value as Json;
@@ -111,8 +111,9 @@ impl Room {
         let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
         let Running { hifi, mut tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
         let named = Named { name: "Living Room".into(), product: "konpo".into(), lumin };
-        let (offered, told) = services(&hifi, named, mark(), stop.clone());
-        tasks.push(told);
+        let udn = uuid::Uuid::from_u128(8);
+        let ((_, offered), telling) = upnp::media_renderer(&hifi, named, udn, mark(), stop.clone());
+        tasks.extend(telling);
         let page = router(Web::new(hifi.clone(), intake.clone(), "Living Room"));
         Room { offered, hifi, page, library, intake, tasks, stop, folder }
     }
@@ -141,16 +142,20 @@ impl Room {
         self.folder
     }
 
+    /// A service by its path; of OpenHome's by the rest of it.
     fn find(&self, service: &str) -> Option<&Offered> {
-        self.offered.iter().find(|offered| offered.service.path == service)
+        let is = |path: &str| path == service || path.strip_prefix("oh-") == Some(service);
+        // UPnP AV has a transport, too: it stands first.
+        self.offered.iter().rev().find(|offered| is(offered.service.path))
     }
 
     pub fn has(&self, service: &str) -> bool {
         self.find(service).is_some()
     }
 
-    pub fn services(&self) -> &[Offered] {
-        &self.offered
+    /// OpenHome's.
+    pub fn services(&self) -> impl Iterator<Item = &Offered> {
+        self.offered.iter().filter(|offered| offered.service.path.starts_with("oh-"))
     }
 
     /// Calls an action as the stack does, with its checks before and after.

@@ -7,7 +7,10 @@ mod directory;
 mod events;
 mod files;
 mod found;
+mod gapless;
 mod openhome;
+mod renderer;
+mod story;
 mod vlc;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -58,3 +61,4 @@ const CONNECTIONS: &str = "urn:schemas-upnp-org:service:ConnectionManager:1";
 const SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
 const CONTROL: &str = "/upnp/server/connection-manager/control";
 const EVENT: &str = "/upnp/server/connection-manager/event";
+const RENDERER: &str = "/upnp/renderer/description.xml";

@@ -30,6 +30,9 @@ from async_upnp_client.profiles.dlna import DmsDevice
 from async_upnp_client.profiles.ohmedia import OhmDevice
 from didl_lite.didl_lite import to_xml_string
 
+# It looks for Linn's and OpenHome's own type only; ours stands on the renderer.
+OhmDevice.DEVICE_TYPES = ["urn:schemas-upnp-org:device:MediaRenderer:1"]
+
 async def until(what, test):
     begun = time.monotonic()
     while not test():
@@ -204,7 +207,7 @@ fn it_is_found_by_each_version_up_to_its_own() {
         assert_eq!(found, want, "{target}");
     }
     let (_, _, text) =
-        request(&phone, lumin.address, &format!("GET {OPENHOME}/product/scpd.xml HTTP/1.1"), "");
+        request(&phone, lumin.address, &format!("GET {OPENHOME}/oh-product/scpd.xml HTTP/1.1"), "");
     assert!(text.contains("<name>SourceXml</name>") && !text.contains("SetSourceBySystemName"), "{text}");
 }
 
@@ -313,7 +316,7 @@ fn act(host: &Host, address: SocketAddr, service: &str, action: &str, given: &[(
     let mut name = service.to_owned();
     name[..1].make_ascii_uppercase();
     let kind = format!("urn:av-openhome-org:service:{name}:1");
-    let (head, body) = call(&format!("{OPENHOME}/{service}/control"), &kind, action, given);
+    let (head, body) = call(&format!("{OPENHOME}/oh-{service}/control"), &kind, action, given);
     let (status, _, text) = request(host, address, &head, &body);
     assert_eq!(status, 200, "{action}: {text}");
     text
@@ -366,6 +369,8 @@ from async_upnp_client.client_factory import UpnpFactory
 from async_upnp_client.profiles.dlna import DmsDevice
 from async_upnp_client.profiles.ohmedia import OhmDevice
 from didl_lite.didl_lite import to_xml_string
+
+OhmDevice.DEVICE_TYPES = ["urn:schemas-upnp-org:device:MediaRenderer:1"]
 
 async def main():
     factory = UpnpFactory(AiohttpRequester(timeout=20))
@@ -447,6 +452,6 @@ fn listen(hifi: &Host, port: u16, folder: &Path) -> Process {
     heard
 }
 
-const OPENHOME: &str = "/upnp/openhome";
+const OPENHOME: &str = "/upnp/renderer";
 /// The queue and where it plays, as the box writes them down.
 const KEPT: &str = "SELECT value FROM kept WHERE name IN ('memory', 'place')";
