@@ -1,6 +1,7 @@
 //! OpenHome's services over a whole box without a network: calls go straight into the services, and what one face changes
 //! is read from the other.
 
+mod faces;
 mod list;
 mod room;
 mod sources;

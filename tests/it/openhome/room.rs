@@ -160,7 +160,10 @@ impl Room {
 
     /// Calls an action as the stack does, with its checks before and after.
     pub async fn call(&self, service: &str, action: &str, given: &[(&str, &str)]) -> Result<Answer, u16> {
-        let offered = self.find(service).expect("a service");
+        self.act(self.find(service).expect("a service"), action, given).await
+    }
+
+    async fn act(&self, offered: &Offered, action: &str, given: &[(&str, &str)]) -> Result<Answer, u16> {
         let given = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (action, given) = offered.service.check(action, &given).map_err(|fault| fault.code)?;
         let headers = HeaderMap::new();
@@ -175,6 +178,23 @@ impl Room {
         let answer = offered.handler.act(call).await.map_err(|fault| fault.code)?;
         let ordered = offered.service.ordered(action, &answer).expect("every argument");
         Ok(Answer(ordered.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+
+    /// Calls an action of UPnP AV's own services on the same device.
+    pub async fn av(&self, service: &str, action: &str, given: &[(&str, &str)]) -> Result<Answer, u16> {
+        self.act(self.of_av(service), action, given).await
+    }
+
+    fn of_av(&self, service: &str) -> &Offered {
+        let kind = format!("urn:schemas-upnp-org:service:{service}:1");
+        self.offered.iter().find(|offered| offered.service.kind == kind).expect("a service")
+    }
+
+    /// What subscribers of UPnP AV are told of a variable now.
+    pub fn told_av(&self, service: &str, name: &str) -> String {
+        let values = self.of_av(service).handler.variables().borrow().clone();
+        let Some((_, Value::LastChange(all))) = values.first() else { panic!("{values:?}") };
+        all.variables.iter().find(|told| told.name == name).expect("told").value.clone()
     }
 
     /// As [`Room::call`] with the one argument `Value`; it must be taken.

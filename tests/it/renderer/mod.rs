@@ -3,7 +3,7 @@
 
 mod bugs;
 mod gapless;
-mod random;
+pub mod random;
 mod rig;
 mod said;
 mod volume;

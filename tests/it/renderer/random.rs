@@ -9,10 +9,16 @@ use konpo::hifi::state::{Source, Transport};
 use crate::renderer::rig::{Rig, Web, didl, until};
 
 /// A generator that repeats (xorshift, Marsaglia 2003).
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    /// The same number, the same rolls; not 0.
+    pub fn new(seed: u64) -> Dice {
+        Dice(seed)
+    }
+
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -26,7 +26,7 @@ use konpo::stream::{self, Streams};
 use konpo::units::{ByteCount, Gain, Volume};
 use konpo::upnp::openhome::Named;
 use konpo::upnp::own::{Mark, Own};
-use konpo::upnp::service::{Call, Value, Values};
+use konpo::upnp::service::{Call, Value, Values, at_host};
 use konpo::upnp::{self, Offered};
 use konpo::wire::strict::is_whole;
 use konpo::wire::xml::unescape;
@@ -107,7 +107,7 @@ impl Rig {
             action,
             given,
             caller: Caller::room(Via::Upnp),
-            host: SocketAddrV4::new(Ipv4Addr::new(192, 168, 7, 1), PORT),
+            host: HOST,
             peer: IpAddr::V4(Ipv4Addr::new(192, 168, 7, 2)),
             headers: &headers,
         };
@@ -196,7 +196,7 @@ impl Rig {
                 let Value::LastChange(all) = &now else { panic!("{now:?}") };
                 if let Some(text) = all.since(before.as_ref()) {
                     assert!(is_whole(&text, "Event"), "{text}");
-                    keeps.lock().expect("no panic").push(read(&text));
+                    keeps.lock().expect("no panic").push(read(&at_host(&text, HOST)));
                 }
                 before = Some(now);
                 if values.changed().await.is_err() {
@@ -225,6 +225,9 @@ impl Rig {
         tokio::task::spawn_blocking(move || library.close()).await.expect("no panic").expect("closed");
     }
 }
+
+/// Where the box is asked.
+const HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 7, 1), PORT);
 
 /// The variables of one event.
 pub type Event = Vec<(String, String)>;
