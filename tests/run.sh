@@ -47,8 +47,9 @@ install_peers() {
 # Control points in Python, in a place of their own.
 install_python() {
   local place=target/peers-python
-  [ -e "$place/whole" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 && touch "$place/whole"
+  local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 nanodlna==0.3.0 pa-dlna==2.0)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
 # And one for Node.
