@@ -10,8 +10,8 @@
 //! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row.
 //! - [`beam`]: who is there, what do they offer, fetch it.
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
-//! - [`upnp`]: root devices for apps, players and televisions: descriptions, control, events; `openhome` is the queue as a
-//!   playlist that outlives the app.
+//! - [`upnp`]: root devices for apps, players and televisions: the shelf as a media server, the deck, the queue and the knob as
+//!   a renderer for UPnP AV and OpenHome.
 //! - [`web`]: the HTTP API, a remote control without music state of its own.
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!

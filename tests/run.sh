@@ -46,9 +46,10 @@ install_peers() {
 
 # Control points in Python, in a place of their own.
 install_python() {
-  local place=target/peers-python wanted=(async-upnp-client==0.49.0 upnpclient==2.0.3 openhomedevice==2.7)
-  [ "$(cat "$place/whole" 2>/dev/null)" = "${wanted[*]}" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${wanted[@]}" && echo "${wanted[*]}" > "$place/whole"
+  local place=target/peers-python
+  local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 openhomedevice==2.7 nanodlna==0.3.0 pa-dlna==2.0)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
 # And one for Node.

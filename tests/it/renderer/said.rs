@@ -54,6 +54,23 @@ async fn every_form_of_a_seek_is_taken_and_the_position_only_grows() {
     rig.end().await;
 }
 
+/// An app that goes on where it was sends all three at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seek_while_it_is_being_opened_is_where_it_begins() {
+    let (rig, web) = (Rig::new().await, Web::start(HashMap::new()));
+    rig.set(&web.wav(120_000, 44_100, 1), "").await;
+    rig.play().await;
+    rig.av("Seek", &[("Unit", "REL_TIME"), ("Target", "0:00:30")]).await;
+    rig.until("PLAYING").await;
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(1500) {
+        let place = rig.av("GetPositionInfo", &[]).await["RelTime"].clone();
+        assert!(place.as_str() >= "0:00:30" && place.as_str() < "0:00:35", "{place}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    rig.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_without_metadata_gets_title_artist_and_cover_from_its_own_tags() {
     let folder = tempfile::tempdir().expect("a folder");

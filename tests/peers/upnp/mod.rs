@@ -1,6 +1,7 @@
 //! konpo's UPnP device among control points: who finds it, who can load it, who is told, and who cannot disturb it.
 
 mod actions;
+mod casts;
 mod clients;
 mod crowd;
 mod directory;
