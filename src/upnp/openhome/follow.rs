@@ -121,7 +121,8 @@ fn publish(outlet: &watch::Sender<Values>, values: Vec<(&'static str, Value)>) {
     });
 }
 
-/// Follows the box until the stop token falls, or the box ends.
+/// Follows the box until the stop token falls, or the box ends. Subscribers are paced by GENA; the pause here is for the
+/// box's own sake, when an app inserts a thousand tracks.
 pub async fn follow(
     session: Session,
     product: Arc<Product>,
@@ -138,6 +139,10 @@ pub async fn follow(
         let now = Instant::now();
         teller.look(&state, track.as_deref(), now);
         outlets.tell(&teller.now(&state), &product);
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
         let again = teller.again(&state, now);
         let wake = async {
             match again {
@@ -318,5 +323,7 @@ fn bit_rate(signal: &SignalPath, track: Option<&Track>, length: Millis) -> u32 {
     u32::try_from(exact.or(mean).unwrap_or(0)).unwrap_or(u32::MAX)
 }
 
+/// Between two looks at the box.
+const PAUSE: Duration = Duration::from_millis(20);
 /// What opens faster is not told (reference upnp 3.8, Transport: "Buffering").
 const OPENS_WITHIN: Duration = Duration::from_millis(800);

@@ -73,7 +73,7 @@ async def main():
     print("entries", listed["TrackList"].count("<Entry>"))
     await ohm.async_playlist_play()
     await until("playing", lambda: "playing" in str(ohm.transport_state).lower())
-    await until("details", lambda: ohm.info_codec_name == "FLAC" and ohm.info_sample_rate == 44100)
+    await until("details", lambda: ohm.info_codec_name == "FLAC" and ohm.info_sample_rate == 44100 and 500_000 < ohm.info_bit_rate < 1_600_000)
     await until("seconds", lambda: ohm.seconds == 2)
     await ohm.async_playlist_pause()
     await until("paused", lambda: "paused" in str(ohm.transport_state).lower())
