@@ -1,4 +1,4 @@
-//! What survives a power cut: the queue exactly, the position within 15 s, the knob.
+//! What survives a power cut: the queue and the guest deck exactly, the position within 15 s, the knob.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 //! plays on. It never asks itself for its own files.
 
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,7 +11,7 @@ use super::renderer::{app, renderer};
 use super::{SILENT, Stereo};
 use crate::support::fixtures;
 use crate::support::konpo::Konpo;
-use crate::support::net::Lan;
+use crate::support::net::{Host, Lan};
 use crate::support::process::Process;
 use crate::support::wait_for;
 
@@ -41,14 +42,7 @@ fn an_album_of_our_library_plays_on_though_the_app_is_gone_and_the_box_moved() {
     }
     let mut konpo = Stereo::of(konpo);
     wait_for("both songs", Duration::from_secs(20), || (konpo.konpo.tracks().len() == 2).then_some(()));
-    // Whatever asks for a file over any card, this box among them.
-    let mut command = hifi.command("tcpdump");
-    command.args(["-i", "any", "-l", "-n", "-A", "-s", "300", "tcp[tcpflags] & tcp-push != 0"]);
-    let wire = Process::start("tcpdump", command, &folder.path().join("wire"));
-    wait_for("tcpdump listens", Duration::from_secs(10), || {
-        wire.said().contains("listening on").then_some(())
-    });
-
+    let wire = listen(&hifi, folder.path());
     let urls = listed(&konpo, &phone);
     let command = app(&phone, QUEUES, &renderer(&konpo), &[&urls[0], &urls[1]]);
     let mut app = Process::start("async-upnp-client", command, &folder.path().join("app"));
@@ -91,8 +85,19 @@ fn an_album_of_our_library_plays_on_though_the_app_is_gone_and_the_box_moved() {
     println!("two songs of our own played over a move and a restart; no request for /media was on any card");
 }
 
+/// Writes down whatever goes over any card of a machine, from itself to itself, too.
+fn listen(hifi: &Host, folder: &Path) -> Process {
+    let mut command = hifi.command("tcpdump");
+    command.args(["-i", "any", "-l", "-n", "-A", "-s", "300", "tcp[tcpflags] & tcp-push != 0"]);
+    let wire = Process::start("tcpdump", command, &folder.join("wire"));
+    wait_for("tcpdump listens", Duration::from_secs(10), || {
+        wire.said().contains("listening on").then_some(())
+    });
+    wire
+}
+
 /// The URLs of the songs as the media server lists them.
-fn listed(konpo: &Stereo, phone: &crate::support::net::Host) -> Vec<String> {
+fn listed(konpo: &Stereo, phone: &Host) -> Vec<String> {
     use crate::support::control_point::{call, request};
     let service = "urn:schemas-upnp-org:service:ContentDirectory:1";
     let given = [
