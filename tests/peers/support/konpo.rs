@@ -367,7 +367,9 @@ impl Konpo {
                 last = now;
                 since = Instant::now();
             }
-            (since.elapsed() > Duration::from_secs(3)).then_some(())
+            // What is between two stages goes on, however long a loaded machine takes.
+            let under_way = now[0]["items"].as_array().is_some_and(|all| all.iter().any(is_under_way));
+            (!under_way && since.elapsed() > Duration::from_secs(3)).then_some(())
         });
     }
 }
@@ -380,6 +382,10 @@ impl Drop for Konpo {
             eprintln!("kept: {}", self.folder.path().display());
         }
     }
+}
+
+fn is_under_way(arrival: &Value) -> bool {
+    matches!(arrival["stage"].as_str(), Some("staged" | "verified" | "tagged"))
 }
 
 /// Returns a file's text, empty when it is not there.
