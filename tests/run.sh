@@ -44,11 +44,12 @@ install_peers() {
   return $status
 }
 
-# Control points in Python, in a place of their own.
+# Control points and a LocalSend device in Python, in a place of their own.
 install_python() {
   local place=target/peers-python
-  [ -e "$place/whole" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 && touch "$place/whole"
+  [ -e "$place/whole-2" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 &&
+    touch "$place/whole-2"
 }
 
 log="$(mktemp)"
@@ -110,7 +111,7 @@ if ! command -v cargo >/dev/null; then
 fi
 
 step "peers are installed" install_peers || { close; exit 1; }
-step "control points in Python" install_python || { close; exit 1; }
+step "peers in Python" install_python || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

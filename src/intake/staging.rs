@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::append::Append;
 use crate::intake::inbox::{self, Taken};
 use crate::intake::stages::{AtStart, Found, at_start};
-use crate::intake::{Inner, board};
+use crate::intake::{Inner, board, can_be_fetched};
 use crate::library::disk::{move_new, remove, sync_folder};
 use crate::library::{JournalRow, Library};
 use crate::offer::{OfferId, RemoteItem, Stage, Verdict};
@@ -373,7 +373,8 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Re
             .await?
         };
         let shelved = if there { None } else { inner.library.arrived(row.id).await? };
-        let found = Found { part: there, inbox: taken.as_ref().map(|_| lies), shelved: shelved.is_some() };
+        let (inbox, resumes) = (taken.as_ref().map(|_| lies), can_be_fetched(&row));
+        let found = Found { part: there, inbox, shelved: shelved.is_some(), resumes };
         match at_start(row.stage, found) {
             AtStart::Wait if UnixTime::now().0 - row.at.0 > LONGEST_WAIT => {
                 let reason = "its sender did not come back with the rest".to_owned();
@@ -397,8 +398,10 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Re
                 }
             }
             AtStart::Gone => {
-                let reason = "its bytes are gone".to_owned();
+                let half = there && row.stage == Stage::Offered;
+                let reason = if half { "its sender broke off" } else { "its bytes are gone" }.to_owned();
                 inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, ByteCount(0)).await?;
+                blocking(move || remove(&part)).await?;
             }
         }
     }

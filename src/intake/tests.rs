@@ -91,9 +91,24 @@ pub async fn in_folder(folder: &Path) -> Intake {
     prepare(Take::Music, &Library::open(config).expect("opened")).await
 }
 
+/// Returns an intake with these settings in a folder, without its tasks.
+pub async fn with_config(folder: &Path, config: IntakeConfig) -> Intake {
+    let shelf = LibraryConfig { music: vec![folder.join("music")], data: folder.join("data") };
+    fs::create_dir_all(&shelf.data).expect("made");
+    let library = Library::open(shelf).expect("opened");
+    Intake::prepare(config, library, CancellationToken::new()).await.expect("started")
+}
+
+impl Intake {
+    /// Publishes the board at once, which its task does twice a second.
+    pub fn tests_publish(&self) {
+        self.inner.notes.publish();
+    }
+}
+
 async fn prepare(take: Take, library: &Library) -> Intake {
     let stop = CancellationToken::new();
-    Intake::prepare(IntakeConfig { take }, library.clone(), stop).await.expect("started")
+    Intake::prepare(IntakeConfig::new(take), library.clone(), stop).await.expect("started")
 }
 
 /// A neighbour.
@@ -420,7 +435,7 @@ async fn files_on_their_way_in_go_on_when_the_music_disk_is_back() {
     fs::rename(&music, &away).expect("moved");
     fs::create_dir(&music).expect("an empty mount point");
     let stop = CancellationToken::new();
-    let config = IntakeConfig { take: Take::Music };
+    let config = IntakeConfig::new(Take::Music);
     let intake = Intake::start(config, konpo.library.clone(), stop.clone()).await.expect("started");
     let konpo = Konpo { intake, ..konpo };
     let mut board = konpo.intake.board();
@@ -501,7 +516,7 @@ async fn a_key_gives_its_right() {
 async fn the_tasks_bring_a_file_to_the_shelf_and_stop() {
     let konpo = Konpo::new(Take::Music).await;
     let stop = CancellationToken::new();
-    let config = IntakeConfig { take: Take::Music };
+    let config = IntakeConfig::new(Take::Music);
     let intake = Intake::start(config, konpo.library.clone(), stop.clone()).await.expect("started");
     let konpo = Konpo { intake, ..konpo };
     let mut board = konpo.intake.board();

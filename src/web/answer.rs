@@ -13,6 +13,13 @@ use crate::http::problem::Problem;
 #[derive(Debug)]
 pub struct Failure(Problem);
 
+impl Failure {
+    /// Returns a failure of its own words.
+    pub fn new(status: StatusCode, code: &'static str, words: &str) -> Failure {
+        Failure(Problem::new(status, code, words))
+    }
+}
+
 /// The result of a handler.
 pub type Answer<T> = Result<Json<T>, Failure>;
 

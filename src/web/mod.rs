@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod art;
+mod beam;
 mod corrections;
 mod events;
 mod export;

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use crate::http::problem::Problem;
 use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
-use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
+use crate::web::{
+    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, purchases,
+};
 
 /// One route.
 pub struct Route {
@@ -200,8 +202,8 @@ pub fn table() -> Vec<Route> {
             "get",
             "/api/offers",
             Member,
-            "Files on their way in, and what became of the last ones",
-            get(neighbours::offers),
+            "Senders that wait for a yes, what they brought, files on their way in and what became of the last ones",
+            get(beam::offers),
         ),
         Route::new("post", "/api/tokens", Owner, "Makes a token with the owner's right", post(api::token)),
         Route::new("get", "/api/health", Room, "Whether the box is well", get(api::health)),
@@ -209,7 +211,50 @@ pub fn table() -> Vec<Route> {
         Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics))
             .answers(200, "text/plain"),
     ];
-    all.into()
+    all.into_iter().chain(pairing()).collect()
+}
+
+/// What senders bring, and who may.
+fn pairing() -> [Route; 13] {
+    use Right::{Member, Owner, Room};
+    [
+        Route::new(
+            "post",
+            "/api/offers/{id}/{what}",
+            Member,
+            "accept or reject a sender",
+            post(beam::answer),
+        )
+        .answers(204, ""),
+        Route::new("post", "/api/beam", Member, "For ten minutes nobody is asked for", post(beam::open)),
+        Route::new("delete", "/api/beam", Member, "Senders are asked for again", delete(beam::close))
+            .answers(204, ""),
+        Route::new("post", "/api/beam/{id}/undo", Member, "Takes back what came at once", post(beam::undo)),
+        Route::new("get", "/api/setup", Room, "Whether the first device becomes the owner", get(beam::setup)),
+        Route::new(
+            "post",
+            "/api/setup",
+            Room,
+            "The first device becomes the owner, while that door is open",
+            post(beam::become_owner),
+        ),
+        Route::new("post", "/api/setup/open", Owner, "Opens that door again", post(beam::open_setup)),
+        Route::new("post", "/api/pin", Owner, "A new PIN, by which devices are paired", post(beam::pin)),
+        Route::new("delete", "/api/pin", Owner, "Takes the PIN back", delete(beam::clear_pin))
+            .answers(204, ""),
+        Route::new("post", "/api/pair", Room, "Pairs the device that says the PIN", post(beam::pair)),
+        Route::new("get", "/api/devices", Owner, "Paired devices", get(beam::devices)),
+        Route::new("put", "/api/devices/{id}", Owner, "What happens to its songs", put(beam::set_device))
+            .answers(204, ""),
+        Route::new(
+            "delete",
+            "/api/devices/{id}",
+            Owner,
+            "Pairs a device no more",
+            delete(beam::forget_device),
+        )
+        .answers(204, ""),
+    ]
 }
 
 /// Returns the API as a service; whoever serves it puts the peer into each request's extensions.

@@ -59,7 +59,7 @@ impl Bench {
             LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await.expect("no panic")?;
         let stop = CancellationToken::new();
-        let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await?;
+        let intake = Intake::start(IntakeConfig::new(Take::Music), library.clone(), stop.clone()).await?;
         let silent = PlayerConfig {
             device: "silent".into(),
             knob: Knob::Box,
@@ -75,6 +75,7 @@ impl Bench {
             device,
             board: intake.board(),
             urls: Urls::none(),
+            pushes: intake.pushes(),
         };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
         let app = router(Web::new(hifi.clone(), intake.clone(), "Test <1>"));

@@ -23,6 +23,7 @@ mod exact;
 mod hostile;
 mod interfaces;
 mod killed;
+mod localsend;
 mod loud;
 mod moments;
 mod names;

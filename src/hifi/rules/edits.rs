@@ -43,6 +43,7 @@ impl Rules {
         let current = self.current.filter(|&id| gone.holds(id));
         let heir = current.and_then(|id| self.queue.left_from(id, &gone));
         self.queue.remove(&gone)?;
+        self.forget_landed(&gone);
         if current.is_none() {
             return Ok(());
         }
@@ -71,6 +72,7 @@ impl Rules {
     pub(super) fn stand_by(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.stop_by_hand(now, out);
         self.end_sleep(now);
+        self.standby = true;
         out.push(Effect::Release);
     }
 

@@ -8,6 +8,7 @@ pub mod fixtures;
 pub mod hostile;
 pub mod image;
 pub mod konpo;
+pub mod localsend;
 pub mod net;
 pub mod phone;
 pub mod process;
