@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
 use crate::offer::push::{OnArrival, Push};
-use crate::units::Volume;
 use crate::units::calendar::{Days, TimeOfDay};
+use crate::units::{ByteCount, Volume};
 
 /// Everything the owner may set. `packaging/konpo.toml` documents every key with its default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -40,6 +40,15 @@ pub struct Config {
 pub struct Library {
     /// Music folders; the first is where new tracks go. Empty: the user's music folder.
     pub music: Vec<PathBuf>,
+    /// What always stays free on a disk of music, megabytes of 10^6 bytes; `None`: max(2 GB, 2 % of the disk).
+    pub keep_free_mb: Option<u32>,
+}
+
+impl Library {
+    /// Returns what the owner wants to stay free.
+    pub fn keep_free(&self) -> Option<ByteCount> {
+        self.keep_free_mb.map(|megabytes| ByteCount(u64::from(megabytes) * 1_000_000))
+    }
 }
 
 /// `[http]`.

@@ -50,7 +50,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     std::fs::create_dir_all(&data)
         .map_err(|error| Error::io(format!("make the folder of data {}", data.display()), error))?;
 
-    let shelf = LibraryConfig { music, data: data.clone() };
+    let shelf = LibraryConfig { music, data: data.clone(), keep_free: config.library.keep_free() };
     let library = blocking(move || Library::open(shelf)).await?;
     let mut identity = Identity::open(&data)?;
     let opened = tokio::select! {

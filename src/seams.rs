@@ -124,7 +124,11 @@ impl Check {
 /// # Errors
 /// `Busy` while a daemon holds the shelf, `NotFound` when there is no backup, and those of the disk.
 pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
-    let config = LibraryConfig { music: settled.music.clone(), data: settled.data.clone() };
+    let config = LibraryConfig {
+        music: settled.music.clone(),
+        data: settled.data.clone(),
+        keep_free: settled.config.library.keep_free(),
+    };
     let report = match how {
         Check::Look => check::check(&config, Repair::No)?,
         Check::Repair => check::check(&config, Repair::Yes)?,

@@ -110,6 +110,13 @@ if ! command -v cargo >/dev/null; then
   exit 1
 fi
 
+# A build from nothing and what the tests write; a disk that fills up fails them at random.
+free=$(df --output=avail -B1M . | tail -n 1)
+if [ "$free" -lt 10000 ]; then
+  echo "tests/run.sh needs 10 GB of free disk here; $free MB are free." >&2
+  exit 1
+fi
+
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
 step "form" cargo fmt --all --check

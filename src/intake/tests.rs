@@ -22,8 +22,11 @@ struct Konpo {
 impl Konpo {
     async fn new(take: Take) -> Konpo {
         let folder = tempfile::tempdir().expect("a folder");
-        let config =
-            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        };
         fs::create_dir_all(&config.data).expect("made");
         let library = Library::open(config).expect("opened");
         let intake = prepare(take, &library).await;
@@ -86,14 +89,22 @@ impl Konpo {
 
 /// Returns an intake in a folder, without its tasks, for the tests of those who bring bytes.
 pub async fn in_folder(folder: &Path) -> Intake {
-    let config = LibraryConfig { music: vec![folder.join("music")], data: folder.join("data") };
+    let config = LibraryConfig {
+        music: vec![folder.join("music")],
+        data: folder.join("data"),
+        keep_free: Some(ByteCount(0)),
+    };
     fs::create_dir_all(&config.data).expect("made");
     prepare(Take::Music, &Library::open(config).expect("opened")).await
 }
 
 /// Returns an intake with these settings in a folder, without its tasks.
 pub async fn with_config(folder: &Path, config: IntakeConfig) -> Intake {
-    let shelf = LibraryConfig { music: vec![folder.join("music")], data: folder.join("data") };
+    let shelf = LibraryConfig {
+        music: vec![folder.join("music")],
+        data: folder.join("data"),
+        keep_free: Some(ByteCount(0)),
+    };
     fs::create_dir_all(&shelf.data).expect("made");
     let library = Library::open(shelf).expect("opened");
     Intake::prepare(config, library, CancellationToken::new()).await.expect("started")

@@ -87,13 +87,17 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use crate::library::{Library, LibraryConfig};
-    use crate::units::UnixTime;
+    use crate::units::{ByteCount, UnixTime};
 
     #[test]
     fn a_new_shelf_is_copied_at_once_and_then_once_a_day() {
         let folder = tempfile::tempdir().expect("a folder");
         let data = folder.path().join("data");
-        let config = LibraryConfig { music: vec![folder.path().join("music")], data: data.clone() };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: data.clone(),
+            keep_free: Some(ByteCount(0)),
+        };
         let library = Library::open(config).expect("opened");
         let count = || std::fs::read_dir(data.join("backup")).expect("there").count();
         let now = UnixTime::now();

@@ -61,6 +61,8 @@ pub struct LibraryConfig {
     pub music: Vec<PathBuf>,
     /// The folder of the databases.
     pub data: PathBuf,
+    /// What always stays free on a disk of music; `None`: max(2 GB, 2 %). Never more than a quarter of the disk.
+    pub keep_free: Option<ByteCount>,
 }
 
 /// A file that is ready for the shelf.
@@ -228,6 +230,7 @@ struct Inner {
     revision: Mutex<u64>,
     covers: Covers,
     forms: serve::Forms,
+    keep_free: Option<ByteCount>,
     /// News for whoever asked for them first.
     news: (mpsc::Sender<News>, Mutex<Option<mpsc::Receiver<News>>>),
     /// Held for life: two daemons never share a database.
@@ -257,7 +260,7 @@ impl Library {
 
     /// Opens the shelf; a history that the database does not know stays untold.
     fn open_as_it_is(config: LibraryConfig) -> Result<Library> {
-        let LibraryConfig { music, data } = config;
+        let LibraryConfig { music, data, keep_free } = config;
         if music.is_empty() {
             return Err(Error::new(Kind::Invalid, "there is no music folder"));
         }
@@ -279,8 +282,20 @@ impl Library {
         let (tell, told) = mpsc::channel(64);
         let news = (tell, Mutex::new(Some(told)));
         let forms = serve::Forms::default();
-        let inner =
-            Inner { store, roots, keeper, scanner, data, safety, revision, covers, forms, news, _lock: lock };
+        let inner = Inner {
+            store,
+            roots,
+            keeper,
+            scanner,
+            data,
+            safety,
+            revision,
+            covers,
+            forms,
+            keep_free,
+            news,
+            _lock: lock,
+        };
         let library = Library { inner: Arc::new(inner) };
         if !clean && let Ok(disk) = library.inner.disk() {
             arrive::mend(&library.inner, &disk)?;
@@ -385,7 +400,7 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes.
     pub fn make_room(&self, bytes: ByteCount) -> Result<()> {
-        trash::make_room(&*self.inner.disk()?.writable()?, bytes)
+        trash::make_room(&*self.inner.disk()?.writable()?, self.inner.keep_free, bytes)
     }
 
     /// Says whether anything can come in.
@@ -395,7 +410,7 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes.
     pub fn takes_more(&self) -> Result<()> {
-        trash::would_have_room(&*self.inner.disk()?.writable()?, ByteCount(0))
+        trash::would_have_room(&*self.inner.disk()?.writable()?, self.inner.keep_free, ByteCount(0))
     }
 
     /// Says whether so many bytes would find room, were the trash gone; nothing is removed.
@@ -405,7 +420,7 @@ impl Library {
     /// # Blocks
     /// As long as the disk takes.
     pub fn would_take(&self, bytes: ByteCount) -> Result<()> {
-        trash::would_have_room(&*self.inner.disk()?.writable()?, bytes)
+        trash::would_have_room(&*self.inner.disk()?.writable()?, self.inner.keep_free, bytes)
     }
 
     /// Removes what lies in the trash for more than 30 days.

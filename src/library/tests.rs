@@ -43,7 +43,11 @@ impl Bench {
     }
 
     fn config(&self) -> LibraryConfig {
-        LibraryConfig { music: vec![self.music()], data: self.folder.path().join("data") }
+        LibraryConfig {
+            music: vec![self.music()],
+            data: self.folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        }
     }
 
     fn music(&self) -> PathBuf {

@@ -65,17 +65,17 @@ pub fn empty(disk: &Disk, now: UnixTime) -> Result<()> {
 ///
 /// # Errors
 /// `Full` with the bytes needed, and those of the disk.
-pub fn make_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
+pub fn make_room(disk: &Disk, keep: Option<ByteCount>, bytes: ByteCount) -> Result<()> {
     let room = disk.root.room()?;
-    let Err(full) = has_room(room, bytes) else { return Ok(()) };
+    let Err(full) = has_room(room, keep, bytes) else { return Ok(()) };
     let mut lies = contents(disk)?;
     // What would not be enough is not thrown away for nothing.
-    has_room(without(room, &lies), bytes)?;
+    has_room(without(room, &lies), keep, bytes)?;
     lies.sort_by_key(|lies| lies.since);
     for oldest in lies {
         info!(path = %oldest.path.display(), "the trash yields: room is needed");
         remove(&oldest.path)?;
-        if has_room(disk.root.room()?, bytes).is_ok() {
+        if has_room(disk.root.room()?, keep, bytes).is_ok() {
             return Ok(());
         }
     }
@@ -86,12 +86,12 @@ pub fn make_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
 ///
 /// # Errors
 /// `Full` with the bytes needed, and those of the disk.
-pub fn would_have_room(disk: &Disk, bytes: ByteCount) -> Result<()> {
+pub fn would_have_room(disk: &Disk, keep: Option<ByteCount>, bytes: ByteCount) -> Result<()> {
     let room = disk.root.room()?;
-    if has_room(room, bytes).is_ok() {
+    if has_room(room, keep, bytes).is_ok() {
         return Ok(());
     }
-    has_room(without(room, &contents(disk)?), bytes)
+    has_room(without(room, &contents(disk)?), keep, bytes)
 }
 
 /// Returns the room there would be without the trash.
@@ -100,8 +100,8 @@ fn without(room: Room, lies: &[Lies]) -> Room {
     Room { free: room.free.saturating_add(ByteCount(bytes)), ..room }
 }
 
-fn has_room(room: Room, bytes: ByteCount) -> Result<()> {
-    let needed = bytes.saturating_add(reserve(room.size));
+fn has_room(room: Room, keep: Option<ByteCount>, bytes: ByteCount) -> Result<()> {
+    let needed = bytes.saturating_add(reserve(room.size, keep));
     if needed <= room.free {
         return Ok(());
     }
@@ -111,10 +111,11 @@ fn has_room(room: Room, bytes: ByteCount) -> Result<()> {
     Err(Error::new(Kind::Full, what))
 }
 
-/// Returns what stays free for the database and the queue: max(2 GB, 2 %) of the disk (product.md, "Nothing is lost"). A
-/// disk below 8 GB would never take anything so: there a quarter of it is enough.
-fn reserve(size: ByteCount) -> ByteCount {
-    ByteCount(LEAST_RESERVE.max(size.0 / 50).min(size.0 / 4))
+/// Returns what stays free for the database and the queue: what the owner wants, else max(2 GB, 2 %) of the disk (product.md,
+/// "Nothing is lost"). A small disk would never take anything so: a quarter of it is enough.
+fn reserve(size: ByteCount, keep: Option<ByteCount>) -> ByteCount {
+    let usual = || LEAST_RESERVE.max(size.0 / 50);
+    ByteCount(keep.map_or_else(usual, |keep| keep.0).min(size.0 / 4))
 }
 
 struct Lies {
@@ -147,11 +148,14 @@ mod tests {
         let gb = 1_000_000_000;
         for (size, want) in [(1000 * gb, 20 * gb), (64 * gb, 2 * gb), (8 * gb, 2 * gb), (4 * gb, gb), (0, 0)]
         {
-            assert_eq!(reserve(ByteCount(size)).0, want, "{size}");
+            assert_eq!(reserve(ByteCount(size), None).0, want, "{size}");
+        }
+        for (keep, want) in [(0, 0), (gb / 2, gb / 2), (40 * gb, 16 * gb)] {
+            assert_eq!(reserve(ByteCount(64 * gb), Some(ByteCount(keep))).0, want, "{keep}");
         }
         let room = |free| Room { free: ByteCount(free), size: ByteCount(64 * gb) };
-        assert!(has_room(room(2 * gb + 7), ByteCount(7)).is_ok());
-        let error = has_room(room(2 * gb), ByteCount(5_000_000)).expect_err("full");
+        assert!(has_room(room(2 * gb + 7), None, ByteCount(7)).is_ok());
+        let error = has_room(room(2 * gb), None, ByteCount(5_000_000)).expect_err("full");
         assert_eq!(error.kind(), Kind::Full);
         assert!(error.to_string().contains("5.0 MB more must be free"), "{error}");
     }

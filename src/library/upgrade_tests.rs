@@ -17,7 +17,11 @@ const PHONE: &str = "udn:4d696e69-444c-164e-9d41-000000000001";
 /// A folder whose database is a copy of a frozen one. The music disk it knows is not there.
 fn frozen(name: &str) -> (TempDir, LibraryConfig) {
     let folder = tempfile::tempdir().expect("a folder");
-    let config = LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+    let config = LibraryConfig {
+        music: vec![folder.path().join("music")],
+        data: folder.path().join("data"),
+        keep_free: Some(ByteCount(0)),
+    };
     fs::create_dir(&config.data).expect("made");
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name);
     fs::copy(from, config.data.join("owner.db")).expect("copied");

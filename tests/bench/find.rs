@@ -34,6 +34,7 @@ use konpo::library::{Library, LibraryConfig, idle};
 use konpo::media::text::fold;
 use konpo::query::{Field, Filter, Item, Query, Sort, What, Window};
 use konpo::track::Track;
+use konpo::units::ByteCount;
 use support::fixtures::Random;
 
 fn main() -> ExitCode {
@@ -64,7 +65,11 @@ async fn measure(count: usize) -> bool {
     let music = folder.path().join("music");
     std::fs::create_dir(&music).expect("a folder");
     generate::small(&music, count);
-    let config = LibraryConfig { music: vec![music.clone()], data: folder.path().join("data") };
+    let config = LibraryConfig {
+        music: vec![music.clone()],
+        data: folder.path().join("data"),
+        keep_free: Some(ByteCount(0)),
+    };
     let library = tokio::task::spawn_blocking(|| Library::open(config)).await.expect("ran").expect("opened");
     library.start_scanning().expect("started");
     settled(&library, count as u64).await;

@@ -55,8 +55,11 @@ impl Bench {
 
     pub(crate) async fn with(knob: HifiConfig) -> Result<Bench> {
         let folder = tempfile::tempdir().expect("a folder");
-        let config =
-            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        };
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await.expect("no panic")?;
         let stop = CancellationToken::new();
         let intake = Intake::start(IntakeConfig::new(Take::Music), library.clone(), stop.clone()).await?;

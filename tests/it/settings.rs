@@ -13,6 +13,7 @@ fn every_documented_key_has_its_default() {
     // Not set, these have no fixed default; what stands there is what is usual.
     assert_eq!((all.name.take().as_deref(), all.http.port.take()), (Some("Stereo"), Some(8200)));
     assert_eq!(all.output.replaygain.take(), Some(ReplayGain::Auto));
+    assert_eq!(all.library.keep_free_mb.take(), Some(2000));
     let night = (all.quiet.from.take(), all.quiet.to.take());
     assert_eq!(night, (TimeOfDay::new(22, 0), TimeOfDay::new(7, 0)));
     assert_eq!(all, Config::default());

@@ -18,7 +18,7 @@ use konpo::player::mixer::Wish;
 use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
-use konpo::units::{Gain, Millis, Volume};
+use konpo::units::{ByteCount, Gain, Millis, Volume};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -103,8 +103,11 @@ pub struct Bench {
 impl Bench {
     pub async fn new() -> Bench {
         let folder = tempfile::tempdir().expect("a folder");
-        let config =
-            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        };
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await;
         let library = library.expect("no panic").expect("opened");
         let stop = CancellationToken::new();

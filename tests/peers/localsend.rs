@@ -256,7 +256,7 @@ fn a_sender_that_dies_or_cancels_leaves_nothing_and_may_come_again() {
         200
     );
     assert_eq!(upload(&hand, &house.place, &way, b"12345".to_vec()).1, 403);
-    let sending = phone.sends(&[long.clone()], &house.place, &[]);
+    let sending = phone.sends(std::slice::from_ref(&long), &house.place, &[]);
     std::thread::sleep(Duration::from_millis(150));
     phone.kill();
     drop(sending);

@@ -28,7 +28,7 @@ impl Bench {
     }
 
     fn config(&self) -> LibraryConfig {
-        LibraryConfig { music: vec![self.music()], data: self.data() }
+        LibraryConfig { music: vec![self.music()], data: self.data(), keep_free: Some(ByteCount(0)) }
     }
 
     fn music(&self) -> PathBuf {

@@ -43,7 +43,12 @@ impl Shelf {
     }
 
     pub(super) fn open(&self) -> Library {
-        Library::open(LibraryConfig { music: vec![self.music()], data: self.data() }).expect("opened")
+        Library::open(LibraryConfig {
+            music: vec![self.music()],
+            data: self.data(),
+            keep_free: Some(ByteCount(0)),
+        })
+        .expect("opened")
     }
 
     pub(super) fn export(&self, wanted: Wanted, leave: bool, to: &Path) -> Result<Written> {

@@ -11,6 +11,7 @@ use crate::library::store::finding;
 use crate::library::tests::wav_of;
 use crate::library::{LibraryConfig, scan};
 use crate::query::Sort;
+use crate::units::ByteCount;
 
 /// A shelf with three files: two that only their names tell, and one with tags.
 struct Bench {
@@ -33,7 +34,11 @@ impl Bench {
         tag.set_artist("Singer".into());
         tag.set_album("Album".into());
         tag.save_to_path(&song, WriteOptions::default()).expect("tagged");
-        let library = Library::open(LibraryConfig { music: vec![music], data: folder.path().join("data") });
+        let library = Library::open(LibraryConfig {
+            music: vec![music],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        });
         let library = library.expect("opened");
         scan::once(&library.inner).expect("looked through");
         Bench { folder, library }

@@ -16,7 +16,7 @@ use crate::library::tests::wav_of;
 use crate::library::{Library, LibraryConfig, scan};
 use crate::query::{Field, Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::TrackId;
-use crate::units::UnixTime;
+use crate::units::{ByteCount, UnixTime};
 
 #[path = "bought_tests.rs"]
 mod bought;
@@ -42,7 +42,11 @@ impl Shelf {
     }
 
     fn config(&self) -> LibraryConfig {
-        LibraryConfig { music: self.roots.clone(), data: self.folder.path().join("data") }
+        LibraryConfig {
+            music: self.roots.clone(),
+            data: self.folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        }
     }
 
     fn open(&self) -> Library {

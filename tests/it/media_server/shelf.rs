@@ -21,7 +21,7 @@ use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::query::{Field, Filter, Item, Query, Sort, What, Window};
 use konpo::signal::{Device, GainMode};
 use konpo::track::TrackId;
-use konpo::units::{Gain, Volume};
+use konpo::units::{ByteCount, Gain, Volume};
 use konpo::upnp;
 use konpo::upnp::content_directory::table::SERVICE;
 use konpo::upnp::service::{Call, Handler, Value};
@@ -159,8 +159,11 @@ impl Server {
     }
 
     async fn on(folder: TempDir) -> Server {
-        let config =
-            LibraryConfig { music: vec![folder.path().join("music")], data: folder.path().join("data") };
+        let config = LibraryConfig {
+            music: vec![folder.path().join("music")],
+            data: folder.path().join("data"),
+            keep_free: Some(ByteCount(0)),
+        };
         let library =
             tokio::task::spawn_blocking(move || Library::open(config)).await.expect("ran").expect("opened");
         let stop = CancellationToken::new();

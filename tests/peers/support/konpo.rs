@@ -47,6 +47,8 @@ impl Konpo {
         for name in ["music", "data", "home"] {
             fs::create_dir(folder.path().join(name)).expect("a folder");
         }
+        // Whether this machine's own disk is nearly full is no question of a test.
+        let settings = format!("{settings}\n[library]\nkeep_free_mb = 1000\n");
         fs::write(folder.path().join("konpo.toml"), settings).expect("settings");
         let (environment, before) = (Vec::new(), Vec::new());
         let host = host.clone();
@@ -58,8 +60,7 @@ impl Konpo {
         let paths: Vec<PathBuf> = roots.iter().map(|root| self.path(root)).collect();
         paths.iter().for_each(|path| fs::create_dir_all(path).expect("a folder"));
         let settings = text(&self.path("konpo.toml"));
-        fs::write(self.path("konpo.toml"), format!("{settings}[library]\nmusic = {paths:?}\n"))
-            .expect("settings");
+        fs::write(self.path("konpo.toml"), format!("{settings}music = {paths:?}\n")).expect("settings");
         self.several = true;
         self
     }
