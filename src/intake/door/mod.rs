@@ -6,7 +6,7 @@
 mod beams;
 mod delivery;
 mod pairing;
-mod policy;
+pub mod policy;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
