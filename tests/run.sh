@@ -23,6 +23,7 @@ packages=(
   minidlna gerbera rygel rclone avahi-daemon avahi-utils gupnp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc vlc-bin vlc-plugin-base
   nginx-light icecast2
+  chromium chromium-driver fonts-vlgothic npm
   ffmpeg lame opus-tools python3 python3-venv python3-mutagen unzip libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
 )
 
@@ -50,6 +51,13 @@ install_python() {
   [ -e "$place/whole-2" ] && return 0
   python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 &&
     touch "$place/whole-2"
+}
+
+# What looks whether everybody can use the page.
+install_node() {
+  local place=target/peers-node
+  [ -e "$place/whole-1" ] && return 0
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$place" axe-core@4.14.1 && touch "$place/whole-1"
 }
 
 log="$(mktemp)"
@@ -119,6 +127,7 @@ fi
 
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
+step "peers in JavaScript" install_node || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -12,6 +12,7 @@ mod json;
 mod library;
 mod neighbours;
 mod page;
+mod plain;
 mod purchases;
 pub mod routes;
 

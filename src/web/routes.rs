@@ -11,7 +11,7 @@ use crate::http::problem::Problem;
 use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
 use crate::web::{
-    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, purchases,
+    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
 };
 
 /// One route.
@@ -56,7 +56,12 @@ impl Route {
 pub fn table() -> Vec<Route> {
     use Right::{Member, Owner, Room};
     let all = [
-        Route::new("get", "/", Room, "A page with what plays", get(page::page)).answers(200, "text/html"),
+        Route::new("get", "/", Room, "The page", get(page::page)).answers(200, "text/html"),
+        Route::new("get", "/assets/{file}", Room, "What the page is made of", get(page::asset))
+            .answers(200, "*/*"),
+        Route::new("get", "/plain", Room, "What plays, without JavaScript", get(plain::page))
+            .answers(200, "text/html"),
+        Route::new("get", "/api/me", Room, "What the one who asks may", get(api::me)),
         Route::new("get", "/api/state", Room, "The box: what plays, the queue, the knob", get(api::state)),
         Route::new(
             "get",
@@ -163,13 +168,16 @@ pub fn table() -> Vec<Route> {
             get(library::media),
         )
         .answers(200, "audio/*"),
-        Route::new(
-            "get",
-            "/api/art/{id}/{file}",
-            Room,
-            "The cover of a track: 160.jpg, 300.jpg or 600.jpg, no edge longer than that",
-            get(art::cover),
-        )
+        Route {
+            query: &["or"],
+            ..Route::new(
+                "get",
+                "/api/art/{id}/{file}",
+                Room,
+                "The cover of a track: 160.jpg, 300.jpg or 600.jpg, no edge longer than that; or=disc: a drawing without one",
+                get(art::cover),
+            )
+        }
         .answers(200, "image/jpeg"),
         Route::new(
             "get",

@@ -210,9 +210,9 @@ async fn a_command_is_answered_after_the_state_shows_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_runs_nothing_and_loads_nothing() {
+async fn the_plain_page_runs_nothing_and_loads_nothing() {
     let mut bench = Bench::new().await.expect("started");
-    let request = Request::builder().uri("/").header(header::HOST, "localhost").body(Body::empty());
+    let request = Request::builder().uri("/plain").header(header::HOST, "localhost").body(Body::empty());
     let response = bench.app.call(request.expect("a request")).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::OK);
     let policy = response.headers()[header::CONTENT_SECURITY_POLICY].to_str().expect("text").to_owned();

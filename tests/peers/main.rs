@@ -29,6 +29,7 @@ mod moments;
 mod names;
 mod night;
 mod outputs;
+mod page;
 mod ports;
 mod pull;
 mod purchased;

@@ -1,6 +1,7 @@
 //! What the tests stand on: a network of their own, real programs in it, konpo among them, and files.
 
 pub mod api;
+pub mod browser;
 pub mod control_point;
 pub mod dac;
 pub mod database;
