@@ -18,7 +18,7 @@ unset KONPO_LOG XDG_RUNTIME_DIR PULSE_SERVER STATE_DIRECTORY RUNTIME_DIRECTORY
 [ -d "${HOME:-}" ] && PATH="$PATH:$HOME/.cargo/bin"
 
 packages=(
-  build-essential pkg-config libasound2-dev libasound2-plugins libopus-dev
+  build-essential pkg-config libasound2-dev libasound2-plugins cmake
   iproute2 procps curl dbus
   minidlna gerbera rygel rclone avahi-daemon avahi-utils gupnp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc vlc-bin vlc-plugin-base
