@@ -12,6 +12,7 @@ mod history;
 mod inbox;
 mod stages;
 pub mod staging;
+mod unpack;
 mod worker;
 
 use std::collections::{HashMap, HashSet};

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Leave, Mark, Taken};
 use crate::intake::stages::{Next, Outcome, behind, next};
 use crate::intake::staging::{Held, blocking, staging_dir};
-use crate::intake::{Inner, Take};
+use crate::intake::{Inner, Take, unpack};
 use crate::library::disk::remove;
 use crate::library::read::{self, FileFacts};
 use crate::library::{JournalRow, NewCopy};
@@ -133,7 +133,7 @@ pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
         let stage = work.row.stage;
         let turned = tokio::select! {
             () = inner.stop.cancelled() => return Ended::Later,
-            turned = turn(inner, &mut work) => turned,
+            turned = step(inner, &mut work) => turned,
         };
         let trouble = match turned {
             Ok(Stage::Stored | Stage::Refused) => return Ended::Yes,
@@ -157,6 +157,14 @@ pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
             }
             Next::To(_) | Next::Later => return Ended::Later,
         }
+    }
+}
+
+/// Unpacks an archive; of anything else does one stage.
+async fn step(inner: &Arc<Inner>, work: &mut Work) -> Result<Stage> {
+    match unpack::unpack(inner, &mut work.row).await? {
+        Some(ended) => Ok(ended),
+        None => turn(inner, work).await,
     }
 }
 

@@ -52,6 +52,6 @@ fn render(name: &str, state: &Box_, now: Instant) -> String {
 }
 
 /// Escapes text for HTML: names come from files and phones.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     quick_xml::escape::escape(text).into_owned()
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, head, options, patch, post, put};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 use crate::http::problem::Problem;
 use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
+use crate::web::upload::{form, raw, tus};
 use crate::web::{
     Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
 };
 
 /// One route.
 pub struct Route {
-    /// `get`, `post`, `put` or `delete`; a `get` answers HEAD too.
+    /// `get`, `post`, `put`, `patch`, `delete`, `head` or `options`; a `get` answers HEAD too.
     pub method: &'static str,
     /// The path, parameters in braces.
     pub path: &'static str,
@@ -219,7 +220,7 @@ pub fn table() -> Vec<Route> {
         Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics))
             .answers(200, "text/plain"),
     ];
-    all.into_iter().chain(pairing()).collect()
+    all.into_iter().chain(pairing()).chain(uploads()).collect()
 }
 
 /// What senders bring, and who may.
@@ -262,6 +263,46 @@ fn pairing() -> [Route; 13] {
             delete(beam::forget_device),
         )
         .answers(204, ""),
+    ]
+}
+
+/// Files that come over HTTP. Whoever may not send is told so by the door, in words.
+fn uploads() -> Vec<Route> {
+    use Right::Room;
+    let one = "/api/uploads/{id}";
+    vec![
+        Route::new("get", "/beam", Room, "A plain form to send music by", get(form::page))
+            .answers(200, "text/html"),
+        Route {
+            query: &["name", "from", "pin"],
+            ..Route::new(
+                "post",
+                "/beam",
+                Room,
+                "Sends a file (the whole body) or a form's files",
+                post(raw::beam),
+            )
+        }
+        .answers(201, "text/plain"),
+        Route {
+            query: &["name", "from", "pin"],
+            ..Route::new("put", "/beam", Room, "Sends a file (the whole body)", put(raw::beam))
+        }
+        .answers(201, "text/plain"),
+        Route {
+            query: &["from", "pin"],
+            ..Route::new("put", "/beam/{name}", Room, "Sends a file, as curl -T does", put(raw::put))
+        }
+        .answers(201, "text/plain"),
+        Route::new("options", "/api/uploads", Room, "tus 1.0.0: what is spoken", options(tus::about))
+            .answers(204, ""),
+        Route::new("post", "/api/uploads", Room, "tus: begins a file", post(tus::create)).answers(201, ""),
+        Route::new("options", one, Room, "tus: what is spoken", options(tus::about)).answers(204, ""),
+        Route::new("head", one, Room, "tus: how many bytes are here", head(tus::head)).answers(200, ""),
+        Route::new("patch", one, Room, "tus: the next bytes", patch(tus::patch)).answers(204, ""),
+        Route::new("delete", one, Room, "tus: gives it up", delete(tus::delete)).answers(204, ""),
+        Route::new("post", one, Room, "tus: PATCH or DELETE by X-HTTP-Method-Override", post(tus::instead))
+            .answers(204, ""),
     ]
 }
 

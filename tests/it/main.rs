@@ -25,5 +25,6 @@ mod settings;
 mod stories;
 mod stories_leave;
 mod tags;
+mod uploads;
 mod url_files;
 mod urls;

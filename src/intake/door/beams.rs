@@ -14,8 +14,8 @@ use crate::units::{ByteCount, UnixTime};
 #[derive(Debug, Default)]
 pub struct Beams {
     all: VecDeque<Note>,
-    /// Which file of which beam a row of the journal is.
-    rows: HashMap<OfferId, (BeamId, u32)>,
+    /// Which file of which beam a row of the journal is; `None`: one of an archive, which stays on the shelf unplayed.
+    rows: HashMap<OfferId, (BeamId, Option<u32>)>,
 }
 
 #[derive(Debug)]
@@ -27,6 +27,12 @@ struct Note {
     /// Tracks that are on the shelf because of it.
     new: Vec<TrackId>,
     last: Instant,
+    /// By what its sender is counted.
+    identity: String,
+    /// Deliveries of it that go on.
+    open: u32,
+    /// Files that were offered in it so far.
+    offered: u32,
 }
 
 /// What a beam begins with.
@@ -34,6 +40,8 @@ struct Note {
 pub struct Begun {
     /// What the sender calls itself.
     pub from: String,
+    /// By what it is counted.
+    pub identity: String,
     /// By which way.
     pub way: &'static str,
     /// Its device, when it is paired.
@@ -53,7 +61,7 @@ pub struct Begun {
 impl Beams {
     /// Begins a beam.
     pub fn begin(&mut self, id: BeamId, begun: Begun, now: Instant) {
-        let Begun { from, way, device, wish, files, bytes, known, known_count } = begun;
+        let Begun { from, identity, way, device, wish, files, bytes, known, known_count } = begun;
         if self.all.len() >= MOST_BEAMS {
             // One that is still coming stays.
             let ended = self.all.iter().position(|note| note.shown.state != BeamState::Coming).unwrap_or(0);
@@ -76,12 +84,65 @@ impl Beams {
             at: UnixTime::now(),
             undo_until: None,
         };
-        self.all.push_back(Note { shown, from: from.into(), device, wish, new: Vec::new(), last: now });
+        self.all.push_back(Note {
+            shown,
+            from: from.into(),
+            device,
+            wish,
+            new: Vec::new(),
+            last: now,
+            identity,
+            open: u32::from(files > 0),
+            offered: 0,
+        });
+    }
+
+    /// Adds files to what the same sender brings one by one. Returns the beam; `None` when there is none to add to.
+    pub fn join(&mut self, begun: &Begun, now: Instant) -> Option<BeamId> {
+        let fits = |note: &&mut Note| {
+            note.identity == begun.identity
+                && note.shown.way == begun.way
+                && note.shown.state != BeamState::Undone
+                && (note.open > 0 || now.saturating_duration_since(note.last) < JOINED_WITHIN)
+        };
+        let note = self.all.iter_mut().rev().find(fits)?;
+        note.shown.files += begun.files;
+        note.shown.bytes = ByteCount(note.shown.bytes.0.saturating_add(begun.bytes.0));
+        note.shown.known_count += begun.known_count;
+        let room = MOST_KNOWN.saturating_sub(note.shown.known.len());
+        note.shown.known.extend(begun.known.iter().take(room).cloned());
+        note.last = now;
+        if begun.files > 0 {
+            note.open += 1;
+            note.shown.state = BeamState::Coming;
+        }
+        Some(note.shown.id)
+    }
+
+    /// Counts files that are offered in a beam. Returns the place of the first.
+    pub fn places(&mut self, id: BeamId, files: usize) -> u32 {
+        let count = u32::try_from(files).unwrap_or(u32::MAX);
+        self.note(id).map_or(0, |note| {
+            let first = note.offered;
+            note.offered = first.saturating_add(count);
+            first
+        })
+    }
+
+    /// Notes that a file was in an archive: it shares its beam, and stays on the shelf unplayed (product.md, "When a song
+    /// lands": ZIPs are kept).
+    pub fn unpacked(&mut self, archive: OfferId, row: OfferId) {
+        let Some(&(beam, _)) = self.rows.get(&archive) else { return };
+        self.rows.insert(row, (beam, None));
+        if let Some(note) = self.note(beam) {
+            note.shown.files += 1;
+            note.shown.received += 1;
+        }
     }
 
     /// Notes the row of a file.
     pub fn row(&mut self, row: OfferId, beam: BeamId, index: u32) {
-        self.rows.insert(row, (beam, index));
+        self.rows.insert(row, (beam, Some(index)));
     }
 
     /// Notes that a file is safe here.
@@ -92,10 +153,20 @@ impl Beams {
         }
     }
 
+    /// Notes that a file was shorter than it might have been.
+    pub fn less(&mut self, id: BeamId, bytes: ByteCount) {
+        if let Some(note) = self.note(id) {
+            note.shown.bytes = ByteCount(note.shown.bytes.0.saturating_sub(bytes.0));
+        }
+    }
+
     /// Notes that nothing more comes.
     pub fn ended(&mut self, id: BeamId) {
-        if let Some(note) = self.note(id).filter(|note| note.shown.state == BeamState::Coming) {
-            note.shown.state = BeamState::Ended;
+        if let Some(note) = self.note(id) {
+            note.open = note.open.saturating_sub(1);
+            if note.open == 0 && note.shown.state == BeamState::Coming {
+                note.shown.state = BeamState::Ended;
+            }
         }
     }
 
@@ -125,7 +196,9 @@ impl Beams {
                 note.new.push(*track);
                 return (None, undone.then_some(*track));
             }
-            Verdict::Read { .. } | Verdict::Refused { .. } => {
+            // An archive: what was in it has rows of its own.
+            Verdict::Read { .. } => return (None, None),
+            Verdict::Refused { .. } => {
                 note.shown.refused += 1;
                 return (None, None);
             }
@@ -137,7 +210,7 @@ impl Beams {
         if undone {
             return (None, is_new.then_some(track));
         }
-        (Some(note.landed(index, track)), None)
+        (index.map(|index| note.landed(index, track)), None)
     }
 
     /// Returns what the box is to hear of a song that was here before.
@@ -199,3 +272,7 @@ impl Note {
 /// product.md, "When a song lands": Undo for ten minutes after an arrival.
 const UNDONE_WITHIN: Duration = Duration::from_secs(600);
 const MOST_BEAMS: usize = 50;
+/// What one sender brings file by file is one beam while the next begins so soon.
+const JOINED_WITHIN: Duration = Duration::from_secs(30);
+/// Names of files that were here before, of one beam.
+const MOST_KNOWN: usize = 10;

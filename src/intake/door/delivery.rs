@@ -28,6 +28,8 @@ pub struct Delivery {
     /// Bytes that were promised room and are not here yet.
     promised: AtomicU64,
     left: AtomicU64,
+    /// Its first file's place in the beam.
+    first: u32,
 }
 
 impl Delivery {
@@ -37,6 +39,7 @@ impl Delivery {
         let names = offered.known.iter().map(|(index, _)| shown(&offered.files[*index].name));
         let begun = Begun {
             from: shown(&offered.sender.name),
+            identity: offered.identity.clone(),
             way: offered.sender.way,
             device: offered.caller.device,
             wish,
@@ -46,19 +49,33 @@ impl Delivery {
             known_count: offered.known.len() as u64,
         };
         let mut desk = inner.door.desk();
-        let (beam, now) = (BeamId(desk.number()), Instant::now());
+        let now = Instant::now();
+        let joined = if offered.joins { desk.beams.join(&begun, now) } else { None };
+        let beam = joined.unwrap_or_else(|| BeamId(desk.number()));
         desk.quotas.note(&offered.identity, files, bytes, UnixTime::now());
         desk.promised = desk.promised.saturating_add(bytes.0);
         desk.use_window(now);
-        desk.beams.begin(beam, begun, now);
+        if joined.is_none() {
+            desk.beams.begin(beam, begun, now);
+        }
+        let first = desk.beams.places(beam, offered.files.len());
         // A song that is here already is what its sender wants to hear all the same.
         let known = &offered.known;
-        let told: Vec<_> =
-            known.iter().filter_map(|&(index, track)| desk.beams.known(beam, index as u32, track)).collect();
+        let told: Vec<_> = known
+            .iter()
+            .filter_map(|&(index, track)| desk.beams.known(beam, first + index as u32, track))
+            .collect();
         drop(desk);
         told.into_iter().for_each(|pushed| inner.door.tell(pushed));
         inner.show_door();
-        Delivery { inner, beam, offered, promised: AtomicU64::new(bytes.0), left: AtomicU64::new(files) }
+        Delivery {
+            inner,
+            beam,
+            offered,
+            promised: AtomicU64::new(bytes.0),
+            left: AtomicU64::new(files),
+            first,
+        }
     }
 
     /// Returns its number.
@@ -81,27 +98,86 @@ impl Delivery {
     /// # Errors
     /// `Invalid` for a file that is not among them, `Full`, `Offline`, `Stopped`, and those of the disk and the database.
     pub async fn receive(&self, index: usize) -> Result<Incoming> {
-        let file = self.offered.files.get(index).filter(|_| self.offered.wanted.contains(&index));
-        let file = file.ok_or_else(|| Error::new(Kind::Invalid, "this file was not accepted"))?;
-        if self.inner.stop.is_cancelled() {
-            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+        let file = self.file(index)?;
+        let part = self.part(index, None).await?;
+        let sum = file.sha256.map(|_| sha2::Sha256::new());
+        Ok(self.incoming(part, Some(file.size.0), file.sha256, sum))
+    }
+
+    /// Opens the way in for a file of which only the most is known: what the offer says is its bound.
+    ///
+    /// # Errors
+    /// As [`Delivery::receive`].
+    pub async fn receive_up_to(&self, index: usize) -> Result<Incoming> {
+        let file = self.file(index)?;
+        let mut row = self.row(file);
+        row.size = None;
+        if let Some(item) = &mut row.item {
+            item.size = None;
         }
-        let mut part = Part::new(self.inner.clone(), self.row(file)).await?;
-        self.inner.door.desk().beams.row(part.id(), self.beam, index as u32);
-        if let Err(error) = part.begin(Some(file.size.0), None).await {
+        let mut part = self.open(index, row).await?;
+        part.tells_its_end();
+        part.at_most(file.size.0);
+        Ok(self.incoming(part, None, None, None))
+    }
+
+    /// Opens the way in for a file that comes in pieces; the tag finds it again.
+    pub(in crate::intake) async fn part(&self, index: usize, tag: Option<String>) -> Result<Part> {
+        let file = self.file(index)?;
+        let mut row = self.row(file);
+        row.etag.clone_from(&tag);
+        let mut part = self.open(index, row).await?;
+        if let Err(error) = part.begin(Some(file.size.0), tag).await {
             part.refuse("full", &error.to_string()).await?;
             return Err(error);
         }
-        Ok(Incoming {
-            id: part.id(),
-            inner: self.inner.clone(),
-            beam: self.beam,
-            size: file.size.0,
-            wanted: file.sha256,
-            sum: file.sha256.map(|_| sha2::Sha256::new()),
-            here: 0,
-            part: Some(part),
-        })
+        Ok(part)
+    }
+
+    /// Takes up a file of an earlier run, of which a part is here.
+    pub(in crate::intake) fn again(
+        inner: Arc<Inner>,
+        offered: Offered,
+        row: OfferId,
+        wish: OnArrival,
+    ) -> Delivery {
+        let delivery = Delivery::begin(inner, offered, wish);
+        let mut desk = delivery.inner.door.desk();
+        desk.beams.row(row, delivery.beam, delivery.first);
+        drop(desk);
+        delivery
+    }
+
+    fn file(&self, index: usize) -> Result<&Sent> {
+        let file = self.offered.files.get(index).filter(|_| self.offered.wanted.contains(&index));
+        file.ok_or_else(|| Error::new(Kind::Invalid, "this file was not accepted"))
+    }
+
+    async fn open(&self, index: usize, row: JournalRow) -> Result<Part> {
+        if self.inner.stop.is_cancelled() {
+            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+        }
+        let part = Part::new(self.inner.clone(), row).await?;
+        self.inner.door.desk().beams.row(part.id(), self.beam, self.first + index as u32);
+        Ok(part)
+    }
+
+    fn incoming(
+        &self,
+        part: Part,
+        size: Option<u64>,
+        wanted: Option<Sha256>,
+        sum: Option<sha2::Sha256>,
+    ) -> Incoming {
+        let (inner, id) = (self.inner.clone(), part.id());
+        Incoming { id, inner, beam: self.beam, size, wanted, sum, here: 0, part: Some(part) }
+    }
+
+    /// Notes that a file is safe here.
+    pub(in crate::intake) fn received(&self) {
+        let mut desk = self.inner.door.desk();
+        desk.beams.received(self.beam, Instant::now());
+        desk.use_window(Instant::now());
     }
 
     /// Notes that a file is here or will never be: its room is promised no more.
@@ -113,11 +189,22 @@ impl Delivery {
         let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
         let mut desk = self.inner.door.desk();
         desk.promised = desk.promised.saturating_sub(given);
-        if left.is_ok_and(|left| left == 1) {
+        if left == Ok(1) {
             desk.beams.ended(self.beam);
         }
         drop(desk);
         self.inner.show_door();
+    }
+
+    /// Notes that a file of which only the most was known is here, with so many bytes.
+    pub fn settled_at(&self, index: usize, came: u64) {
+        let most = self.offered.files.get(index).map_or(0, |file| file.size.0);
+        let mut desk = self.inner.door.desk();
+        let less = ByteCount(most.saturating_sub(came));
+        desk.quotas.give_back(&self.offered.identity, 0, less);
+        desk.beams.less(self.beam, less);
+        drop(desk);
+        self.settled(index);
     }
 
     fn row(&self, file: &Sent) -> JournalRow {
@@ -161,7 +248,9 @@ impl Drop for Delivery {
         let mut desk = self.inner.door.desk();
         desk.promised = desk.promised.saturating_sub(bytes);
         desk.quotas.give_back(&self.offered.identity, files, ByteCount(bytes));
-        desk.beams.ended(self.beam);
+        if files > 0 {
+            desk.beams.ended(self.beam);
+        }
         drop(desk);
         self.inner.show_door();
     }
@@ -184,7 +273,8 @@ pub struct Incoming {
     inner: Arc<Inner>,
     beam: BeamId,
     id: OfferId,
-    size: u64,
+    /// As stated; `None`: it ends where it ends.
+    size: Option<u64>,
     wanted: Option<Sha256>,
     sum: Option<sha2::Sha256>,
     here: u64,
@@ -193,6 +283,16 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// Returns the journal's number of it.
+    pub fn id(&self) -> OfferId {
+        self.id
+    }
+
+    /// Returns how many bytes came.
+    pub fn here(&self) -> u64 {
+        self.here
+    }
+
     /// Takes bytes.
     ///
     /// # Errors
@@ -223,8 +323,8 @@ impl Incoming {
         let Some(part) = self.part.take() else {
             return Err(Error::new(Kind::Internal, "this file ended already"));
         };
-        if self.here != self.size {
-            let what = format!("{} of {} bytes came", self.here, self.size);
+        if let Some(size) = self.size.filter(|&size| size != self.here) {
+            let what = format!("{} of {size} bytes came", self.here);
             part.refuse("gone", &what).await?;
             return Ok(Finished::WrongSize);
         }

@@ -1,5 +1,5 @@
 //! The door for what senders bring by themselves: who may, who is asked, how much, what of it the shelf has, and what
-//! became of it. Every way in (LocalSend, later the page) comes through here; none decides anything itself.
+//! became of it. Every way in (LocalSend, uploads over HTTP) comes through here; none decides anything itself.
 //!
 //! A sender is told "received" only when the bytes are on the disk and the journal says so ([`Incoming::finish`]).
 
@@ -7,6 +7,7 @@ mod beams;
 mod delivery;
 mod pairing;
 pub mod policy;
+pub mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -22,7 +23,8 @@ use crate::intake::door::beams::Beams;
 pub use crate::intake::door::delivery::{Delivery, Finished, Incoming};
 use crate::intake::door::pairing::Pairing;
 pub use crate::intake::door::pairing::Pin;
-use crate::intake::door::policy::{Decision, Quotas, decide, is_no_music, unfit};
+pub(in crate::intake) use crate::intake::door::policy::is_no_music;
+use crate::intake::door::policy::{Decision, Quotas, decide, unfit};
 use crate::intake::staging::{LARGEST_FILE, blocking};
 use crate::intake::{Inner, Intake};
 use crate::offer::push::{BeamId, Device, OnArrival, Push, Pushed, Request, RequestId, Sender, Sent};
@@ -100,12 +102,16 @@ struct Desk {
     /// Bytes that senders were let in with and that are not here yet.
     promised: u64,
     beams: Beams,
+    /// Senders that bring files one by one: what was answered, and until when it holds for the next.
+    answered: HashMap<String, (bool, Instant)>,
 }
 
 #[derive(Debug)]
 struct Asking {
     shown: Request,
     identity: String,
+    /// The answer holds for the next files as well.
+    holds: bool,
     reply: oneshot::Sender<bool>,
 }
 
@@ -120,6 +126,7 @@ impl Door {
             pairing: Pairing::new(has_owner, Instant::now()),
             promised: 0,
             beams: Beams::default(),
+            answered: HashMap::new(),
         };
         Door {
             desk: Mutex::new(desk),
@@ -142,6 +149,11 @@ impl Door {
         let (pushed, gone) = self.desk().beams.verdict(row, verdict, Instant::now());
         pushed.into_iter().for_each(|pushed| self.tell(pushed));
         gone
+    }
+
+    /// Notes that a file was in an archive, whose row is the first.
+    pub(in crate::intake) fn unpacked(&self, archive: OfferId, row: OfferId) {
+        self.desk().beams.unpacked(archive, row);
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -200,6 +212,30 @@ impl Intake {
         files: Vec<Sent>,
         pin: Option<&str>,
     ) -> std::result::Result<Delivery, Refusal> {
+        self.offer_as(sender, files, pin, false).await
+    }
+
+    /// Offers one file of several that the sender brings one by one: they are one beam, and a yes holds for the next ones,
+    /// as long as one follows the other within minutes.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn offer_next(
+        &self,
+        sender: Sender,
+        file: Sent,
+        pin: Option<&str>,
+    ) -> std::result::Result<Delivery, Refusal> {
+        self.offer_as(sender, vec![file], pin, true).await
+    }
+
+    async fn offer_as(
+        &self,
+        sender: Sender,
+        files: Vec<Sent>,
+        pin: Option<&str>,
+        joins: bool,
+    ) -> std::result::Result<Delivery, Refusal> {
         if files.is_empty() || files.len() > MOST_FILES {
             return Err(Refusal::Unfit(format!("{} files, must be 1 to {MOST_FILES}", files.len())));
         }
@@ -210,17 +246,45 @@ impl Intake {
         let caller = self.caller_of(&sender, pin).await?;
         let (wanted, known) = self.sift(&identity, &files).await?;
         let bytes = ByteCount(wanted.iter().map(|&index| files[index].size.0).sum());
-        let offered = Offered { sender, identity, caller, files, wanted, known, bytes };
+        let offered = Offered { sender, identity, caller, files, wanted, known, bytes, joins };
         if !offered.wanted.is_empty() {
             self.check_room(&offered).await?;
         }
         match self.decision(offered.caller.right) {
             Decision::Take => {}
             Decision::Ask if offered.wanted.is_empty() => {}
+            Decision::Ask if joins => self.wait_for_a_yes_to_all(&offered).await?,
             Decision::Ask => self.wait_for_a_yes(&offered).await?,
             Decision::Refuse(words) => return Err(Refusal::Declined(words.into())),
         }
         self.let_in(offered).await
+    }
+
+    /// Asks once for all files of a sender that come one by one, also when several come at once.
+    async fn wait_for_a_yes_to_all(&self, offered: &Offered) -> std::result::Result<(), Refusal> {
+        let begun = Instant::now();
+        loop {
+            let now = Instant::now();
+            let waits = {
+                let mut desk = self.inner.door.desk();
+                desk.answered.retain(|_, (_, until)| *until > now);
+                match desk.answered.get_mut(&offered.identity) {
+                    Some((true, until)) => {
+                        *until = now + YES_HOLDS;
+                        return Ok(());
+                    }
+                    Some((false, _)) => return Err(Refusal::Declined("somebody said no".into())),
+                    None => desk.asks.values().any(|asking| asking.identity == offered.identity),
+                }
+            };
+            if !waits {
+                return self.wait_for_a_yes(offered).await;
+            }
+            if now > begun + ANSWERED_WITHIN {
+                return Err(Refusal::Busy("this device is being asked for already".into()));
+            }
+            tokio::time::sleep(ASKED_AGAIN).await;
+        }
     }
 
     /// Takes words that a sender wrote, where it would be let in without a question.
@@ -352,7 +416,10 @@ impl Intake {
                 until: UnixTime(UnixTime::now().0 + ANSWERED_WITHIN.as_secs() as i64),
             };
             info!(from = shown.from, files = shown.files, "somebody wants to send: yes or no?");
-            desk.asks.insert(id, Asking { shown, identity: offered.identity.clone(), reply });
+            desk.asks.insert(
+                id,
+                Asking { shown, identity: offered.identity.clone(), holds: offered.joins, reply },
+            );
             id
         };
         let _withdrawn = Withdrawn { inner: self.inner.clone(), id };
@@ -392,8 +459,14 @@ impl Intake {
     /// `NotAllowed` for the room, `NotFound` when it does not wait any more.
     pub fn answer(&self, caller: &Caller, id: RequestId, yes: bool) -> Result<()> {
         need(caller, Right::Member, "answer for the box")?;
-        let asking = self.inner.door.desk().asks.remove(&id);
+        let mut desk = self.inner.door.desk();
+        let asking = desk.asks.remove(&id);
         let asking = asking.ok_or_else(|| Error::new(Kind::NotFound, format!("nobody waits as {}", id.0)))?;
+        if asking.holds && desk.answered.len() < MOST_ANSWERED {
+            let until = Instant::now() + if yes { YES_HOLDS } else { NO_HOLDS };
+            desk.answered.insert(asking.identity.clone(), (yes, until));
+        }
+        drop(desk);
         info!(from = asking.shown.from, yes, "somebody answered");
         self.inner.show_door();
         // It may be gone since.
@@ -565,6 +638,8 @@ pub(in crate::intake) struct Offered {
     known: Vec<(usize, TrackId)>,
     /// Of those to be sent.
     bytes: ByteCount,
+    /// It goes on with what the same sender brought just before.
+    joins: bool,
 }
 
 /// Takes a question back when its sender is gone.
@@ -597,6 +672,13 @@ fn shown(name: &str) -> String {
 /// product.md, "Other people's phones".
 const WINDOW: Duration = Duration::from_secs(600);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+/// How long a yes, and a no, hold for the next file of a sender that brings them one by one.
+const YES_HOLDS: Duration = Duration::from_secs(120);
+const NO_HOLDS: Duration = Duration::from_secs(10);
+/// Senders whose answer is remembered; the next ones are asked for again.
+const MOST_ANSWERED: usize = 100;
+/// How often one that comes while its sender is asked for looks again.
+const ASKED_AGAIN: Duration = Duration::from_millis(200);
 /// Files of one offer.
 const MOST_FILES: usize = 5000;
 /// Questions that wait at once; more senders are told to come later.
