@@ -35,7 +35,7 @@ build() {
   command -v cc >/dev/null || missing+=(build-essential)
   command -v pkg-config >/dev/null || missing+=(pkg-config)
   { command -v pkg-config >/dev/null && pkg-config --exists alsa; } || missing+=(libasound2-dev)
-  { command -v pkg-config >/dev/null && pkg-config --exists opus; } || missing+=(libopus-dev)
+  command -v cmake >/dev/null || missing+=(cmake)
   if [ ${#missing[@]} -gt 0 ]; then
     as_root=()
     if [ "$(id -u)" -ne 0 ]; then
