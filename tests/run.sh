@@ -60,6 +60,13 @@ install_node() {
   npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$place" axe-core@4.14.1 && touch "$place/whole-1"
 }
 
+# Another LocalSend device, which takes minutes to build: for the long form only.
+install_rust() {
+  [ -n "${KONPO_ALL:-}" ] || return 0
+  [ -x target/peers-rust/bin/localsend-rs ] && return 0
+  cargo install --quiet localsend-rs --version 0.1.2 --root target/peers-rust --target-dir target/peers-rust-build
+}
+
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 begun=$SECONDS
@@ -128,6 +135,7 @@ fi
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
 step "peers in JavaScript" install_node || { close; exit 1; }
+step "peers in Rust" install_rust || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

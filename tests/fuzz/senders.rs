@@ -51,8 +51,10 @@ fn localsend(bytes: &[u8]) -> String {
             let fit = files.iter().filter(|(_, file)| is_fit(file)).count();
             format!("{} {} {}", files.len().min(9), fit.min(9), prepare.text().is_some())
         }
-        // Where in the text it is wrong is no other behaviour.
-        Err(error) => error.to_string().split(" at line").next().unwrap_or_default().to_owned(),
+        // Where and what stands there is no other behaviour.
+        Err(error) => {
+            error.to_string().split(['`', '"', '0', '1', '2']).next().unwrap_or_default().to_owned()
+        }
     };
     format!("{heard:?} {register:?} {prepared}")
 }
