@@ -12,7 +12,7 @@
 //! - [`beam`]: who is there, what do they offer, fetch it (`content_directory`) or take what they push (`localsend`).
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`upnp`]: root devices for apps, players and televisions: descriptions, control, events.
-//! - [`web`]: the HTTP API, a remote control without music state of its own.
+//! - [`web`]: the HTTP API, a remote control without music state of its own, and the page that is built on it (`assets`).
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!
 //! # Arrows

@@ -91,6 +91,7 @@ const ASSETS: &[Asset] = &[
     script("now.js", include_str!("assets/now.js")),
     script("queue.js", include_str!("assets/queue.js")),
     script("library.js", include_str!("assets/library.js")),
+    script("beam.js", include_str!("assets/beam.js")),
     script("arrivals.js", include_str!("assets/arrivals.js")),
     script("neighbours.js", include_str!("assets/neighbours.js")),
     script("purchases.js", include_str!("assets/purchases.js")),

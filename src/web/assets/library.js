@@ -123,7 +123,7 @@ function showHead(answer) {
 function ways() {
   const way = (name, told) => el('li', {}, el('b', {}, say(name)), el('span', {}, say(`${name}how`, told)));
   return el('div', { class: 'ways' }, el('h2', {}, say('emptyShelf')),
-    el('ol', {}, way('way1', box.me.name), way('way2'), way('way3')));
+    el('ol', {}, way('way0'), way('way1', box.me.name), way('way2')));
 }
 
 function loaded(answer) {

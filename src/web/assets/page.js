@@ -5,6 +5,7 @@ import { box, identify, on } from './box.js';
 import * as now from './now.js';
 import * as queue from './queue.js';
 import * as library from './library.js';
+import * as beam from './beam.js';
 import * as arrivals from './arrivals.js';
 import * as neighbours from './neighbours.js';
 import * as purchases from './purchases.js';
@@ -32,7 +33,7 @@ function show() {
 
 translate();
 for (const node of document.querySelectorAll('[data-icon]')) shape(node, node.dataset.icon);
-for (const part of [now, queue, library, arrivals, neighbours, purchases, welcome]) part.start();
+for (const part of [now, queue, library, beam, arrivals, neighbours, purchases, welcome]) part.start();
 
 on('me', () => {
   $('name').textContent = box.me.name;

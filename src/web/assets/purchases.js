@@ -58,7 +58,7 @@ export function start() {
     load: async () => ({ total: 0, items: [] }),
     name: (bought, index) => `${index} ${bought.id} ${bought.title}`,
     // Rows are of one height, so that thousands can be scrolled: room for the advice in the narrowest window.
-    height: (width) => (only || width < 600 ? 208 : 148),
+    height: (width) => (width < 600 ? 232 : 148),
   });
   for (const tab of $('purchase-tabs').children) {
     tab.addEventListener('click', () => {

@@ -1,5 +1,6 @@
 //! The page in a browser: a person with a phone in hand, headless Chromium with WebDriver.
 
+mod beam;
 mod look;
 mod records;
 mod use_it;

@@ -144,12 +144,13 @@ fn a_phone_is_looked_at_and_pulled_and_what_was_bought_is_explained() {
     page.click("#nav a[href='#neighbours']");
     page.reads("#neighbours-empty:not([hidden])", "Only paired devices");
     own(&page);
-    let card = format!("[data-neighbour='{NAME}']");
-    page.reads(&card, "ready");
-    page.run(&format!("document.querySelector(\"{card} .buttons button\").click()"), &[]);
-    page.reads(&card, "2 new of 2");
-    page.run(&format!("document.querySelector(\"{card} .buttons .main\").click()"), &[]);
-    page.reads(&card, "All is here");
+    let card = "#neighbours li[data-neighbour]";
+    page.reads(card, NAME);
+    page.reads(card, "ready");
+    page.click(&format!("{card} .buttons button"));
+    page.reads(card, "2 new of 2");
+    page.click(&format!("{card} .buttons .main"));
+    page.reads(card, "All is here");
     page.click("#nav a[href='#purchases']");
     page.reads("#purchase-rows", "Bought from iTunes with copy protection");
     page.reads("#purchase-rows", "Download the protection-free version");
@@ -158,7 +159,7 @@ fn a_phone_is_looked_at_and_pulled_and_what_was_bought_is_explained() {
     page.reads("#library-rows .off", "Under Lock");
     // It is left alone from now on.
     page.click("#nav a[href='#neighbours']");
-    page.run(&format!("document.querySelector(\"{card} [data-consent=never]\").click()"), &[]);
+    page.click(&format!("{card} [data-consent=never]"));
     page.reads(&format!("{card} [data-consent=never][aria-pressed=true]"), "Never");
     let neighbour = room.konpo.neighbour(NAME).expect("it is here");
     assert_eq!(neighbour["consent"], "never", "{neighbour}");

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -98,6 +98,14 @@ impl Browser {
     pub fn write(&self, selector: &str, text: &str) {
         let node = self.find(selector);
         self.ask("POST", &format!("/element/{}/value", node.0), &json!({ "text": text }));
+    }
+
+    /// Chooses files for a field of files, as the person's dialog would.
+    pub fn choose(&self, selector: &str, files: &[PathBuf]) {
+        let found = self.ask("POST", "/element", &json!({ "using": "css selector", "value": selector }));
+        let node = found[ELEMENT].as_str().expect("a field");
+        let names: Vec<&str> = files.iter().map(|file| file.to_str().expect("text")).collect();
+        self.ask("POST", &format!("/element/{node}/value"), &json!({ "text": names.join("\n") }));
     }
 
     /// Empties a field as a person does.
@@ -220,9 +228,7 @@ impl Browser {
             let mut stream = TcpStream::connect(("127.0.0.1", PORT))?;
             stream.set_read_timeout(Some(ANSWERED_WITHIN))?;
             stream.write_all(request.as_bytes())?;
-            let mut bytes = Vec::new();
-            stream.read_to_end(&mut bytes)?;
-            Ok(bytes)
+            whole(&mut stream)
         });
         let bytes = asked.join().expect("no panic")?;
         let reply = api::parse(&bytes).ok_or(std::io::ErrorKind::InvalidData)?;
@@ -234,6 +240,24 @@ impl Drop for Browser {
     fn drop(&mut self) {
         if !self.session.is_empty() {
             let _gone = self.send("DELETE", &self.path(""), None);
+        }
+    }
+}
+
+/// Reads one answer with its length: chromedriver keeps connections open whatever it is told.
+fn whole(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
+    let (mut bytes, mut block) = (Vec::new(), [0; 65_536]);
+    loop {
+        let count = stream.read(&mut block)?;
+        bytes.extend_from_slice(&block[..count]);
+        let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        let length = head.and_then(|end| {
+            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length:"))?;
+            Some(end + 4 + length.trim().parse::<usize>().ok()?)
+        });
+        if count == 0 || length.is_some_and(|length| bytes.len() >= length) {
+            return Ok(bytes);
         }
     }
 }
