@@ -16,9 +16,11 @@ mod media_server;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
+mod openhome;
 mod page;
 mod pairing;
 mod quiet;
+mod renderer;
 mod rights;
 mod saved;
 mod settings;
