@@ -11,7 +11,8 @@
 //! - [`beam`]: who is there, what do they offer, fetch it.
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`upnp`]: root devices for apps, players and televisions: descriptions, control, events.
-//! - [`web`]: the HTTP API, a remote control without music state of its own.
+//! - [`web`]: the HTTP API, a remote control without music state of its own; `web::upload` hands files that phones send to
+//!   [`intake::door`].
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!
 //! # Arrows

@@ -44,12 +44,22 @@ install_peers() {
   return $status
 }
 
-# Control points and a LocalSend device in Python, in a place of their own.
+# Control points, a LocalSend device and an uploader in Python, in a place of their own.
 install_python() {
   local place=target/peers-python
-  [ -e "$place/whole-2" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 &&
-    touch "$place/whole-2"
+  [ -e "$place/whole-3" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 tuspy==1.1.0 &&
+    touch "$place/whole-3"
+}
+
+# An uploader in JavaScript, in a place of its own. Node.js of another source brings npm along.
+install_node() {
+  local place=target/peers-node
+  [ -e "$place/whole-1" ] && return 0
+  if ! command -v npm >/dev/null; then
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || return 1
+  fi
+  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" tus-js-client@4.3.1 && touch "$place/whole-1"
 }
 
 log="$(mktemp)"
@@ -119,6 +129,7 @@ fi
 
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
+step "peers in JavaScript" install_node || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -129,7 +140,7 @@ step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
 sound=(crowd:: exact:: loud:: moments:: night:: outputs:: rotten:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
-figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp)
+figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp --bench upload)
 # What is shipped is measured by the long form; linking it six times takes minutes.
 [ -z "${KONPO_ALL:-}" ] || export CARGO_PROFILE_BENCH_LTO=thin CARGO_PROFILE_BENCH_CODEGEN_UNITS=4
 # They are built while the peers wait for each other; what fails is said when they are run.

@@ -40,5 +40,6 @@ mod soak;
 mod sound;
 mod sound_server;
 mod survive;
+mod uploads;
 mod upnp;
 mod urls;
