@@ -86,10 +86,7 @@ impl Form {
             match self.stage {
                 Stage::Over => return Ok(Some(Event::End)),
                 Stage::Preamble => {
-                    let Some(at) = find(&self.held, &self.delimiter) else {
-                        if self.held.len() > LONGEST_HEAD {
-                            return Err(wrong("it does not begin with its boundary"));
-                        }
+                    let Some(at) = self.within(b"", "it does not begin with its boundary")? else {
                         return Ok(None);
                     };
                     self.held.drain(..at + self.delimiter.len());
@@ -100,10 +97,7 @@ impl Form {
                     None => return Ok(None),
                 },
                 Stage::Head => {
-                    let Some(end) = find(&self.held, b"\r\n\r\n") else {
-                        if self.held.len() > LONGEST_HEAD {
-                            return Err(wrong("the head of a part is too long"));
-                        }
+                    let Some(end) = self.within(b"\r\n\r\n", "the head of a part is too long")? else {
                         return Ok(None);
                     };
                     let head = head(&self.held[2.min(end)..end])?;
@@ -120,6 +114,17 @@ impl Form {
         }
     }
 
+    /// Returns where something begins, the delimiter when it is empty; `None`: more bytes are needed. Whatever the pieces, the
+    /// limit is the same.
+    fn within(&self, what: &[u8], else_wrong: &str) -> Result<Option<usize>> {
+        let what = if what.is_empty() { &self.delimiter } else { what };
+        match find(&self.held, what) {
+            Some(at) if at <= LONGEST_HEAD => Ok(Some(at)),
+            None if self.held.len() <= LONGEST_HEAD + what.len() => Ok(None),
+            _ => Err(wrong(else_wrong)),
+        }
+    }
+
     /// Two hyphens end the form, a line break begins a part (RFC 2046, 5.1.1); blanks between are passed over.
     fn behind_boundary(&mut self) -> Result<Option<Stage>> {
         if self.held.len() < 2 {
@@ -130,7 +135,10 @@ impl Form {
             return Ok(Some(Stage::Over));
         }
         let blanks = self.held.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        if self.held.len() < blanks + 2 && blanks < LONGEST_PADDING {
+        if blanks > LONGEST_PADDING {
+            return Err(wrong("a boundary does not end its line"));
+        }
+        if self.held.len() < blanks + 2 {
             return Ok(None);
         }
         if self.held.get(blanks..blanks + 2) != Some(&b"\r\n"[..]) {
@@ -317,7 +325,7 @@ mod tests {
         ] {
             assert!(read(wrong, 5).is_err(), "{:?}", String::from_utf8_lossy(wrong));
         }
-        assert!(read(&vec![b'a'; LONGEST_HEAD + 10], 1000).is_err());
+        assert!(read(&vec![b'a'; LONGEST_HEAD + 100], 1000).is_err());
         let endless = [b"--XX\r\nA: ".to_vec(), vec![b'a'; LONGEST_HEAD]].concat();
         assert!(read(&endless, 1000).is_err());
         let crowd = part("Content-Disposition: form-data; name=a", b"").repeat(MOST_PARTS + 1);

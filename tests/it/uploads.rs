@@ -408,6 +408,12 @@ async fn a_plain_form_brings_several_files_and_answers_a_page_in_words() {
     let length = empty.len().to_string();
     let head = [("content-type", "multipart/form-data; boundary=XX"), ("content-length", length.as_str())];
     assert_eq!(ask(&mut bench, true, "POST", "/beam", &head, empty).await.status, 400, "no file was chosen");
-    assert_eq!(staged(&bench), 0);
-    bench.end().await;
+    // What broke off goes a moment later.
+    for _ in 0..200 {
+        if staged(&bench) == 0 {
+            return bench.end().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("{} files are left", staged(&bench));
 }

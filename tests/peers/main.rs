@@ -41,5 +41,6 @@ mod soak;
 mod sound;
 mod sound_server;
 mod survive;
+mod uploads;
 mod upnp;
 mod urls;

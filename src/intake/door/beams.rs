@@ -101,6 +101,7 @@ impl Beams {
     pub fn join(&mut self, begun: &Begun, now: Instant) -> Option<BeamId> {
         let fits = |note: &&mut Note| {
             note.identity == begun.identity
+                && *note.from == *begun.from
                 && note.shown.way == begun.way
                 && note.shown.state != BeamState::Undone
                 && (note.open > 0 || now.saturating_duration_since(note.last) < JOINED_WITHIN)
