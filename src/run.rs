@@ -112,22 +112,15 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         .enabled
         .then(|| media_server(&hifi, (&name, &config.upnp.product), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
-    let localsend = match config.localsend.port {
-        0 => None,
-        port => {
-            let phones = Phones { name: &name, port, data: &data };
-            Some(receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await)
-        }
-    };
+    let phones = Phones { name: &name, port: config.localsend.port, data: &data };
+    let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
         tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
     ];
 
-    for words in
-        moved.into_iter().chain(localsend.as_ref().and_then(|started| started.as_ref().err().cloned()))
-    {
+    for words in moved.into_iter().chain(unheard) {
         hifi.say(words, Right::Room).await;
     }
     let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
@@ -147,7 +140,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         if let Some(upnp) = &upnp {
             upnp.stopped().await;
         }
-        if let Some(Ok(localsend)) = &localsend {
+        if let Some(localsend) = &localsend {
             localsend.stopped().await;
         }
         beam.stopped().await;
@@ -189,29 +182,32 @@ struct Phones<'a> {
     data: &'a Path,
 }
 
-/// Starts LocalSend. Without it the box is whole but for this: the words tell why it is off.
+/// Starts LocalSend, unless its port is 0. Without it the box is whole but for this: the words tell why it is off.
 async fn receive(
     phones: Phones<'_>,
     identity: &mut Identity,
     (lan, intake, hosts): (&Lan, &Intake, &Hosts),
     stop: CancellationToken,
-) -> std::result::Result<LocalSend, String> {
+) -> (Option<LocalSend>, Option<String>) {
     let Phones { name, port, data } = phones;
+    if port == 0 {
+        return (None, None);
+    }
     let started = async {
         let (certificate, key) = identity.certificate(data)?;
         let own = Own::read(&certificate, &key)?;
         let config = LocalSendConfig { alias: name.to_owned(), port, own };
         LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
     };
-    started.await.map_err(|error: Error| {
-        warn!(%error, "phones with LocalSend cannot send");
-        match error.kind() {
-            Kind::Busy => {
-                format!("Port {port} is taken by another program: phones with LocalSend cannot send")
-            }
-            _ => format!("Phones with LocalSend cannot send: {error}"),
+    match started.await {
+        Ok(localsend) => (Some(localsend), None),
+        Err(error) => {
+            warn!(%error, "phones with LocalSend cannot send");
+            let taken = format!("Port {port} is taken by another program: phones with LocalSend cannot send");
+            let other = || format!("Phones with LocalSend cannot send: {error}");
+            (None, Some(if error.kind() == Kind::Busy { taken } else { other() }))
         }
-    })
+    }
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself, whichever of our names it has.

@@ -183,6 +183,19 @@ fn locked() -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_file_that_its_transfer_still_holds_is_not_put_off_for_a_minute() {
+    let konpo = Konpo::new(Take::Music).await;
+    let bytes = wav(1, 1000);
+    konpo.pull(&item("1", "Song", bytes.len()), &bytes).await.expect("pulled");
+    let inner = &konpo.intake.inner;
+    let row = konpo.library.journal_open().await.expect("read").remove(0);
+    let held = staging::Held::new(inner.clone(), row.id).expect("nobody has it");
+    assert_eq!(worker::bring(inner, row.clone()).await, Ended::Held);
+    drop(held);
+    assert_eq!(worker::bring(inner, row).await, Ended::Yes);
+}
+
+#[tokio::test]
 async fn a_pulled_file_goes_to_the_shelf_and_is_never_new_again() {
     let konpo = Konpo::new(Take::Music).await;
     let bytes = wav(1, 1000);

@@ -32,7 +32,7 @@ pub(crate) struct Bench {
     pub(crate) app: axum::Router,
     pub(crate) hifi: Hifi,
     stop: CancellationToken,
-    intake: Intake,
+    pub(crate) intake: Intake,
     tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(crate) library: Library,
     pub(crate) folder: TempDir,

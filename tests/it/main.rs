@@ -16,6 +16,7 @@ mod media_server;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
+mod pairing;
 mod quiet;
 mod rights;
 mod saved;

@@ -156,14 +156,17 @@ where
         .map_err(|error| Error::with(Kind::Internal, "write a request", error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    tokio::pin!(connection);
+    let sending = sender.send_request(request);
+    tokio::pin!(sending, connection);
     let answer = tokio::select! {
-        answer = sender.send_request(request) => answer.map_err(broke)?,
+        answer = &mut sending => answer,
         ended = &mut connection => {
+            // The answer came just before.
             ended.map_err(broke)?;
-            return Err(Error::new(Kind::Unreachable, format!("{to} closed without an answer")));
+            sending.await
         }
     };
+    let answer = answer.map_err(broke)?;
     if answer.status().is_success() {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! The door on a real shelf, without tasks and network.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::intake::Take;
 use crate::intake::tests::with_config;
 use crate::intake::worker;
 use crate::offer::push::BeamState;
-use crate::offer::{Stage, Via};
+use crate::offer::{DeviceId, Stage, Via};
 use crate::track::Sha256;
 
 fn phone(name: &str, key: Option<&str>) -> Sender {
