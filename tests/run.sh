@@ -137,7 +137,7 @@ fi
 
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
-step "peers for Node" install_node || { close; exit 1; }
+step "peers in JavaScript" install_node || { close; exit 1; }
 step "peers in Rust" install_rust || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings

@@ -13,7 +13,7 @@ use tracing::info;
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
-use crate::intake::door::is_no_music;
+use crate::intake::door::policy::is_no_music;
 use crate::intake::inbox;
 use crate::intake::staging::{self, Part, blocking, room_for, staging_dir};
 use crate::library::JournalRow;

@@ -81,7 +81,7 @@ impl Form {
     ///
     /// # Errors
     /// `Invalid` for what is no form, a head beyond 16 KiB, and more than 5,000 parts.
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    pub fn read(&mut self) -> Result<Option<Event>> {
         loop {
             match self.stage {
                 Stage::Over => return Ok(Some(Event::End)),
@@ -277,7 +277,7 @@ mod tests {
         let mut parts: Vec<(Head, Vec<u8>)> = Vec::new();
         for piece in bytes.chunks(step) {
             form.push(piece);
-            while let Some(event) = form.next()? {
+            while let Some(event) = form.read()? {
                 match event {
                     Event::Part(head) => parts.push((head, Vec::new())),
                     Event::Data(data) => parts.last_mut().expect("a part").1.extend(data),

@@ -1,5 +1,5 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
-//! listings, what control points send (`requests`) and phones (`senders`), uploads, music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
+//! listings, what control points send (`requests`), phones (`senders`) and browsers (`uploads`), music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
 //! lies on a music disk (`shelf`). Begins
 //! from the kept corpus, and keeps what behaves in a new way as a start for more. A panic, an input that takes longer than
 //! two seconds or more memory than its reader may (64 MiB, more for pictures) is a finding: it is written down and named,

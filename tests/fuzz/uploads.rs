@@ -97,7 +97,7 @@ fn events(bytes: &[u8], step: usize) -> (Vec<(Option<usize>, usize)>, String) {
     for piece in bytes.chunks(step) {
         form.push(piece);
         loop {
-            match form.next() {
+            match form.read() {
                 Ok(Some(Event::Part(head))) => parts.push((head.file.map(|name| name.len()), 0)),
                 Ok(Some(Event::Data(data))) => {
                     if let Some((_, count)) = parts.last_mut() {

@@ -194,13 +194,19 @@ fn an_upload_goes_on_after_its_sender_and_konpo_were_killed_in_the_middle() {
     let size = fs::metadata(&file).expect("there").len();
     house.phone.limit("40mbit");
     // The sender is killed, as a phone whose battery is empty.
-    let mut sender =
-        Process::start("tus-js-client", house.node(4 << 20, &[file.clone()]), &house.konpo.path("tus-1"));
+    let mut sender = Process::start(
+        "tus-js-client",
+        house.node(4 << 20, std::slice::from_ref(&file)),
+        &house.konpo.path("tus-1"),
+    );
     sent(&sender, size / 4);
     sender.kill();
     // It goes on, and konpo is killed, as by a power cut.
-    let mut sender =
-        Process::start("tus-js-client", house.node(4 << 20, &[file.clone()]), &house.konpo.path("tus-2"));
+    let mut sender = Process::start(
+        "tus-js-client",
+        house.node(4 << 20, std::slice::from_ref(&file)),
+        &house.konpo.path("tus-2"),
+    );
     sent(&sender, size / 2);
     assert!(sender.said().contains("goes on"), "{}", sender.said());
     house.konpo.kill();
@@ -263,7 +269,7 @@ fn curl_brings_files_whole_and_by_a_form_and_hears_in_words_what_became_of_them(
 fn a_full_disk_is_told_before_the_first_byte_and_a_cancel_frees_it() {
     let house = house_on("always", Some("48m"));
     let big = house.song("big.wav", 1, 600);
-    let said = house.node(8 << 20, &[big.clone()]).output().expect("runs");
+    let said = house.node(8 << 20, std::slice::from_ref(&big)).output().expect("runs");
     assert!(!said.status.success());
     let (status, words) = house.curl(&["-T", &big.to_string_lossy(), &house.url("/beam/")]);
     assert!(status == 507 && words.contains("full"), "{status} {words}");

@@ -137,7 +137,7 @@ enum File {
 /// What a part of the form is.
 enum Part {
     Field(String, Vec<u8>),
-    File(String, Delivery, Incoming),
+    File(Box<(String, Delivery, Incoming)>),
     /// It is read and forgotten.
     Passed,
 }
@@ -157,12 +157,12 @@ impl Taking<'_> {
     async fn all(&mut self, form: &mut Form, coming: &mut Coming) -> Result<(), Failure> {
         let mut part = Part::Passed;
         loop {
-            while let Some(event) = form.next()? {
+            while let Some(event) = form.read()? {
                 match event {
                     Event::Part(head) => part = self.begin(head).await?,
                     Event::Data(data) => match &mut part {
                         Part::Field(_, text) if text.len() + data.len() <= LONGEST_FIELD => text.extend(data),
-                        Part::File(_, _, incoming) => incoming.write(data.into()).await?,
+                        Part::File(file) => file.2.write(data.into()).await?,
                         Part::Field(..) | Part::Passed => {}
                     },
                     Event::PartEnd => self.end(std::mem::replace(&mut part, Part::Passed)).await?,
@@ -201,7 +201,7 @@ impl Taking<'_> {
             return Ok(Part::Passed);
         }
         let incoming = delivery.receive_up_to(0).await?;
-        Ok(Part::File(name, delivery, incoming))
+        Ok(Part::File(Box::new((name, delivery, incoming))))
     }
 
     async fn end(&mut self, part: Part) -> Result<(), Failure> {
@@ -209,7 +209,8 @@ impl Taking<'_> {
             Part::Field(name, text) if name == "pin" => {
                 self.pin = String::from_utf8(text).ok().filter(|pin| !pin.is_empty());
             }
-            Part::File(name, delivery, incoming) => {
+            Part::File(file) => {
+                let (name, delivery, incoming) = *file;
                 let (id, came) = (incoming.id(), incoming.here());
                 if incoming.finish().await? == Finished::Safe {
                     self.files.push(File::Here(name, id));
