@@ -27,8 +27,9 @@ fn every_view_in_every_size_is_for_everybody_and_fits() {
         .map(|track| json!({ "what": { "shelf": track["id"] } }))
         .collect();
     room.konpo.tell(&json!({ "add": { "entries": entries, "play": true } }));
-    room.konpo.tell(&json!({ "seek": 61_000 }));
     page.reads("#title", "Late Tram");
+    room.until("it plays", |state| state["transport"] == "playing");
+    room.konpo.tell(&json!({ "seek": 61_000 }));
     room.konpo.tell(&json!("pause"));
     page.reads("#at", "1:01");
     let views = ["now", "library", "arrivals", "neighbours", "purchases"];
