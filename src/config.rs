@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind, Result};
+use crate::offer::push::{OnArrival, Push};
 use crate::units::calendar::{Days, TimeOfDay};
 use crate::units::{ByteCount, Volume};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub quiet: Quiet,
     /// The media server and the renderer.
     pub upnp: Upnp,
+    /// Phones that send.
+    pub localsend: LocalSend,
 }
 
 /// `[library]`.
@@ -126,11 +129,15 @@ pub struct Intake {
     pub pull: Pull,
     /// What is taken.
     pub take: Take,
+    /// A sender that appears.
+    pub push: Push,
+    /// What happens to a song that was sent.
+    pub on_arrival: OnArrival,
 }
 
 impl Default for Intake {
     fn default() -> Intake {
-        Intake { pull: Pull::Ask, take: Take::Music }
+        Intake { pull: Pull::Ask, take: Take::Music, push: Push::Ask, on_arrival: OnArrival::PlayIfIdle }
     }
 }
 
@@ -154,6 +161,20 @@ pub enum Take {
     Music,
     /// Only files that carry a store's mark.
     Purchased,
+}
+
+/// `[localsend]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalSend {
+    /// The port it listens on; 0 switches it off.
+    pub port: u16,
+}
+
+impl Default for LocalSend {
+    fn default() -> LocalSend {
+        LocalSend { port: 53317 }
+    }
 }
 
 /// `[upnp]`.

@@ -1,5 +1,6 @@
 //! `konpo ctl`: speaks the HTTP API over the local socket (as the owner) or over TCP, and prints the answer.
 
+mod beam;
 mod correct;
 
 use std::path::PathBuf;
@@ -155,6 +156,9 @@ pub enum Ask {
     },
     /// Files on their way in, and what became of the last ones
     Arrivals,
+    /// What phones bring by themselves, and who may.
+    #[command(flatten)]
+    Beam(beam::Beam),
     /// Correct words that tracks show; the files are not touched
     Correct(Box<correct::Correct>),
     /// Make a token with the owner's right, for `--url` and scripts
@@ -313,6 +317,7 @@ impl Ask {
                 Ok((Method::DELETE, "/api/neighbours".into(), Some(json!({ "address": address }))))
             }
             Ask::Arrivals => read("/api/offers"),
+            Ask::Beam(beam) => Ok(beam.request()),
             Ask::Correct(correct) => Ok((Method::POST, "/api/corrections".into(), Some(correct.body()?))),
             Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),
         }

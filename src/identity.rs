@@ -19,6 +19,12 @@ pub struct Identity {
     /// The port the page was last served on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_port: Option<u16>,
+    /// The certificate by which LocalSend devices know this box, PEM. Made when it is first needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// The key of the certificate, PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 impl Identity {
@@ -33,7 +39,8 @@ impl Identity {
                 Error::with(Kind::Invalid, format!("read the identity {}", path.display()), error)
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let identity = Identity { instance: Uuid::new_v4(), http_port: None };
+                let identity =
+                    Identity { instance: Uuid::new_v4(), http_port: None, certificate: None, key: None };
                 identity.save(data)?;
                 Ok(identity)
             }
@@ -44,6 +51,27 @@ impl Identity {
     /// Returns the UDN of one role of this box, without `uuid:`: UUIDv5(instance, role).
     pub fn udn(&self, role: &str) -> Uuid {
         Uuid::new_v5(&self.instance, role.as_bytes())
+    }
+
+    /// Returns the certificate and its key as PEM, made by itself for ever when there is none: phones that were paired know
+    /// the box by it.
+    ///
+    /// # Errors
+    /// Those of the disk, and `Internal` when none can be made.
+    pub fn certificate(&mut self, data: &Path) -> Result<(String, String)> {
+        if let (Some(certificate), Some(key)) = (&self.certificate, &self.key) {
+            return Ok((certificate.clone(), key.clone()));
+        }
+        let failed = |error| Error::with(Kind::Internal, "make the certificate of this box", error);
+        // EC P-256, valid from 1975 to 4096 as those of the app (reference beam, a.1): a box may wake up in the past.
+        let key = rcgen::KeyPair::generate().map_err(failed)?;
+        let mut wanted = rcgen::CertificateParams::new(Vec::new()).map_err(failed)?;
+        wanted.distinguished_name.push(rcgen::DnType::CommonName, "konpo");
+        let made = wanted.self_signed(&key).map_err(failed)?;
+        let (certificate, key) = (made.pem(), key.serialize_pem());
+        (self.certificate, self.key) = (Some(certificate.clone()), Some(key.clone()));
+        self.save(data)?;
+        Ok((certificate, key))
     }
 
     /// Writes the identity whole or not at all.
@@ -81,6 +109,19 @@ mod tests {
         assert_eq!(first, again);
         assert_eq!(first.udn("server"), again.udn("server"));
         assert_ne!(first.udn("server"), first.udn("renderer"));
+        let mode = fs::metadata(data.path().join(FILE)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn the_certificate_is_made_once() {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut first = Identity::open(data.path()).expect("made");
+        assert_eq!(first.certificate, None);
+        let made = first.certificate(data.path()).expect("made");
+        assert!(made.0.contains("BEGIN CERTIFICATE") && made.1.contains("PRIVATE KEY"));
+        let mut again = Identity::open(data.path()).expect("read");
+        assert_eq!(again.certificate(data.path()).expect("kept"), made);
         let mode = fs::metadata(data.path().join(FILE)).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

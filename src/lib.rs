@@ -7,12 +7,14 @@
 //! Then, in the order of a track's way through the box:
 //! - [`wire`]: messages to bytes and back, pure. [`lan`]: interfaces, who was heard, names. [`http`]: server and client.
 //! - [`media`]: bytes to facts and PCM; `sniff` is the gate in front of every decoder and tag reader.
-//! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row.
-//! - [`beam`]: who is there, what do they offer, fetch it.
+//! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row; `door` in it
+//!   decides about senders: who may, who is asked for, what lands, what is taken back.
+//! - [`beam`]: who is there, what do they offer, fetch it (`content_directory`) or take what they push (`localsend`).
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`upnp`]: root devices for apps, players and televisions: the shelf as a media server, the deck, the queue and the knob as
 //!   a renderer for UPnP AV and OpenHome.
-//! - [`web`]: the HTTP API, a remote control without music state of its own.
+//! - [`web`]: the HTTP API, a remote control without music state of its own, and the page that is built on it (`assets`);
+//!   `web::upload` hands files that phones send to [`intake::door`].
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
 //!
 //! # Arrows

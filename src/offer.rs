@@ -1,11 +1,14 @@
 //! Who is here, what they bring, who asks, and what each may: plain data.
 
+pub mod push;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::offer::push::{Beam, Request};
 use crate::track::{Protection, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
 
@@ -78,6 +81,8 @@ pub enum Key {
     Cookie(String),
     /// UDN of a UPnP device, without `uuid:`.
     Udn(String),
+    /// SHA-256 of the certificate that a LocalSend device proved to have, lower-case hex.
+    Certificate(String),
 }
 
 /// A device in the neighbourhood as the rest of konpo names it: `udn:…` or `addr:…`.
@@ -212,7 +217,7 @@ impl fmt::Display for OfferId {
 /// Where a file came from, for the ledger and for the person.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
-    /// `upnp`, `inbox`, later `localsend`, `page`, …
+    /// `upnp`, `inbox`, `localsend`, later `page`, …
     pub way: String,
     /// The neighbour's or sender's id, e.g. `udn:…`; empty for the drop folder.
     pub device: String,
@@ -315,6 +320,15 @@ pub struct Board {
     pub trouble: Option<String>,
     /// Files waiting or under way.
     pub pending: u64,
+    /// Senders that wait for a yes or no, the oldest first.
+    #[serde(default)]
+    pub asks: Vec<Request>,
+    /// What senders brought lately, newest first.
+    #[serde(default)]
+    pub beams: Vec<Beam>,
+    /// Until when nobody is asked for; `None` while there is no beam window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<UnixTime>,
     /// How far the look through the music folders is.
     #[serde(default)]
     pub shelf: ShelfProgress,

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::beam::localsend::{LocalSend, LocalSendConfig};
 use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
 use crate::config::{self, Knob, Output, Pull, Take};
@@ -20,6 +21,7 @@ use crate::hifi::urls::{UrlAsk, Urls};
 use crate::hifi::{Hifi, HifiConfig, Parts, Running};
 use crate::http::client::{Allow, Client};
 use crate::http::hosts::Hosts;
+use crate::http::own_tls;
 use crate::http::port::{self, Listening};
 use crate::http::server;
 use crate::identity::Identity;
@@ -75,7 +77,9 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         Take::Music => crate::intake::Take::Music,
         Take::Purchased => crate::intake::Take::Purchased,
     };
-    let intake = Intake::start(IntakeConfig { take }, library.clone(), sources.clone()).await?;
+    let (push, on_arrival) = (config.intake.push, config.intake.on_arrival);
+    let taking = IntakeConfig { take, push, on_arrival };
+    let intake = Intake::start(taking, library.clone(), sources.clone()).await?;
     let lan = LanConfig {
         interfaces: config.lan.interfaces.clone(),
         http_port: port,
@@ -88,7 +92,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
     let streams = Streams::new(Client::new(), own);
     let urls = urls(streams.clone(), Own::new(Mark::of(identity.udn("server")), hosts.clone(), port));
-    let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+    let (board, pushes) = (intake.board(), intake.pushes());
+    let parts = Parts { library: library.clone(), player, events, device, board, urls, pushes };
     let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
     let pulling = BeamConfig { pull: policy(config.intake.pull), take };
     let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
@@ -99,13 +104,15 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let upnp =
         config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
+    let phones = Phones { name: &name, port: config.localsend.port, data: &data };
+    let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
         tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
     ];
 
-    if let Some(words) = moved {
+    for words in moved.into_iter().chain(unheard) {
         hifi.say(words, Right::Room).await;
     }
     let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
@@ -125,6 +132,9 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         if let Some(upnp) = &upnp {
             upnp.stopped().await;
         }
+        if let Some(localsend) = &localsend {
+            localsend.stopped().await;
+        }
         beam.stopped().await;
         lan.stopped().await;
         intake.stopped().await;
@@ -132,7 +142,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         join("the box", &mut { hifi_tasks }).await;
         streams.stopped().await;
         // The last handles go before the shelf closes.
-        drop((hifi, beam, intake));
+        drop((hifi, beam, intake, localsend));
         blocking(move || library.close()).await
     };
     match tokio::time::timeout(STOPS_WITHIN, ended).await {
@@ -162,6 +172,41 @@ fn devices(
     let (renderer, telling) = upnp::media_renderer(hifi, named, identity.udn("renderer"), mark, stop.clone());
     let upnp = Upnp::start(vec![server, renderer], lan.interfaces(), stop).beside(files, updates);
     telling.into_iter().fold(upnp, |upnp, task| upnp.beside(axum::Router::new(), task))
+}
+
+/// Where phones send to.
+struct Phones<'a> {
+    name: &'a str,
+    port: u16,
+    data: &'a Path,
+}
+
+/// Starts LocalSend, unless its port is 0. Without it the box is whole but for this: the words tell why it is off.
+async fn receive(
+    phones: Phones<'_>,
+    identity: &mut Identity,
+    (lan, intake, hosts): (&Lan, &Intake, &Hosts),
+    stop: CancellationToken,
+) -> (Option<LocalSend>, Option<String>) {
+    let Phones { name, port, data } = phones;
+    if port == 0 {
+        return (None, None);
+    }
+    let started = async {
+        let (certificate, key) = identity.certificate(data)?;
+        let own = own_tls::Own::read(&certificate, &key)?;
+        let config = LocalSendConfig { alias: name.to_owned(), port, own };
+        LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
+    };
+    match started.await {
+        Ok(localsend) => (Some(localsend), None),
+        Err(error) => {
+            warn!(%error, "phones with LocalSend cannot send");
+            let taken = format!("Port {port} is taken by another program: phones with LocalSend cannot send");
+            let other = || format!("Phones with LocalSend cannot send: {error}");
+            (None, Some(if error.kind() == Kind::Busy { taken } else { other() }))
+        }
+    }
 }
 
 /// Returns how URLs become sound. One of our own media path is the track itself and never fetched.

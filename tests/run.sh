@@ -23,6 +23,7 @@ packages=(
   minidlna gerbera rygel rclone avahi-daemon avahi-utils gupnp-tools tcpdump util-linux mount e2fsprogs
   pulseaudio pulseaudio-utils mpd mpc vlc-bin vlc-plugin-base
   nginx-light icecast2
+  chromium chromium-driver fonts-vlgothic
   ffmpeg lame opus-tools python3 python3-venv python3-mutagen unzip libimage-exiftool-perl atomicparsley sqlite3 openssl ca-certificates
 )
 
@@ -44,21 +45,29 @@ install_peers() {
   return $status
 }
 
-# Control points in Python, in a place of their own.
+# Control points, a LocalSend device and an uploader in Python, in a place of their own.
 install_python() {
   local place=target/peers-python
-  local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 openhomedevice==2.7 nanodlna==0.3.0 pa-dlna==2.0)
+  local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 openhomedevice==2.7 nanodlna==0.3.0 pa-dlna==2.0 tuspy==1.1.0)
   [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
   python3 -m venv "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
-# And one for Node.
+# Those for Node, and what looks whether everybody can use the page.
 install_node() {
   local place=target/peers-node
-  [ -e "$place/whole" ] && return 0
+  local peers=(upnp-mediarenderer-client@1.4.0 tus-js-client@4.3.1 axe-core@4.14.1)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
   # Node's own package brings npm along, Debian's does not.
   command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || return 1
-  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" upnp-mediarenderer-client@1.4.0 && touch "$place/whole"
+  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
+}
+
+# Another LocalSend device, which takes minutes to build: for the long form only.
+install_rust() {
+  [ -n "${KONPO_ALL:-}" ] || return 0
+  [ -x target/peers-rust/bin/localsend-rs ] && return 0
+  cargo install --quiet localsend-rs --version 0.1.2 --root target/peers-rust --target-dir target/peers-rust-build
 }
 
 log="$(mktemp)"
@@ -127,8 +136,9 @@ if [ "$free" -lt 10000 ]; then
 fi
 
 step "peers are installed" install_peers || { close; exit 1; }
-step "control points in Python" install_python || { close; exit 1; }
-step "control points for Node" install_node || { close; exit 1; }
+step "peers in Python" install_python || { close; exit 1; }
+step "peers in JavaScript" install_node || { close; exit 1; }
+step "peers in Rust" install_rust || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -139,7 +149,7 @@ step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
 sound=(crowd:: exact:: gapless:: loud:: moments:: night:: openhome::a_playlist_sounds outputs:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
-figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp)
+figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp --bench upload)
 # What is shipped is measured by the long form; linking it six times takes minutes.
 [ -z "${KONPO_ALL:-}" ] || export CARGO_PROFILE_BENCH_LTO=thin CARGO_PROFILE_BENCH_CODEGEN_UNITS=4
 # They are built while the peers wait for each other; what fails is said when they are run.

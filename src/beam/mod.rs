@@ -1,8 +1,9 @@
-//! Who is there, what do they offer, fetch it. Serves intake's ask channel; knows no SQL, no player, no box.
+//! Who is there, what do they offer, fetch it or take it. Serves intake's ask channel; knows no SQL, no player, no box.
 
 pub mod choose;
 mod content_directory;
 mod fetch;
+pub mod localsend;
 mod neighbour;
 
 use std::collections::HashMap;

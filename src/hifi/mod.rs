@@ -3,6 +3,7 @@
 mod clock;
 pub mod command;
 pub mod export;
+mod landed;
 mod memory;
 mod news;
 mod purchases;
@@ -40,6 +41,7 @@ use crate::library::Library;
 use crate::library::art::{self, Size};
 use crate::library::cover::Cover;
 use crate::library::serve::Served;
+use crate::offer::push::Pushed;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
 use crate::player::{Player, PlayerEvent, choice};
 use crate::query::{Field, Filter, Group, GroupId, Item, Page, Query, Section, What};
@@ -74,6 +76,8 @@ pub struct Parts {
     pub board: watch::Receiver<Arc<Board>>,
     /// How URLs become sound.
     pub urls: Urls,
+    /// What senders bring; `None` where nobody can.
+    pub pushes: Option<mpsc::Receiver<Pushed>>,
 }
 
 /// `[output]` and `[quiet]` as far as the box obeys them.
@@ -93,7 +97,8 @@ pub struct HifiConfig {
 pub struct Running {
     /// The handle.
     pub hifi: Hifi,
-    /// The loop first, then the writer, the followers of the shelf and of its news, and the clock's where there are quiet hours.
+    /// The loop first, then the writer, the followers of the shelf, of its news and of what is sent, and the clock's where
+    /// there are quiet hours.
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -103,7 +108,7 @@ impl Hifi {
     /// # Errors
     /// Those of reading the shelf. A memory that cannot be read is put aside with a notice.
     pub async fn start(parts: Parts, config: HifiConfig, stop: CancellationToken) -> Result<Running> {
-        let Parts { library, player, events: motor, device, board, urls } = parts;
+        let Parts { library, player, events: motor, device, board, urls, pushes } = parts;
         let now = Instant::now();
         let (memory, complaint) = read_memory(&library).await?;
         let last = memory.as_ref().and_then(Memory::volume);
@@ -139,6 +144,9 @@ impl Hifi {
             tokio::spawn(task::follow_shelf(library.clone(), state.clone(), events.clone(), stop.clone())),
         ];
         tasks.push(tokio::spawn(news::follow(library.clone(), events.clone(), stop.clone())));
+        if let Some(pushes) = pushes {
+            tasks.push(tokio::spawn(landed::follow(library.clone(), pushes, events.clone(), stop.clone())));
+        }
         if config.quiet.hours.is_some() {
             tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         }

@@ -78,6 +78,14 @@ impl Queue {
         }
     }
 
+    /// Returns the entry that plays last.
+    pub fn last(&self) -> Option<QueueId> {
+        match &self.shuffle {
+            Some(shuffle) => shuffle.order().last().copied(),
+            None => self.view.entries.last().map(|e| e.id),
+        }
+    }
+
     /// Returns what plays by itself when `id` ends: while shuffled, a new round after the last when all repeats.
     pub fn after(&self, id: QueueId, repeat: Repeat) -> Option<QueueId> {
         match repeat {
@@ -112,6 +120,20 @@ impl Queue {
             }
             None => self.view.entries[self.index(id)?..].iter().map(|e| e.id).find(|&id| !gone.holds(id)),
         }
+    }
+
+    /// Returns the place of an entry in the order played; `None` when it is not there.
+    pub fn turn(&self, id: QueueId) -> Option<usize> {
+        match &self.shuffle {
+            Some(shuffle) => shuffle.place(id),
+            None => self.index(id),
+        }
+    }
+
+    /// Returns whether an entry is there and its turn comes behind `current`.
+    pub fn is_ahead(&self, id: QueueId, current: Option<QueueId>) -> bool {
+        let now = current.and_then(|id| self.turn(id));
+        self.turn(id).is_some_and(|turn| now.is_none_or(|now| turn > now))
     }
 
     /// Goes on from one entry to another, for the round of a shuffle.

@@ -5,6 +5,7 @@
 mod edits;
 mod guest;
 mod happens;
+mod landed;
 mod levels;
 mod modes;
 mod opened;
@@ -19,10 +20,12 @@ use crate::hifi::command::{At, Command, Playable, QueueId, Refused, Repeat};
 use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Clock, Quiet};
 use crate::hifi::rules::guest::Guest;
+use crate::hifi::rules::landed::Landing;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
+use crate::offer::push::{BeamId, OnArrival};
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{Tags, Track, TrackId};
@@ -109,6 +112,21 @@ pub enum Event {
     },
     /// Files on their way in.
     Offers(u64),
+    /// A song that somebody sent is on the shelf.
+    Landed {
+        /// With what it came.
+        beam: BeamId,
+        /// Its place there.
+        index: u32,
+        /// The song.
+        track: Arc<Track>,
+        /// What its sender calls itself.
+        from: Arc<str>,
+        /// What is to happen.
+        wish: OnArrival,
+    },
+    /// Songs that somebody sent are taken back.
+    TakenBack(Vec<TrackId>),
     /// Something to say.
     Notice(String, Right),
     /// What is known of the time; at least once a minute where there are quiet hours.
@@ -215,6 +233,8 @@ pub struct Rules {
     notices: Arc<Vec<Notice>>,
     library_rev: u64,
     offers: u64,
+    /// What senders brought and is in the queue, the newest last.
+    landings: Vec<Landing>,
 }
 
 /// What is broken when a start fails.
@@ -300,6 +320,7 @@ impl Rules {
             notices: Arc::default(),
             library_rev: 0,
             offers: 0,
+            landings: Vec::new(),
         };
         rules.keep_quiet(now);
         rules
@@ -391,6 +412,7 @@ impl Rules {
             // What broke before is past.
             self.broken = 0;
         }
+        self.note_hand(&command);
         match command {
             Command::Play(Some(id)) => {
                 self.entry(id).ok_or(Refused::NoSuchEntry)?;

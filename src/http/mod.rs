@@ -6,6 +6,7 @@ mod crowd;
 mod first_line;
 pub mod hosts;
 pub mod overlay;
+pub mod own_tls;
 mod patient;
 pub mod port;
 pub mod problem;

@@ -11,7 +11,9 @@ use axum::middleware;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_service::Service;
@@ -19,6 +21,7 @@ use tracing::{debug, warn};
 
 use crate::http::crowd::{Crowd, Place, Served};
 use crate::http::hosts::{self, Hosts};
+use crate::http::own_tls::fingerprint;
 use crate::http::patient::Patient;
 use crate::http::written::Counted;
 
@@ -29,6 +32,10 @@ pub struct Peer(pub SocketAddr);
 /// The address and port of ours that a TCP caller asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Local(pub SocketAddr);
+
+/// The SHA-256 of the certificate whose key a caller over TLS proved to have, lower-case hex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerCertificate(pub Arc<str>);
 
 /// Who is at the other end of the local socket, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +76,78 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
         });
     }
     room.end().await;
+}
+
+/// Serves the app on one port over TLS and plain TCP until the stop token falls: a first byte of 0x16 begins TLS (RFC 8446,
+/// 5.1, handshake). A caller with a certificate has [`PeerCertificate`] among its requests' extensions.
+pub async fn serve_either(
+    listener: TcpListener,
+    app: Router,
+    hosts: Hosts,
+    tls: TlsAcceptor,
+    stop: CancellationToken,
+) {
+    let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
+    let room = Room::new(stop);
+    loop {
+        let (stream, peer) = tokio::select! {
+            () = room.stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    room.pause_after(&error).await;
+                    continue;
+                }
+            },
+        };
+        let Some(place) = room.place(Some(peer.ip())) else { continue };
+        let _not_supported_is_fine = stream.set_nodelay(true);
+        let (app, tls, stop) = (app.clone(), tls.clone(), room.stop.clone());
+        room.tasks.spawn(async move {
+            let greeted = tokio::select! {
+                () = stop.cancelled() => return,
+                () = place.turned_out.cancelled() => return,
+                greeted = tokio::time::timeout(HEADERS_WITHIN, greet(stream, &tls)) => greeted,
+            };
+            let answer = move |certificate: Option<PeerCertificate>| {
+                move |mut request: http::Request<Body>| {
+                    request.extensions_mut().insert(Peer(peer));
+                    certificate
+                        .clone()
+                        .into_iter()
+                        .for_each(|known| drop(request.extensions_mut().insert(known)));
+                    app.clone().call(request)
+                }
+            };
+            match greeted {
+                Ok(Ok(Greeted::Plain(stream))) => connection(stop, place, stream, answer(None)).await,
+                Ok(Ok(Greeted::Private(stream, known))) => {
+                    connection(stop, place, *stream, answer(known)).await
+                }
+                Ok(Err(error)) => debug!(%error, %peer, "a connection could not be made private"),
+                Err(_) => debug!(%peer, "a caller said nothing"),
+            }
+        });
+    }
+    room.end().await;
+}
+
+/// A connection whose first byte is known.
+enum Greeted {
+    Plain(TcpStream),
+    Private(Box<TlsStream<TcpStream>>, Option<PeerCertificate>),
+}
+
+async fn greet(stream: TcpStream, tls: &TlsAcceptor) -> std::io::Result<Greeted> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0] != HANDSHAKE {
+        return Ok(Greeted::Plain(stream));
+    }
+    let stream = tls.accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let known = certificate.map(|certificate| PeerCertificate(fingerprint(certificate).into()));
+    Ok(Greeted::Private(Box::new(stream), known))
 }
 
 /// Serves the app over the local socket until the stop token falls.
@@ -129,43 +208,7 @@ impl Room {
         F: Fn(http::Request<Body>) -> R + Send + 'static,
         R: Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + 'static,
     {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let turned_out = place.turned_out.clone();
-            let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-                // While a body is still to come, it is not yet clear that anything is asked.
-                let serving = hyper::body::Body::is_end_stream(request.body()).then(|| place.serve());
-                let answered = answer(request.map(Body::new));
-                let place = place.clone();
-                async move {
-                    let serving_until =
-                        |body| Body::new(Served::new(body, serving.unwrap_or_else(|| place.serve())));
-                    answered.await.map(|response| response.map(serving_until))
-                }
-            });
-            let mut builder = hyper::server::conn::http1::Builder::new();
-            builder
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADERS_WITHIN)
-                .max_headers(MOST_HEADERS)
-                .max_buf_size(LARGEST_HEAD);
-            let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
-            tokio::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = turned_out.cancelled() => return,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    match tokio::time::timeout(ENDS_WITHIN, connection).await {
-                        Ok(ended) => ended,
-                        Err(_) => Ok(()),
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                debug!(%error, "a connection broke off");
-            }
-        });
+        self.tasks.spawn(connection(self.stop.clone(), place, stream, answer));
     }
 
     async fn end(&self) {
@@ -174,8 +217,52 @@ impl Room {
     }
 }
 
+/// Serves one connection until it ends, its place is taken, or shortly after the stop.
+async fn connection<S, F, R>(stop: CancellationToken, place: Arc<Place>, stream: S, answer: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(http::Request<Body>) -> R + Send + 'static,
+    R: Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + 'static,
+{
+    let turned_out = place.turned_out.clone();
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        // While a body is still to come, it is not yet clear that anything is asked.
+        let serving = hyper::body::Body::is_end_stream(request.body()).then(|| place.serve());
+        let answered = answer(request.map(Body::new));
+        let place = place.clone();
+        async move {
+            let serving_until = |body| Body::new(Served::new(body, serving.unwrap_or_else(|| place.serve())));
+            answered.await.map(|response| response.map(serving_until))
+        }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_headers(MOST_HEADERS)
+        .max_buf_size(LARGEST_HEAD);
+    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = turned_out.cancelled() => return,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(ENDS_WITHIN, connection).await {
+                Ok(ended) => ended,
+                Err(_) => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        debug!(%error, "a connection broke off");
+    }
+}
+
 /// A caller that does not finish its headers is let go.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// The type of a TLS record that begins a handshake.
+const HANDSHAKE: u8 = 0x16;
 /// More headers are refused with 431.
 const MOST_HEADERS: usize = 100;
 /// Largest head of a request; hyper refuses more with 431.

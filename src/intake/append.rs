@@ -86,6 +86,18 @@ impl<G: Send + Sync + 'static> Append<G> {
         self.ended().await
     }
 
+    /// Takes back what lies behind a place; what was pushed and is not written yet is lost.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.buffer.clear();
+        self.ended().await?;
+        let file = self.file.clone();
+        self.beside(move || if file.metadata()?.len() > length { file.set_len(length) } else { Ok(()) });
+        self.ended().await
+    }
+
     fn write(&mut self) {
         if self.buffer.is_empty() {
             return;
@@ -149,6 +161,9 @@ mod tests {
         append.push(b"end").await.expect("taken");
         append.flush().await.expect("written");
         assert_eq!(std::fs::metadata(&path).expect("there").len(), 12_000_003);
+        append.push(b"nothing of this").await.expect("taken");
+        append.cut(11_999_990).await.expect("cut");
+        assert_eq!(std::fs::metadata(&path).expect("there").len(), 11_999_990);
         append.push(b"nothing of this").await.expect("taken");
         append.empty().await.expect("emptied");
         append.push(b"new").await.expect("taken");

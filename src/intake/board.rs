@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::library::JournalRow;
+use crate::offer::push::{Beam, Request};
 use crate::offer::{Arrival, Board, Neighbour, NeighbourId, OfferId, ShelfProgress, Stage};
 use crate::units::{ByteCount, UnixTime};
 
@@ -29,6 +30,9 @@ struct Desk {
     ended: VecDeque<Arrival>,
     trouble: Option<String>,
     shelf: ShelfProgress,
+    asks: Vec<Request>,
+    beams: Vec<Beam>,
+    window: Option<UnixTime>,
 }
 
 impl Notes {
@@ -100,6 +104,14 @@ impl Notes {
         }
     }
 
+    /// Notes who waits for a yes, what senders brought, and the beam window.
+    pub fn set_door(&self, asks: Vec<Request>, beams: Vec<Beam>, window: Option<UnixTime>) {
+        let mut desk = self.desk();
+        (desk.asks, desk.beams, desk.window) = (asks, beams, window);
+        drop(desk);
+        self.changed.notify_one();
+    }
+
     /// Notes how far the look through the music folders is.
     pub fn set_shelf(&self, shelf: ShelfProgress) {
         self.desk().shelf = shelf;
@@ -138,6 +150,9 @@ impl Notes {
             arrivals,
             trouble: desk.trouble.clone(),
             pending: desk.under_way.len() as u64,
+            asks: desk.asks.clone(),
+            beams: desk.beams.clone(),
+            window: desk.window.filter(|until| *until > UnixTime::now()),
             shelf: desk.shelf.clone(),
         };
         drop(desk);

@@ -1,15 +1,18 @@
-//! The one door for bytes: from an item that a neighbour has, or a file in the drop folder, to a track on the shelf.
+//! The one door for bytes: from an item that a neighbour has, what a sender brings, or a file in the drop folder, to a track
+//! on the shelf.
 //! Everything is in the journal before it happens, so a power cut costs at most the bytes of one file. Knows no protocol:
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 mod append;
 mod board;
 mod disk;
+pub mod door;
 pub mod glance;
 mod history;
 mod inbox;
 mod stages;
 pub mod staging;
+mod unpack;
 mod worker;
 
 use std::collections::{HashMap, HashSet};
@@ -20,13 +23,15 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::board::Notes;
+use crate::intake::door::Door;
 use crate::intake::inbox::Left;
 use crate::intake::staging::{Part, room_for};
 use crate::library::{JournalRow, Library, SeenRemote};
+use crate::offer::push::{OnArrival, Push};
 use crate::offer::{
     Ask, Board, Caller, Consent, DeviceId, Key, Neighbour, NeighbourId, OfferId, Provenance, RemoteItem,
     Right, Stage, Verdict, Via,
@@ -39,6 +44,17 @@ use crate::units::{ByteCount, UnixTime};
 pub struct IntakeConfig {
     /// What is taken.
     pub take: Take,
+    /// Who may send without being asked.
+    pub push: Push,
+    /// What happens to what was sent.
+    pub on_arrival: OnArrival,
+}
+
+impl IntakeConfig {
+    /// Returns the settings of a living room: senders are asked for, and their songs play when nothing does.
+    pub fn new(take: Take) -> IntakeConfig {
+        IntakeConfig { take, push: Push::Ask, on_arrival: OnArrival::PlayIfIdle }
+    }
 }
 
 /// What is taken.
@@ -70,6 +86,7 @@ struct Inner {
     library: Library,
     take: Take,
     notes: Notes,
+    door: Door,
     asks: mpsc::Sender<Asked>,
     asked: Mutex<Option<mpsc::Receiver<Asked>>>,
     /// Files that somebody is writing right now.
@@ -110,11 +127,13 @@ impl Intake {
         let left = inbox::left_before(&dropped);
         let lying = dropped.iter().filter(|row| left.values().any(|left| left.id == row.id));
         let (asks, asked) = mpsc::channel(MOST_ASKS);
+        let has_owner = library.has_owner().await?;
         let inner = Inner {
             notes: Notes::new(&recent, lying),
             left: Mutex::new(left),
             library,
             take: config.take,
+            door: Door::new(config.push, config.on_arrival, has_owner),
             asks,
             asked: Mutex::new(Some(asked)),
             held: Mutex::default(),
@@ -137,6 +156,7 @@ impl Intake {
                 warn!(%error, name, "a part of intake ended badly");
             }
         }
+        self.inner.door.stopped().await;
     }
 
     /// Returns who is here and what is coming in, published at most twice a second.
@@ -268,7 +288,7 @@ impl Intake {
     pub async fn awaits_somebody(&self) -> Result<bool> {
         let open = self.inner.library.journal_open().await?;
         let (held, since) = (self.inner.held().clone(), UnixTime::now().0 - AWAITED_FOR);
-        let broke_off = |row: &JournalRow| row.stage == Stage::Offered && row.provenance.way != inbox::WAY;
+        let broke_off = |row: &JournalRow| row.stage == Stage::Offered && can_be_fetched(row);
         Ok(open.iter().any(|row| broke_off(row) && row.at.0 >= since && !held.contains(&row.id)))
     }
 
@@ -344,6 +364,11 @@ impl Inner {
 
     /// Ends a row with its verdict, and remembers it against the neighbour's item.
     async fn end(&self, row: &mut JournalRow, verdict: Verdict, received: ByteCount) -> Result<()> {
+        // First, for somebody wants to hear it.
+        if let Some(track) = self.door.ended(row.id, &verdict) {
+            info!(track = track.0, "it was taken back before it was here");
+            self.library.trash(track).await?;
+        }
         if let Some(seen) = remembered(row, &verdict) {
             self.library.remember_remote(seen).await?;
         }
@@ -353,12 +378,18 @@ impl Inner {
         };
         row.verdict = Some(verdict);
         self.keep(row, received).await?;
+        self.show_door();
         // A file that lies in the drop folder keeps its reason as long as it lies there.
         if self.left().values().any(|left| left.id == row.id) {
             self.notes.lies(board::arrival(row, received));
         }
         Ok(())
     }
+}
+
+/// Returns whether the rest of a file can be fetched: it was pulled. What a sender brought is sent anew.
+fn can_be_fetched(row: &JournalRow) -> bool {
+    row.item.as_ref().is_some_and(|item| !item.url.is_empty())
 }
 
 /// Returns what to remember of a neighbour's item; `None` when it may be tried again.

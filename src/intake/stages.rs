@@ -65,6 +65,8 @@ pub struct Found {
     pub inbox: Option<bool>,
     /// The shelf has it.
     pub shelved: bool,
+    /// What is missing can be fetched from a neighbour.
+    pub resumes: bool,
 }
 
 /// What a start does with a row.
@@ -87,7 +89,9 @@ pub fn at_start(stage: Stage, found: Found) -> AtStart {
     match (stage, found) {
         (_, Found { shelved: true, part: false, .. }) => AtStart::Shelved,
         // The rename is what makes a file of the drop folder ours, whole.
-        (Stage::Offered, Found { inbox: None, .. }) => AtStart::Wait,
+        (Stage::Offered, Found { inbox: None, resumes: true, .. }) => AtStart::Wait,
+        // Its sender was never told that it is here, and sends it anew.
+        (Stage::Offered, Found { inbox: None, resumes: false, .. }) => AtStart::Gone,
         (_, Found { part: true, .. }) => AtStart::Work,
         (_, Found { inbox: Some(true), .. }) => AtStart::TakeAgain,
         (_, Found { part: false, .. }) => AtStart::Gone,
@@ -136,11 +140,14 @@ mod tests {
 
     #[test]
     fn a_start_finds_every_file_wherever_the_power_cut_left_it() {
-        let pull = |part, shelved| Found { part, inbox: None, shelved };
-        let inbox = |part, lies| Found { part, inbox: Some(lies), shelved: false };
+        let pull = |part, shelved| Found { part, inbox: None, shelved, resumes: true };
+        let push = |part| Found { resumes: false, ..pull(part, false) };
+        let inbox = |part, lies| Found { part, inbox: Some(lies), shelved: false, resumes: false };
         for (stage, found, want) in [
             (Stage::Offered, pull(true, false), AtStart::Wait),
             (Stage::Offered, pull(false, false), AtStart::Wait),
+            (Stage::Offered, push(true), AtStart::Gone),
+            (Stage::Staged, push(true), AtStart::Work),
             (Stage::Staged, pull(true, false), AtStart::Work),
             (Stage::Tagged, pull(true, false), AtStart::Work),
             (Stage::Tagged, pull(false, true), AtStart::Shelved),
@@ -157,11 +164,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_are_ever_given_up(part in any::<bool>(), lies in any::<bool>(), shelved in any::<bool>()) {
+        fn no_bytes_are_ever_given_up(part in any::<bool>(), lies in any::<bool>(), shelved in any::<bool>(), resumes in any::<bool>()) {
             for stage in [Stage::Offered, Stage::Staged, Stage::Verified, Stage::Tagged] {
                 for inbox in [None, Some(lies)] {
-                    let does = at_start(stage, Found { part, inbox, shelved });
-                    prop_assert!(does != AtStart::Gone || (!part && inbox != Some(true) && !shelved));
+                    let does = at_start(stage, Found { part, inbox, shelved, resumes });
+                    let half = stage == Stage::Offered && inbox.is_none() && !resumes;
+                    prop_assert!(does != AtStart::Gone || half || (!part && inbox != Some(true) && !shelved));
                 }
             }
         }

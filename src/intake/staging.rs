@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::append::Append;
 use crate::intake::inbox::{self, Taken};
 use crate::intake::stages::{AtStart, Found, at_start};
-use crate::intake::{Inner, board};
+use crate::intake::{Inner, board, can_be_fetched};
 use crate::library::disk::{move_new, remove, sync_folder};
 use crate::library::{JournalRow, Library};
 use crate::offer::{OfferId, RemoteItem, Stage, Verdict};
@@ -37,6 +37,8 @@ pub struct Part {
     told_its_end: bool,
     /// Where the row is to be written, when it says less than this does.
     unwritten: Option<u64>,
+    /// How long it may be at most while its length is not announced.
+    most: u64,
 }
 
 /// Marks a file as being at work on, as long as it lives.
@@ -95,12 +97,18 @@ impl Part {
             room: here,
             told_its_end: false,
             unwritten: None,
+            most: LARGEST_UNANNOUNCED,
         })
     }
 
     /// Returns the journal's number of it.
     pub fn id(&self) -> OfferId {
         self.row.id
+    }
+
+    /// Returns its row as it is now.
+    pub(in crate::intake) fn row(&self) -> &JournalRow {
+        &self.row
     }
 
     /// Returns how many bytes are here: where to go on.
@@ -121,6 +129,27 @@ impl Part {
     /// Notes that the transfer marks its end itself, although its length was not announced (chunks, RFC 9112, 7.1).
     pub fn tells_its_end(&mut self) {
         self.told_its_end = true;
+    }
+
+    /// Notes how long it may be at most, although its length was not announced: it comes within something of known length.
+    pub(in crate::intake) fn at_most(&mut self, bytes: u64) {
+        self.most = bytes.min(LARGEST_FILE);
+    }
+
+    /// Writes down another tag of the bytes.
+    pub(in crate::intake) async fn tag(&mut self, etag: String) -> Result<()> {
+        self.row.etag = Some(etag);
+        let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
+        inner.keep(&mut self.row, here).await
+    }
+
+    /// Takes back what lies behind a place.
+    pub(in crate::intake) async fn cut(&mut self, length: u64) -> Result<()> {
+        if let Err(error) = self.file.cut(length).await {
+            return Err(self.failed("shorten a part file", error).await);
+        }
+        self.here = self.here.min(length);
+        Ok(())
     }
 
     /// Returns whether the transfer announced its length.
@@ -223,7 +252,7 @@ impl Part {
         if self.announced.is_some_and(|size| end > size) {
             return Err(Error::new(Kind::Damaged, "more bytes came than were announced"));
         }
-        if end > if self.announced.is_some() { LARGEST_FILE } else { LARGEST_UNANNOUNCED } {
+        if end > if self.announced.is_some() { LARGEST_FILE } else { self.most } {
             return Err(too_large());
         }
         if end > self.room {
@@ -373,9 +402,10 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Re
             .await?
         };
         let shelved = if there { None } else { inner.library.arrived(row.id).await? };
-        let found = Found { part: there, inbox: taken.as_ref().map(|_| lies), shelved: shelved.is_some() };
+        let (inbox, resumes) = (taken.as_ref().map(|_| lies), can_be_fetched(&row) || is_upload(&row));
+        let found = Found { part: there, inbox, shelved: shelved.is_some(), resumes };
         match at_start(row.stage, found) {
-            AtStart::Wait if UnixTime::now().0 - row.at.0 > LONGEST_WAIT => {
+            AtStart::Wait if UnixTime::now().0 - row.at.0 > longest_wait(&row) => {
                 let reason = "its sender did not come back with the rest".to_owned();
                 inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, size).await?;
                 blocking(move || remove(&part)).await?;
@@ -397,8 +427,10 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Re
                 }
             }
             AtStart::Gone => {
-                let reason = "its bytes are gone".to_owned();
+                let half = there && row.stage == Stage::Offered;
+                let reason = if half { "its sender broke off" } else { "its bytes are gone" }.to_owned();
                 inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, ByteCount(0)).await?;
+                blocking(move || remove(&part)).await?;
             }
         }
     }
@@ -537,6 +569,20 @@ fn extension_of(name: &str) -> Option<&str> {
     (plain && !stem.is_empty()).then_some(extension)
 }
 
+/// Returns whether a sender knows how to go on with a row: it has the name of an upload.
+fn is_upload(row: &JournalRow) -> bool {
+    row.etag.as_deref().is_some_and(|tag| tag.starts_with(UPLOAD))
+}
+
+/// Returns the seconds for which what broke off is waited for.
+fn longest_wait(row: &JournalRow) -> i64 {
+    if is_upload(row) { UPLOAD_WAITS } else { LONGEST_WAIT }
+}
+
+/// The tag of a row that comes in pieces begins so; behind it stands what its sender calls it, hashed.
+pub(in crate::intake) const UPLOAD: &str = "upload:";
+/// Seconds for which an upload is waited for after its last piece: a day.
+pub(in crate::intake) const UPLOAD_WAITS: i64 = 24 * 3600;
 /// Part files of the drop folder are told by their name even when the journal is lost.
 const FROM_INBOX: &str = "inbox-";
 /// Seconds after which what broke off is given up: 30 days.

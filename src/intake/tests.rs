@@ -98,9 +98,28 @@ pub async fn in_folder(folder: &Path) -> Intake {
     prepare(Take::Music, &Library::open(config).expect("opened")).await
 }
 
+/// Returns an intake with these settings in a folder, without its tasks.
+pub async fn with_config(folder: &Path, config: IntakeConfig) -> Intake {
+    let shelf = LibraryConfig {
+        music: vec![folder.join("music")],
+        data: folder.join("data"),
+        keep_free: Some(ByteCount(0)),
+    };
+    fs::create_dir_all(&shelf.data).expect("made");
+    let library = Library::open(shelf).expect("opened");
+    Intake::prepare(config, library, CancellationToken::new()).await.expect("started")
+}
+
+impl Intake {
+    /// Publishes the board at once, which its task does twice a second.
+    pub fn tests_publish(&self) {
+        self.inner.notes.publish();
+    }
+}
+
 async fn prepare(take: Take, library: &Library) -> Intake {
     let stop = CancellationToken::new();
-    Intake::prepare(IntakeConfig { take }, library.clone(), stop).await.expect("started")
+    Intake::prepare(IntakeConfig::new(take), library.clone(), stop).await.expect("started")
 }
 
 /// A neighbour.
@@ -161,6 +180,19 @@ fn locked() -> Vec<u8> {
     let mut bytes = vec![0, 0, 1, 0, 0x57, 0x90, 0x75, 0x36];
     bytes.resize(4096, 1);
     bytes
+}
+
+#[tokio::test]
+async fn a_file_that_its_transfer_still_holds_is_not_put_off_for_a_minute() {
+    let konpo = Konpo::new(Take::Music).await;
+    let bytes = wav(1, 1000);
+    konpo.pull(&item("1", "Song", bytes.len()), &bytes).await.expect("pulled");
+    let inner = &konpo.intake.inner;
+    let row = konpo.library.journal_open().await.expect("read").remove(0);
+    let held = staging::Held::new(inner.clone(), row.id).expect("nobody has it");
+    assert_eq!(worker::bring(inner, row.clone()).await, Ended::Held);
+    drop(held);
+    assert_eq!(worker::bring(inner, row).await, Ended::Yes);
 }
 
 #[tokio::test]
@@ -427,7 +459,7 @@ async fn files_on_their_way_in_go_on_when_the_music_disk_is_back() {
     fs::rename(&music, &away).expect("moved");
     fs::create_dir(&music).expect("an empty mount point");
     let stop = CancellationToken::new();
-    let config = IntakeConfig { take: Take::Music };
+    let config = IntakeConfig::new(Take::Music);
     let intake = Intake::start(config, konpo.library.clone(), stop.clone()).await.expect("started");
     let konpo = Konpo { intake, ..konpo };
     let mut board = konpo.intake.board();
@@ -508,7 +540,7 @@ async fn a_key_gives_its_right() {
 async fn the_tasks_bring_a_file_to_the_shelf_and_stop() {
     let konpo = Konpo::new(Take::Music).await;
     let stop = CancellationToken::new();
-    let config = IntakeConfig { take: Take::Music };
+    let config = IntakeConfig::new(Take::Music);
     let intake = Intake::start(config, konpo.library.clone(), stop.clone()).await.expect("started");
     let konpo = Konpo { intake, ..konpo };
     let mut board = konpo.intake.board();

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Leave, Mark, Taken};
 use crate::intake::stages::{Next, Outcome, behind, next};
 use crate::intake::staging::{Held, blocking, staging_dir};
-use crate::intake::{Inner, Take};
+use crate::intake::{Inner, Take, unpack};
 use crate::library::disk::remove;
 use crate::library::read::{self, FileFacts};
 use crate::library::{JournalRow, NewCopy};
@@ -71,6 +71,10 @@ pub async fn run(inner: Arc<Inner>) {
                     let id = row.id;
                     match bring(&inner, row).await {
                         Ended::Yes => drop(later.remove(&id)),
+                        Ended::Held => {
+                            let times = later.get(&id).map_or(0, |(times, _)| *times);
+                            later.insert(id, (times, Instant::now() + HELD_FOR));
+                        }
                         Ended::Later => {
                             let times = later.get(&id).map_or(0, |(times, _)| *times);
                             later.insert(id, (times + 1, Instant::now() + behind(times)));
@@ -118,13 +122,15 @@ async fn waiting(inner: &Inner, later: &HashMap<OfferId, (u32, Instant)>) -> Res
 pub enum Ended {
     /// It has its verdict.
     Yes,
+    /// Who brought its bytes has not let go of it yet.
+    Held,
     /// It goes behind the others, or waits for the next start.
     Later,
 }
 
 /// Brings one file to the shelf, or puts it aside.
 pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
-    let Ok(_held) = Held::new(inner.clone(), row.id) else { return Ended::Later };
+    let Ok(_held) = Held::new(inner.clone(), row.id) else { return Ended::Held };
     let mut work = Work { row, part: PathBuf::new(), read: None, new: None };
     // What was done before the start is repeated: it is pure.
     work.row.stage = Stage::Staged;
@@ -133,7 +139,7 @@ pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
         let stage = work.row.stage;
         let turned = tokio::select! {
             () = inner.stop.cancelled() => return Ended::Later,
-            turned = turn(inner, &mut work) => turned,
+            turned = step(inner, &mut work) => turned,
         };
         let trouble = match turned {
             Ok(Stage::Stored | Stage::Refused) => return Ended::Yes,
@@ -157,6 +163,14 @@ pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
             }
             Next::To(_) | Next::Later => return Ended::Later,
         }
+    }
+}
+
+/// Unpacks an archive; of anything else does one stage.
+async fn step(inner: &Arc<Inner>, work: &mut Work) -> Result<Stage> {
+    match unpack::unpack(inner, &mut work.row).await? {
+        Some(ended) => Ok(ended),
+        None => turn(inner, work).await,
     }
 }
 
@@ -378,6 +392,8 @@ async fn sleep(stop: &CancellationToken, time: Duration) {
 
 /// Refusals of files that somebody may want to look at: they go to the trash.
 const QUARANTINED: [&str; 3] = ["damaged", "unsupported", "not_audio"];
+/// Between its row and the end of its transfer lies a moment.
+const HELD_FOR: Duration = Duration::from_millis(20);
 const READ_BLOCK: usize = 256 * 1024;
 const EMPTY: &str = "the file is empty";
 /// What phones write where they know nothing.

@@ -4,6 +4,7 @@
 pub mod announce;
 mod avahi;
 mod changes;
+pub mod group;
 pub mod heard;
 pub mod interfaces;
 pub mod mdns;

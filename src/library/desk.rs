@@ -1,9 +1,11 @@
 //! What the shelf keeps for others: the journal of files on their way in, what neighbours have, decisions, devices, memory.
 
 use crate::error::{Error, Kind, Result};
-use crate::library::store::{devices, forget, journal, keep, kept};
+use crate::library::store::{devices, forget, journal, keep, kept, tracks};
 use crate::library::{JournalRow, Library, SeenRemote};
+use crate::offer::push::{Device, OnArrival};
 use crate::offer::{Consent, DeviceId, Key, NeighbourId, OfferId, Right};
+use crate::track::{Sha256, TrackId};
 use crate::units::UnixTime;
 
 impl Library {
@@ -124,6 +126,60 @@ impl Library {
         self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
     }
 
+    /// Returns every paired device, the oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn devices(&self) -> Result<Vec<Device>> {
+        self.inner.store.read(devices::all).await
+    }
+
+    /// Returns whether any device has the owner's right.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_owner(&self) -> Result<bool> {
+        self.inner.store.read(devices::has_owner).await
+    }
+
+    /// Sets what happens to the songs of a device; `None`: as the settings say.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn set_on_arrival(&self, id: DeviceId, wish: Option<OnArrival>) -> Result<()> {
+        let known = self.inner.store.write(move |c| devices::set_on_arrival(c, id, wish)).await?;
+        known.then_some(()).ok_or_else(|| no_device(id))
+    }
+
+    /// Returns what happens to the songs of a device, where that was set.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn on_arrival(&self, id: DeviceId) -> Result<Option<OnArrival>> {
+        self.inner.store.read(move |c| devices::on_arrival(c, id)).await
+    }
+
+    /// Forgets a paired device and its keys.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn remove_device(&self, id: DeviceId) -> Result<()> {
+        let known = self.inner.store.write(move |c| devices::remove(c, id)).await?;
+        known.then_some(()).ok_or_else(|| no_device(id))
+    }
+
+    /// Returns the tracks on the shelf with these bytes, in the order asked; `None` for what is not there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn with_sums(&self, sums: Vec<Option<Sha256>>) -> Result<Vec<Option<TrackId>>> {
+        let find = move |c: &rusqlite::Connection| {
+            let one = |sum: Option<Sha256>| sum.map_or(Ok(None), |sum| tracks::with_sum(c, sum));
+            sums.into_iter().map(one).collect()
+        };
+        self.inner.store.read(find).await
+    }
+
     /// Returns what the box wrote down about itself.
     ///
     /// # Errors
@@ -161,4 +217,8 @@ impl Library {
     pub async fn save_place(&self, json: String) -> Result<()> {
         self.inner.store.write(move |c| keep(c, "place", &json)).await
     }
+}
+
+fn no_device(id: DeviceId) -> Error {
+    Error::new(Kind::NotFound, format!("no device {} is paired", id.0))
 }

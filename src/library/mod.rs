@@ -413,6 +413,16 @@ impl Library {
         trash::would_have_room(&*self.inner.disk()?.writable()?, self.inner.keep_free, ByteCount(0))
     }
 
+    /// Says whether so many bytes would find room, were the trash gone; nothing is removed.
+    ///
+    /// # Errors
+    /// `Full` with the bytes needed, `Offline`, and those of the disk.
+    /// # Blocks
+    /// As long as the disk takes.
+    pub fn would_take(&self, bytes: ByteCount) -> Result<()> {
+        trash::would_have_room(&*self.inner.disk()?.writable()?, self.inner.keep_free, bytes)
+    }
+
     /// Removes what lies in the trash for more than 30 days.
     ///
     /// # Errors

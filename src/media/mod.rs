@@ -1,5 +1,6 @@
 //! Bytes to facts and PCM. Works on an opened [`sound::Sound`]; knows no path, no network, no SQL.
 
+pub mod archive;
 pub mod blank;
 pub mod decode;
 pub mod fingerprint;

@@ -8,10 +8,28 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 use crate::hifi::command::Refused;
 use crate::http::problem::Problem;
+use crate::intake::door::Refusal;
 
 /// Why a request is not fulfilled.
 #[derive(Debug)]
 pub struct Failure(Problem);
+
+impl Failure {
+    /// Returns a failure of its own words.
+    pub fn new(status: StatusCode, code: &'static str, words: &str) -> Failure {
+        Failure(Problem::new(status, code, words))
+    }
+
+    /// Returns the status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    /// Returns the words for a person.
+    pub fn words(&self) -> &str {
+        self.0.words()
+    }
+}
 
 /// The result of a handler.
 pub type Answer<T> = Result<Json<T>, Failure>;
@@ -55,6 +73,23 @@ impl From<Refused> for Failure {
             Refused::NotAllowed => (StatusCode::FORBIDDEN, "not_allowed"),
         };
         Failure(Problem::new(status, code, refused.words()))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        let words = refusal.words();
+        let (status, code) = match refusal {
+            Refusal::Unfit(_) => (StatusCode::BAD_REQUEST, "unfit"),
+            Refusal::PinMissing => (StatusCode::FORBIDDEN, "pin_missing"),
+            Refusal::PinWrong => (StatusCode::FORBIDDEN, "wrong_pin"),
+            Refusal::LockedOut => (StatusCode::TOO_MANY_REQUESTS, "locked_out"),
+            Refusal::Declined(_) => (StatusCode::FORBIDDEN, "declined"),
+            Refusal::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            Refusal::Full(_) => (StatusCode::INSUFFICIENT_STORAGE, "full"),
+            Refusal::Failed(error) => return error.into(),
+        };
+        Failure(Problem::new(status, code, &words))
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 use crate::hifi::command::Command;
 use crate::hifi::state::Transport;
-use crate::offer::{Caller, Key, Right, ShelfProgress};
+use crate::offer::{Caller, DeviceId, Key, Right, ShelfProgress};
 use crate::query::{Filter, Query, Sort, What, Window};
 use crate::web::Web;
 use crate::web::answer::{Answer, Failure, ok};
@@ -23,6 +23,22 @@ use crate::web::json::StateJson;
 pub async fn state(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Json<StateJson> {
     let state = web.hifi.of(caller).state();
     Json(StateJson::whole(&state, Instant::now()))
+}
+
+/// Who asks, as the box knows it.
+#[derive(Debug, Serialize)]
+pub struct Me {
+    /// What it may.
+    right: Right,
+    /// Which paired device it is; `null` for one that is not.
+    device: Option<DeviceId>,
+    /// What the box is called.
+    name: String,
+}
+
+/// `GET /api/me`.
+pub async fn me(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Json<Me> {
+    Json(Me { right: caller.right, device: caller.device, name: web.name.to_string() })
 }
 
 /// The answer of a command: the revision of the state that shows its effect.

@@ -55,7 +55,7 @@ fn in_group(peer: PeerCred) -> bool {
 }
 
 /// The key of a `Authorization: Bearer` token or of the cookie `konpo`. Only its hash goes further.
-fn token(headers: &HeaderMap) -> Option<Key> {
+pub(super) fn token(headers: &HeaderMap) -> Option<Key> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
@@ -64,16 +64,21 @@ fn token(headers: &HeaderMap) -> Option<Key> {
     (!token.is_empty()).then(|| Key::Cookie(blake3::hash(token.as_bytes()).to_hex().to_string()))
 }
 
-/// A page of another site may not change anything here: its Origin is not this host (Fetch standard, 3.1).
+/// A page of another site may not change anything here: its Origin is not this host (Fetch standard, 3.1), or the browser
+/// says itself that it comes from elsewhere (Fetch metadata, 2.4).
 fn foreign_origin(method: &Method, headers: &HeaderMap) -> Option<Problem> {
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
+    let words = "a page of another site may not change anything here";
+    let foreign = || Problem::new(StatusCode::FORBIDDEN, "foreign_origin", words);
+    if headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site") {
+        return Some(foreign());
+    }
     let origin = headers.get(header::ORIGIN)?.to_str().unwrap_or("");
     let host = headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("");
     let same = origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host));
-    let words = "a page of another site may not change anything here";
-    (!same).then(|| Problem::new(StatusCode::FORBIDDEN, "foreign_origin", words))
+    (!same).then(foreign)
 }
 
 #[cfg(test)]
@@ -98,6 +103,10 @@ mod tests {
         assert!(foreign(Method::DELETE, "http://10.0.0.2"));
         assert!(!foreign(Method::GET, "http://evil.example"));
         assert!(foreign_origin(&Method::POST, &headers(&[("host", "10.0.0.2:8200")])).is_none());
+        for (site, want) in [("cross-site", true), ("same-origin", false), ("none", false)] {
+            let asked = headers(&[("host", "10.0.0.2:8200"), ("sec-fetch-site", site)]);
+            assert_eq!(foreign_origin(&Method::POST, &asked).is_some(), want, "{site}");
+        }
     }
 
     #[test]

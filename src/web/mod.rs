@@ -3,6 +3,7 @@
 mod answer;
 mod api;
 mod art;
+mod beam;
 mod corrections;
 mod events;
 mod export;
@@ -11,8 +12,10 @@ mod json;
 mod library;
 mod neighbours;
 mod page;
+mod plain;
 mod purchases;
 pub mod routes;
+mod upload;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -20,6 +23,7 @@ use std::time::Instant;
 use crate::hifi::Hifi;
 use crate::http::zip::Turns;
 use crate::intake::Intake;
+use crate::intake::door::uploads::Uploads;
 
 /// What the API is built on. Cheap to clone.
 #[derive(Clone)]
@@ -29,12 +33,14 @@ pub struct Web {
     name: std::sync::Arc<str>,
     started: Instant,
     archives: Turns,
+    uploads: Uploads,
 }
 
 impl Web {
     /// Returns the API of a box of this name.
     pub fn new(hifi: Hifi, intake: Intake, name: &str) -> Web {
-        Web { hifi, intake, name: name.into(), started: Instant::now(), archives: Turns::default() }
+        let uploads = Uploads::new(intake.clone());
+        Web { hifi, intake, name: name.into(), started: Instant::now(), archives: Turns::default(), uploads }
     }
 }
 

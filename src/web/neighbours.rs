@@ -8,7 +8,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
-use crate::offer::{Arrival, Ask, Caller, Consent, Neighbour, NeighbourId};
+use crate::offer::{Ask, Caller, Consent, Neighbour, NeighbourId};
 use crate::web::Web;
 use crate::web::answer::{Answer, Failure, ok};
 use crate::web::json::ListJson;
@@ -73,10 +73,4 @@ pub async fn ask(
     };
     web.intake.ask(ask).await?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// `GET /api/offers`: files on their way in, and the last ones that ended.
-pub async fn offers(State(web): State<Web>) -> Answer<ListJson<Arrival>> {
-    let items = web.intake.board().borrow().arrivals.clone();
-    ok(ListJson { total: items.len() as u64, items })
 }

@@ -1,57 +1,99 @@
-//! `GET /`: what a phone sees that scanned the code. One small page without script, made anew for each request.
+//! `GET /` and `GET /assets/…`: the page. Its files are part of the program; there is no build step, and nothing of another
+//! host is ever loaded. They hold no data: scripts in the browser ask the API for it, with the right that the browser has.
 
-use std::time::Instant;
+use axum::body::Body;
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use axum::Extension;
-use axum::extract::State;
-use axum::response::{Html, IntoResponse, Response};
-use http::header;
+use crate::http::problem::Problem;
+use crate::http::range;
 
-use crate::hifi::state::{State as Box_, Transport};
-use crate::offer::Caller;
-use crate::web::Web;
-
-/// `GET /`.
-pub async fn page(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Response {
-    let state = web.hifi.of(caller).state();
-    let html = render(&web.name, &state, Instant::now());
-    // Nothing but this text is ever loaded or run.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+/// One file of the page.
+struct Asset {
+    name: &'static str,
+    mime: &'static str,
+    text: &'static str,
 }
 
-fn render(name: &str, state: &Box_, now: Instant) -> String {
-    let name = escape(name);
-    let doing = match state.transport {
-        Transport::Stopped => "Stopped",
-        Transport::Opening | Transport::Playing => "Playing",
-        Transport::Paused => "Paused",
+/// `GET` and `HEAD /`.
+pub async fn page(method: Method, asked: HeaderMap) -> Response {
+    answer(&INDEX, &method, &asked)
+}
+
+/// `GET` and `HEAD /assets/{file}`.
+pub async fn asset(Path(name): Path<String>, method: Method, asked: HeaderMap) -> Response {
+    match ASSETS.iter().find(|asset| asset.name == name) {
+        Some(asset) => answer(asset, &method, &asked),
+        None => Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response(),
+    }
+}
+
+/// Answers with the drawing of a disc, for what has no cover.
+pub fn disc(method: &Method, asked: &HeaderMap) -> Response {
+    answer(&DISC, method, asked)
+}
+
+/// Answers with a file, or that the one in the browser is still right (RFC 9110, 13.1.2). It is asked for each time, so that
+/// a page never mixes files of two versions of konpo for longer than one visit.
+fn answer(asset: &Asset, method: &Method, asked: &HeaderMap) -> Response {
+    let etag = format!("\"{}\"", &blake3::hash(asset.text.as_bytes()).to_hex()[..16]);
+    let known = asked.get_all(header::IF_NONE_MATCH).iter().filter_map(|list| list.to_str().ok());
+    let mut response = if known.into_iter().any(|list| range::names(list, &etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let body = if *method == Method::HEAD { Body::empty() } else { Body::from(asset.text) };
+        let kind = (header::CONTENT_TYPE, HeaderValue::from_static(asset.mime));
+        ([kind, (header::CONTENT_LENGTH, asset.text.len().into())], body).into_response()
     };
-    let track = state.entry().map_or_else(
-        || "<p>Nothing is chosen.</p>".to_owned(),
-        |entry| {
-            let title = escape(entry.shown.title_or("Without a title"));
-            let artist = escape(entry.shown.artist.as_deref().unwrap_or(""));
-            let at = state.position.now(now);
-            format!("<h2>{title}</h2><p>{artist}</p><p>{at} of {}</p>", state.duration)
-        },
-    );
-    let volume =
-        if state.fixed_volume { "on the amplifier".to_owned() } else { state.volume.value().to_string() };
-    let notices: String =
-        state.notices.iter().rev().take(5).map(|n| format!("<li>{}</li>", escape(&n.words))).collect();
-    format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta http-equiv=\"refresh\" content=\"10\">\
-         <style>body{{font:1.1rem system-ui,sans-serif;margin:2rem auto;padding:0 1rem;max-width:32rem;\
-         color-scheme:light dark}}</style></head><body><h1>{name}</h1><p>{doing}. Volume {volume}. \
-         {} in the queue.</p>{track}<ul>{notices}</ul>\
-         <p><a href=\"/api/openapi.json\">What can be asked of this box</a></p></body></html>",
-        state.queue.entries.len(),
-    )
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
 }
 
-/// Escapes text for HTML: names come from files and phones.
-fn escape(text: &str) -> String {
-    quick_xml::escape::escape(text).into_owned()
+/// Scripts and styles of ours alone, none of them inline; no text ever becomes markup (Content Security Policy Level 3;
+/// Trusted Types); no page of another site may frame this one.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+     form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-cache"),
+];
+
+const INDEX: Asset =
+    Asset { name: "index.html", mime: "text/html; charset=utf-8", text: include_str!("assets/index.html") };
+
+const DISC: Asset = Asset { name: "disc.svg", mime: "image/svg+xml", text: include_str!("assets/disc.svg") };
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+const fn script(name: &'static str, text: &'static str) -> Asset {
+    Asset { name, mime: SCRIPT, text }
 }
+
+/// What the page is made of, beside the page itself.
+const ASSETS: &[Asset] = &[
+    Asset { name: "style.css", mime: "text/css; charset=utf-8", text: include_str!("assets/style.css") },
+    Asset { name: "icon.svg", mime: "image/svg+xml", text: include_str!("assets/icon.svg") },
+    DISC,
+    script("page.js", include_str!("assets/page.js")),
+    script("box.js", include_str!("assets/box.js")),
+    script("words.js", include_str!("assets/words.js")),
+    script("parts.js", include_str!("assets/parts.js")),
+    script("now.js", include_str!("assets/now.js")),
+    script("queue.js", include_str!("assets/queue.js")),
+    script("library.js", include_str!("assets/library.js")),
+    script("beam.js", include_str!("assets/beam.js")),
+    script("arrivals.js", include_str!("assets/arrivals.js")),
+    script("neighbours.js", include_str!("assets/neighbours.js")),
+    script("purchases.js", include_str!("assets/purchases.js")),
+    script("welcome.js", include_str!("assets/welcome.js")),
+];

@@ -2,7 +2,7 @@
 
 use axum::extract::DefaultBodyLimit;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, head, options, patch, post, put};
 use axum::{Json, Router, middleware};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,11 +10,14 @@ use serde_json::{Value, json};
 use crate::http::problem::Problem;
 use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
-use crate::web::{Web, api, art, corrections, events, export, guard, library, neighbours, page, purchases};
+use crate::web::upload::{form, raw, tus};
+use crate::web::{
+    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
+};
 
 /// One route.
 pub struct Route {
-    /// `get`, `post`, `put` or `delete`; a `get` answers HEAD too.
+    /// `get`, `post`, `put`, `patch`, `delete`, `head` or `options`; a `get` answers HEAD too.
     pub method: &'static str,
     /// The path, parameters in braces.
     pub path: &'static str,
@@ -54,7 +57,12 @@ impl Route {
 pub fn table() -> Vec<Route> {
     use Right::{Member, Owner, Room};
     let all = [
-        Route::new("get", "/", Room, "A page with what plays", get(page::page)).answers(200, "text/html"),
+        Route::new("get", "/", Room, "The page", get(page::page)).answers(200, "text/html"),
+        Route::new("get", "/assets/{file}", Room, "What the page is made of", get(page::asset))
+            .answers(200, "*/*"),
+        Route::new("get", "/plain", Room, "What plays, without JavaScript", get(plain::page))
+            .answers(200, "text/html"),
+        Route::new("get", "/api/me", Room, "What the one who asks may", get(api::me)),
         Route::new("get", "/api/state", Room, "The box: what plays, the queue, the knob", get(api::state)),
         Route::new(
             "get",
@@ -161,13 +169,16 @@ pub fn table() -> Vec<Route> {
             get(library::media),
         )
         .answers(200, "audio/*"),
-        Route::new(
-            "get",
-            "/api/art/{id}/{file}",
-            Room,
-            "The cover of a track: 160.jpg, 300.jpg or 600.jpg, no edge longer than that",
-            get(art::cover),
-        )
+        Route {
+            query: &["or"],
+            ..Route::new(
+                "get",
+                "/api/art/{id}/{file}",
+                Room,
+                "The cover of a track: 160.jpg, 300.jpg or 600.jpg, no edge longer than that; or=disc: a drawing without one",
+                get(art::cover),
+            )
+        }
         .answers(200, "image/jpeg"),
         Route::new(
             "get",
@@ -200,8 +211,8 @@ pub fn table() -> Vec<Route> {
             "get",
             "/api/offers",
             Member,
-            "Files on their way in, and what became of the last ones",
-            get(neighbours::offers),
+            "Senders that wait for a yes, what they brought, files on their way in and what became of the last ones",
+            get(beam::offers),
         ),
         Route::new("post", "/api/tokens", Owner, "Makes a token with the owner's right", post(api::token)),
         Route::new("get", "/api/health", Room, "Whether the box is well", get(api::health)),
@@ -209,7 +220,90 @@ pub fn table() -> Vec<Route> {
         Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics))
             .answers(200, "text/plain"),
     ];
-    all.into()
+    all.into_iter().chain(pairing()).chain(uploads()).collect()
+}
+
+/// What senders bring, and who may.
+fn pairing() -> [Route; 13] {
+    use Right::{Member, Owner, Room};
+    [
+        Route::new(
+            "post",
+            "/api/offers/{id}/{what}",
+            Member,
+            "accept or reject a sender",
+            post(beam::answer),
+        )
+        .answers(204, ""),
+        Route::new("post", "/api/beam", Member, "For ten minutes nobody is asked for", post(beam::open)),
+        Route::new("delete", "/api/beam", Member, "Senders are asked for again", delete(beam::close))
+            .answers(204, ""),
+        Route::new("post", "/api/beam/{id}/undo", Member, "Takes back what came at once", post(beam::undo)),
+        Route::new("get", "/api/setup", Room, "Whether the first device becomes the owner", get(beam::setup)),
+        Route::new(
+            "post",
+            "/api/setup",
+            Room,
+            "The first device becomes the owner, while that door is open",
+            post(beam::become_owner),
+        ),
+        Route::new("post", "/api/setup/open", Owner, "Opens that door again", post(beam::open_setup)),
+        Route::new("post", "/api/pin", Owner, "A new PIN, by which devices are paired", post(beam::pin)),
+        Route::new("delete", "/api/pin", Owner, "Takes the PIN back", delete(beam::clear_pin))
+            .answers(204, ""),
+        Route::new("post", "/api/pair", Room, "Pairs the device that says the PIN", post(beam::pair)),
+        Route::new("get", "/api/devices", Owner, "Paired devices", get(beam::devices)),
+        Route::new("put", "/api/devices/{id}", Owner, "What happens to its songs", put(beam::set_device))
+            .answers(204, ""),
+        Route::new(
+            "delete",
+            "/api/devices/{id}",
+            Owner,
+            "Pairs a device no more",
+            delete(beam::forget_device),
+        )
+        .answers(204, ""),
+    ]
+}
+
+/// Files that come over HTTP. Whoever may not send is told so by the door, in words.
+fn uploads() -> Vec<Route> {
+    use Right::Room;
+    let one = "/api/uploads/{id}";
+    vec![
+        Route::new("get", "/beam", Room, "A plain form to send music by", get(form::page))
+            .answers(200, "text/html"),
+        Route {
+            query: &["name", "from", "pin"],
+            ..Route::new(
+                "post",
+                "/beam",
+                Room,
+                "Sends a file (the whole body) or a form's files",
+                post(raw::beam),
+            )
+        }
+        .answers(201, "text/plain"),
+        Route {
+            query: &["name", "from", "pin"],
+            ..Route::new("put", "/beam", Room, "Sends a file (the whole body)", put(raw::beam))
+        }
+        .answers(201, "text/plain"),
+        Route {
+            query: &["from", "pin"],
+            ..Route::new("put", "/beam/{name}", Room, "Sends a file, as curl -T does", put(raw::put))
+        }
+        .answers(201, "text/plain"),
+        Route::new("options", "/api/uploads", Room, "tus 1.0.0: what is spoken", options(tus::about))
+            .answers(204, ""),
+        Route::new("post", "/api/uploads", Room, "tus: begins a file", post(tus::create)).answers(201, ""),
+        Route::new("options", one, Room, "tus: what is spoken", options(tus::about)).answers(204, ""),
+        Route::new("head", one, Room, "tus: how many bytes are here", head(tus::head)).answers(200, ""),
+        Route::new("patch", one, Room, "tus: the next bytes", patch(tus::patch)).answers(204, ""),
+        Route::new("delete", one, Room, "tus: gives it up", delete(tus::delete)).answers(204, ""),
+        Route::new("post", one, Room, "tus: PATCH or DELETE by X-HTTP-Method-Override", post(tus::instead))
+            .answers(204, ""),
+    ]
 }
 
 /// Returns the API as a service; whoever serves it puts the peer into each request's extensions.

@@ -1,5 +1,5 @@
 //! Mutated bytes against everything that reads bytes of strangers: SSDP datagrams, device descriptions, SOAP answers,
-//! listings, what control points send (`requests`), music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
+//! listings, what control points send (`requests`), phones (`senders`) and browsers (`uploads`), music files at the gate with the covers in them, marks of stores and locks (`marks`), pictures, and what else
 //! lies on a music disk (`shelf`). Begins
 //! from the kept corpus, and keeps what behaves in a new way as a start for more. A panic, an input that takes longer than
 //! two seconds or more memory than its reader may (64 MiB, more for pictures) is a finding: it is written down and named,
@@ -18,7 +18,9 @@ mod marks;
 mod mint;
 mod plist;
 mod requests;
+mod senders;
 mod shelf;
+mod uploads;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashSet;
@@ -273,7 +275,8 @@ fn main() -> ExitCode {
     let (mut seconds, mut seed, mut half, mut only) = (2, 1u64, None, Vec::new());
     let all = TARGETS.iter().chain(&shelf::TARGETS).chain(&decode::TARGETS);
     let all = all.chain(&marks::TARGETS).chain(&plist::TARGETS);
-    let all = all.chain(&directory::TARGETS).chain(&requests::TARGETS);
+    let all = all.chain(&directory::TARGETS).chain(&requests::TARGETS).chain(&senders::TARGETS);
+    let all = all.chain(&uploads::TARGETS);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || arguments.next().and_then(|n| n.parse().ok());

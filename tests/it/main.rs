@@ -17,6 +17,8 @@ mod media_server;
 #[allow(dead_code)]
 mod mint;
 mod openhome;
+mod page;
+mod pairing;
 mod quiet;
 mod renderer;
 mod rights;
@@ -25,5 +27,6 @@ mod settings;
 mod stories;
 mod stories_leave;
 mod tags;
+mod uploads;
 mod url_files;
 mod urls;

@@ -112,7 +112,7 @@ impl Bench {
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await;
         let library = library.expect("no panic").expect("opened");
         let stop = CancellationToken::new();
-        let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await;
+        let intake = Intake::start(IntakeConfig::new(Take::Music), library.clone(), stop.clone()).await;
         let intake = intake.expect("started");
         let silent = PlayerConfig {
             device: "silent".into(),
@@ -128,7 +128,15 @@ impl Bench {
         let open =
             move |ask: UrlAsk| opens.open(stream::Ask { url: ask.url, stop: ask.stop, told: ask.told });
         let urls = Urls { open: Arc::new(open), ..Urls::none() };
-        let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+        let parts = Parts {
+            library: library.clone(),
+            player,
+            events,
+            device,
+            board: intake.board(),
+            urls,
+            pushes: intake.pushes(),
+        };
         let quiet = QuietConfig::default();
         let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");

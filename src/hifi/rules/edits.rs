@@ -44,6 +44,7 @@ impl Rules {
         let current = self.current.filter(|&id| gone.holds(id));
         let heir = current.and_then(|id| self.queue.left_from(id, &gone));
         self.queue.remove(&gone)?;
+        self.forget_landed(&gone);
         if current.is_none() {
             return Ok(());
         }

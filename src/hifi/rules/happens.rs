@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::landed::Song;
 use super::modes::HEARD_ENOUGH;
 use super::opened::Opened;
 use super::{Effect, Event, Fault, Rules};
@@ -62,6 +63,10 @@ impl Rules {
             Event::OnAir { serial, on_air } => self.hear(serial, on_air),
             Event::Tags { serial, tags, picture } => self.tell_tags(serial, &tags, picture),
             Event::Offers(count) => self.offers = count,
+            Event::Landed { beam, index, track, from, wish } => {
+                self.land(Song { beam, index, track, from, wish }, now, wall, out);
+            }
+            Event::TakenBack(tracks) => self.take_back(&tracks, now, out),
             Event::Notice(words, right) => self.notice(words, right, wall),
             Event::Clock(clock) => self.tell_clock(clock, now, wall),
             Event::Tick => self.tick(now, out),

@@ -1,6 +1,7 @@
 //! What the box does, told as what is pressed and what is heard.
 
 mod gains;
+mod landed;
 mod loudness;
 mod model;
 mod modes;

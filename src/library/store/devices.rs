@@ -1,9 +1,12 @@
 //! Consents, addresses, paired devices.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::error::Result;
-use crate::library::store::{from_json, to_json};
+use crate::library::store::{from_json, keep, kept, to_json};
+use crate::offer::push::{Device, OnArrival};
 use crate::offer::{Consent, DeviceId, Key, Right};
 
 /// Returns what was decided about a neighbour.
@@ -64,10 +67,75 @@ pub fn add(connection: &mut Connection, key: &Key, name: &str, right: Right) -> 
     Ok(DeviceId(id))
 }
 
+/// Returns every paired device, the oldest first.
+pub fn all(connection: &Connection) -> Result<Vec<Device>> {
+    let arrivals = arrivals(connection)?;
+    let mut statement = connection.prepare_cached("SELECT id, name, right_ FROM device ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let right = from_json(&row.get::<_, String>(2)?)?;
+        let on_arrival = arrivals.get(&id).copied();
+        found.push(Device { id: DeviceId(id), name: row.get(1)?, right, on_arrival });
+    }
+    Ok(found)
+}
+
+/// Sets what happens to a device's songs; `None`: as the settings say. Returns whether there is such a device.
+pub fn set_on_arrival(connection: &mut Connection, id: DeviceId, wish: Option<OnArrival>) -> Result<bool> {
+    let transaction = connection.transaction()?;
+    let there: bool =
+        transaction.query_row("SELECT EXISTS (SELECT 1 FROM device WHERE id = ?1)", [id.0], |r| r.get(0))?;
+    let mut arrivals = arrivals(&transaction)?;
+    match wish {
+        Some(wish) if there => drop(arrivals.insert(id.0, wish)),
+        _ => drop(arrivals.remove(&id.0)),
+    }
+    keep(&transaction, ON_ARRIVAL, &to_json(&arrivals)?)?;
+    transaction.commit()?;
+    Ok(there)
+}
+
+/// Returns what happens to a device's songs, where that was set.
+pub fn on_arrival(connection: &Connection, id: DeviceId) -> Result<Option<OnArrival>> {
+    Ok(arrivals(connection)?.get(&id.0).copied())
+}
+
+/// Forgets a device and its keys. Returns whether there was one.
+pub fn remove(connection: &mut Connection, id: DeviceId) -> Result<bool> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM device_key WHERE device = ?1", [id.0])?;
+    let there = transaction.execute("DELETE FROM device WHERE id = ?1", [id.0])? > 0;
+    let mut arrivals = arrivals(&transaction)?;
+    if arrivals.remove(&id.0).is_some() {
+        keep(&transaction, ON_ARRIVAL, &to_json(&arrivals)?)?;
+    }
+    transaction.commit()?;
+    Ok(there)
+}
+
+/// Returns whether a device has the owner's right. Tokens of scripts are none: they are made by the owner of the machine.
+pub fn has_owner(connection: &Connection) -> Result<bool> {
+    let mut statement =
+        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM device WHERE right_ = ?1 AND name <> ?2)")?;
+    Ok(statement.query_row(params![to_json(&Right::Owner)?, TOKEN], |row| row.get(0))?)
+}
+
+fn arrivals(connection: &Connection) -> Result<BTreeMap<i64, OnArrival>> {
+    kept(connection, ON_ARRIVAL)?.as_deref().map_or(Ok(BTreeMap::new()), from_json)
+}
+
 fn parts(key: &Key) -> Option<(&'static str, &str)> {
     match key {
         Key::LocalOwner => None,
         Key::Cookie(hash) => Some(("cookie", hash)),
         Key::Udn(udn) => Some(("udn", udn)),
+        Key::Certificate(sum) => Some(("certificate", sum)),
     }
 }
+
+/// The single value that holds what happens to songs, by device: JSON of numbers and wishes. A number is never used again.
+const ON_ARRIVAL: &str = "on_arrival";
+/// What a token of `konpo ctl token` is called.
+pub const TOKEN: &str = "a token";

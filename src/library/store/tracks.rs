@@ -31,6 +31,13 @@ pub fn by_sha256(connection: &Connection, sha256: Sha256, root: i64) -> Result<O
     copy_where(connection, "sha256 = ?1", sha256.to_string(), root)
 }
 
+/// Returns the track of which a copy with these bytes lies on the shelf.
+pub fn with_sum(connection: &Connection, sha256: Sha256) -> Result<Option<TrackId>> {
+    let sql = "SELECT track FROM copy WHERE sha256 = ?1 AND trashed IS NULL AND missing IS NULL LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement.query_row([sha256.to_string()], |row| row.get(0).map(TrackId)).optional()?)
+}
+
 /// Returns the copy on the shelf with the same audio payload, one on this root before one that lies elsewhere.
 pub fn by_fingerprint(
     connection: &Connection,

@@ -167,7 +167,7 @@ impl Server {
         let library =
             tokio::task::spawn_blocking(move || Library::open(config)).await.expect("ran").expect("opened");
         let stop = CancellationToken::new();
-        let taking = IntakeConfig { take: Take::Music };
+        let taking = IntakeConfig::new(Take::Music);
         let intake = Intake::start(taking, library.clone(), stop.clone()).await.expect("started");
         let silent = PlayerConfig {
             device: "silent".into(),
@@ -183,6 +183,7 @@ impl Server {
             device: Device::closed("silent", true),
             board: intake.board(),
             urls: Urls::none(),
+            pushes: intake.pushes(),
         };
         let quiet = QuietConfig::default();
         let knob = HifiConfig { fixed_volume: false, max_volume: Volume::MAX, gains: GainMode::Off, quiet };

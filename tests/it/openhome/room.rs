@@ -94,7 +94,7 @@ impl Room {
         let library =
             tokio::task::spawn_blocking(move || Library::open(config)).await.expect("ran").expect("opened");
         let stop = CancellationToken::new();
-        let taking = IntakeConfig { take: Take::Music };
+        let taking = IntakeConfig::new(Take::Music);
         let intake = Intake::start(taking, library.clone(), stop.clone()).await.expect("started");
         let silent = PlayerConfig {
             device: "silent".into(),
@@ -108,7 +108,15 @@ impl Room {
         let own = Own::new(mark(), hosts, HOST.port());
         let urls = Urls { ours: Arc::new(move |url| own.track(url)), ..Urls::none() };
         let device = Device::closed("silent", true);
-        let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+        let parts = Parts {
+            library: library.clone(),
+            player,
+            events,
+            device,
+            board: intake.board(),
+            urls,
+            pushes: intake.pushes(),
+        };
         let Running { hifi, mut tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
         let named = Named { name: "Living Room".into(), product: "konpo".into(), lumin };
         let udn = uuid::Uuid::from_u128(8);

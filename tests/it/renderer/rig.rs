@@ -66,7 +66,7 @@ impl Rig {
         let library = tokio::task::spawn_blocking(move || Library::open(config)).await;
         let library = library.expect("no panic").expect("opened");
         let stop = CancellationToken::new();
-        let intake = Intake::start(IntakeConfig { take: Take::Music }, library.clone(), stop.clone()).await;
+        let intake = Intake::start(IntakeConfig::new(Take::Music), library.clone(), stop.clone()).await;
         let intake = intake.expect("started");
         let sound = SilentControl::default();
         let silent =
@@ -82,7 +82,15 @@ impl Rig {
         let own = Own::new(mark, Hosts::new(&[]), PORT);
         let urls = Urls { open: Arc::new(open), ours: Arc::new(move |url: &str| own.track(url)) };
         let device = Device::closed("silent", true);
-        let parts = Parts { library: library.clone(), player, events, device, board: intake.board(), urls };
+        let parts = Parts {
+            library: library.clone(),
+            player,
+            events,
+            device,
+            board: intake.board(),
+            urls,
+            pushes: intake.pushes(),
+        };
         let fixed_volume = knob == Knob::Fixed;
         let quiet = QuietConfig::default();
         let config = HifiConfig { fixed_volume, max_volume: Volume::MAX, gains: GainMode::Off, quiet };

@@ -54,7 +54,8 @@ pub fn event(socket: &Path, name: &str) -> std::io::Result<Value> {
     Err(std::io::ErrorKind::UnexpectedEof.into())
 }
 
-fn parse(bytes: &[u8]) -> Option<Reply> {
+/// Reads an answer that is here as a whole.
+pub(super) fn parse(bytes: &[u8]) -> Option<Reply> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&bytes[..end]).ok()?;
     let status = head.split(' ').nth(1)?.parse().ok()?;

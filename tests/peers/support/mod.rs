@@ -1,6 +1,7 @@
 //! What the tests stand on: a network of their own, real programs in it, konpo among them, and files.
 
 pub mod api;
+pub mod browser;
 pub mod control_point;
 pub mod dac;
 pub mod database;
@@ -8,6 +9,7 @@ pub mod fixtures;
 pub mod hostile;
 pub mod image;
 pub mod konpo;
+pub mod localsend;
 pub mod net;
 pub mod phone;
 pub mod process;

@@ -1,0 +1,258 @@
+//! The JSON of LocalSend protocol v2.1 (github.com/localsend/protocol, README, sections 3 to 6), read leniently and within
+//! bounds; beside it what 1.18 sends as "2.2": sums of files and cancelling without a session (reference beam, a.3).
+
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::error::{Error, Kind, Result};
+use crate::track::Sha256;
+
+/// Who speaks: in announcements, in `register`, and before files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Device {
+    /// What it calls itself.
+    pub alias: String,
+    /// `2.x`; without, 1.0.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// Its model.
+    #[serde(default)]
+    pub device_model: Option<String>,
+    /// The SHA-256 of its certificate, or with plain HTTP any text. Nothing is proved by it.
+    #[serde(default)]
+    pub fingerprint: String,
+    /// Where it listens; 0 or absent: it does not.
+    #[serde(default)]
+    pub port: u16,
+    /// `http` or `https`.
+    #[serde(default)]
+    pub protocol: Option<String>,
+    /// It wants an answer.
+    #[serde(default)]
+    pub announce: bool,
+    /// The same in 1.x.
+    #[serde(default)]
+    pub announcement: bool,
+}
+
+/// Who we are, as others are told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info<'a> {
+    /// What the box is called.
+    pub alias: &'a str,
+    /// Of the protocol.
+    pub version: &'a str,
+    /// What it is.
+    pub device_model: &'a str,
+    /// `headless`: nobody looks at a screen of it.
+    pub device_type: &'a str,
+    /// The SHA-256 of our certificate.
+    pub fingerprint: &'a str,
+    /// Where we listen; left out in answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// `https`; left out in answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'a str>,
+    /// Whether files can be fetched here.
+    pub download: bool,
+    /// Whether an answer is wanted; only in announcements.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub announce: Option<bool>,
+}
+
+/// What somebody wants to send.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Prepare {
+    /// Who.
+    pub info: Device,
+    /// What, in the order it was written.
+    pub files: Files,
+}
+
+/// Files by the sender's names of them, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files(pub Vec<(String, File)>);
+
+/// One file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct File {
+    /// Its name, folders before it with `/`.
+    pub file_name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its MIME type; peers up to 1.15 send `image`, `video`, `pdf`, `text`, `apk`, `other`.
+    #[serde(default)]
+    pub file_type: String,
+    /// Its SHA-256, hex. What is none is none.
+    #[serde(default)]
+    pub sha256: Option<String>,
+    /// A text that was typed rather than picked.
+    #[serde(default)]
+    pub preview: Option<String>,
+}
+
+impl File {
+    /// Returns its sum, when one is stated.
+    pub fn sum(&self) -> Option<Sha256> {
+        self.sha256.as_ref()?.to_ascii_lowercase().parse().ok()
+    }
+}
+
+impl Prepare {
+    /// Returns the text that somebody typed: one file that is a text and whose text came along (README 4.1).
+    pub fn text(&self) -> Option<&str> {
+        match self.files.0.as_slice() {
+            [(_, file)] if file.file_type.starts_with("text") => file.preview.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// Reads an announcement; `None` for anything else, and for one of our own.
+pub fn announcement(datagram: &[u8], own: &str) -> Option<Device> {
+    let device: Device =
+        serde_json::from_slice(datagram.get(..datagram.len().min(LARGEST_DATAGRAM))?).ok()?;
+    let wants = device.announce || device.announcement;
+    let sane = device.alias.len() <= LONGEST && device.fingerprint.len() <= LONGEST && device.port != 0;
+    (wants && sane && !device.fingerprint.is_empty() && !device.fingerprint.eq_ignore_ascii_case(own))
+        .then_some(device)
+}
+
+/// Reads what `register` says.
+///
+/// # Errors
+/// `Invalid`.
+pub fn register(body: &[u8]) -> Result<Device> {
+    serde_json::from_slice(body)
+        .map_err(|error| Error::new(Kind::Invalid, format!("read who you are: {error}")))
+}
+
+/// Reads what somebody wants to send.
+///
+/// # Errors
+/// `Invalid`, also without files.
+pub fn prepare(body: &[u8]) -> Result<Prepare> {
+    let wrong = |what: String| Error::new(Kind::Invalid, format!("read what you want to send: {what}"));
+    let prepare: Prepare = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    if prepare.files.0.is_empty() {
+        return Err(wrong("there are no files".into()));
+    }
+    Ok(prepare)
+}
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Files, D::Error> {
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Files;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("files by their ids")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> std::result::Result<Files, M::Error> {
+        let mut files: Vec<(String, File)> = Vec::new();
+        let mut seen = std::collections::HashSet::new();
+        while let Some((id, file)) = map.next_entry::<String, File>()? {
+            if files.len() >= MOST_FILES || id.is_empty() || id.len() > LONGEST {
+                return Err(M::Error::custom(format!(
+                    "more than {MOST_FILES} files, or an id of another length"
+                )));
+            }
+            if !seen.insert(id.clone()) {
+                return Err(M::Error::custom("an id stands there twice"));
+            }
+            files.push((id, file));
+        }
+        Ok(Files(files))
+    }
+}
+
+/// Files of one request.
+pub const MOST_FILES: usize = 5000;
+/// Datagrams of the app have some 300 bytes.
+const LARGEST_DATAGRAM: usize = 4096;
+/// Bytes of an alias, a fingerprint or an id.
+const LONGEST: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNOUNCED: &str = r#"{"alias":"Nice Orange","version":"2.0","deviceModel":"Samsung","deviceType":"mobile",
+        "fingerprint":"ab12","port":53317,"protocol":"https","download":true,"announce":true,"new":{"x":[1]}}"#;
+
+    #[test]
+    fn announcements_of_others_are_heard_and_nothing_else() {
+        let heard = announcement(ANNOUNCED.as_bytes(), "CD").expect("one of another device");
+        assert_eq!(
+            (heard.alias.as_str(), heard.port, heard.protocol.as_deref()),
+            ("Nice Orange", 53317, Some("https"))
+        );
+        assert!(announcement(ANNOUNCED.as_bytes(), "AB12").is_none(), "our own");
+        for (from, to) in [
+            (r#""announce":true"#, r#""announce":false"#),
+            (r#""port":53317"#, r#""port":0"#),
+            (r#""port":53317"#, r#""port":70000"#),
+            (r#""fingerprint":"ab12""#, r#""fingerprint":"""#),
+            (r#""alias":"Nice Orange","#, ""),
+        ] {
+            assert!(announcement(ANNOUNCED.replace(from, to).as_bytes(), "CD").is_none(), "{to}");
+        }
+        let older = ANNOUNCED.replace(r#""announce":true"#, r#""announcement":true"#);
+        assert!(announcement(older.as_bytes(), "CD").is_some(), "1.x");
+        for length in 0..ANNOUNCED.len() {
+            assert!(announcement(&ANNOUNCED.as_bytes()[..length], "CD").is_none());
+        }
+    }
+
+    #[test]
+    fn files_keep_their_order_and_bad_ones_are_refused() {
+        let body = |files: &str| {
+            format!(
+                r#"{{"info":{{"alias":"a","version":"2.1","fingerprint":"f","port":1}},"files":{{{files}}}}}"#
+            )
+        };
+        let file = |id: &str| {
+            format!(
+                r#""{id}":{{"id":"{id}","fileName":"{id}.mp3","size":3,"fileType":"audio/mpeg","sha256":"x","metadata":{{}}}}"#
+            )
+        };
+        let read = prepare(body(&[file("z"), file("a"), file("m")].join(",")).as_bytes()).expect("right");
+        let ids: Vec<&str> = read.files.0.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!((ids, read.files.0[0].1.sum(), read.text()), (vec!["z", "a", "m"], None, None));
+        for wrong in [
+            String::new(),
+            file("a") + "," + &file("a"),
+            file("a").replace("3,", "-3,"),
+            file("a").replace("3,", "1e99,"),
+            file("a").replace(r#""fileName":"a.mp3","#, ""),
+            file(""),
+        ] {
+            let error = prepare(body(&wrong).as_bytes()).expect_err("wrong");
+            assert_eq!(error.kind(), Kind::Invalid, "{wrong}");
+        }
+        let many: Vec<String> = (0..=MOST_FILES).map(|n| file(&n.to_string())).collect();
+        assert!(prepare(body(&many.join(",")).as_bytes()).is_err());
+        assert!(prepare(body(&many[1..].join(",")).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_text_is_told_from_a_file() {
+        let body = r#"{"info":{"alias":"a"},"files":{"1":{"fileName":"x.txt","size":5,"fileType":"text/plain","preview":"hello"}}}"#;
+        assert_eq!(prepare(body.as_bytes()).expect("right").text(), Some("hello"));
+        let file = body.replace(r#","preview":"hello""#, "");
+        assert_eq!(prepare(file.as_bytes()).expect("right").text(), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! LocalSend: phones with that app find this box and push music to it (protocol v2.1 with what 1.18 adds; v1 only as far
+//! as old apps look for devices by it). IPv4 only. TLS and plain HTTP share one port: which one comes is told by its first
+//! byte. Everything is decided at intake's door.
+
+mod announce;
+pub mod messages;
+mod server;
+mod sessions;
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::beam::localsend::announce::Announcer;
+use crate::beam::localsend::server::{Desk, router};
+use crate::beam::localsend::sessions::Sessions;
+use crate::error::{Error, Kind, Result};
+use crate::http::hosts::Hosts;
+use crate::http::own_tls::Own;
+use crate::http::server as http_server;
+use crate::intake::Intake;
+use crate::lan::Lan;
+
+/// What LocalSend needs to know.
+#[derive(Debug, Clone)]
+pub struct LocalSendConfig {
+    /// What phones show.
+    pub alias: String,
+    /// Where it listens.
+    pub port: u16,
+    /// The certificate by which phones know this box.
+    pub own: Own,
+}
+
+/// The running receiver.
+#[derive(Debug)]
+pub struct LocalSend {
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl LocalSend {
+    /// Listens and announces.
+    ///
+    /// # Errors
+    /// `Busy` when the port is taken, and those of the sockets.
+    pub async fn start(
+        config: LocalSendConfig,
+        lan: &Lan,
+        intake: Intake,
+        hosts: Hosts,
+        stop: CancellationToken,
+    ) -> Result<LocalSend> {
+        let LocalSendConfig { alias, port, own } = config;
+        let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(|error| {
+            let kind =
+                if error.kind() == std::io::ErrorKind::AddrInUse { Kind::Busy } else { Kind::Internal };
+            Error::with(kind, format!("listen for LocalSend on port {port}"), error)
+        })?;
+        let acceptor = own.acceptor()?;
+        let sessions = Arc::new(Sessions::default());
+        let fingerprint = own.fingerprint().into();
+        let desk = Desk { alias: alias.into(), fingerprint, port, intake, sessions: sessions.clone() };
+        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces())?;
+        info!(port, "phones with LocalSend find this box");
+        let served = http_server::serve_either(listener, router(desk), hosts, acceptor, stop.clone());
+        let tasks = vec![
+            tokio::spawn(announcer.run(stop.clone())),
+            tokio::spawn(tidy(sessions.clone(), stop.clone())),
+            tokio::spawn(served),
+        ];
+        Ok(LocalSend { tasks: Mutex::new(tasks) })
+    }
+
+    /// Waits until every task ended; the stop token must have fallen.
+    pub async fn stopped(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        for task in tasks {
+            if let Err(error) = task.await {
+                warn!(%error, "a part of LocalSend ended badly");
+            }
+        }
+    }
+}
+
+/// Ends sessions in which nothing comes any more, and at the stop all of them.
+async fn tidy(sessions: Arc<Sessions>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return sessions.end_all(),
+            () = tokio::time::sleep(TIDY_EVERY) => sessions.tidy(Instant::now()),
+        }
+    }
+}
+
+const TIDY_EVERY: Duration = Duration::from_secs(5);

@@ -1,0 +1,288 @@
+//! The HTTP side of LocalSend v2 (README 3.3, 4, 6; reference beam, a.3): who we are, what is to come, the bytes, and the
+//! end. Every error is `{"message": …}`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use http::{Method, StatusCode, header};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tracing::{debug, info};
+
+use crate::beam::localsend::messages::{self, Info, Prepare};
+use crate::beam::localsend::sessions::{Coming, Session, Sessions};
+use crate::error::{Error, Kind};
+use crate::http::server::{Peer, PeerCertificate};
+use crate::intake::Intake;
+use crate::intake::door::{Delivery, Finished, Refusal};
+use crate::offer::Key;
+use crate::offer::push::{Sender, Sent};
+use crate::units::ByteCount;
+
+/// What the routes share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// What the box is called.
+    pub alias: Arc<str>,
+    /// The SHA-256 of our certificate.
+    pub fingerprint: Arc<str>,
+    /// Where we listen.
+    pub port: u16,
+    /// Where what is sent goes.
+    pub intake: Intake,
+    /// Who sends.
+    pub sessions: Arc<Sessions>,
+}
+
+impl Desk {
+    /// Returns who we are, as answers have it.
+    pub fn info(&self) -> Info<'_> {
+        Info {
+            alias: &self.alias,
+            version: VERSION,
+            device_model: "konpo",
+            device_type: "headless",
+            fingerprint: &self.fingerprint,
+            port: None,
+            protocol: None,
+            download: false,
+            announce: None,
+        }
+    }
+
+    /// Returns who we are, as announcements and `register` have it.
+    pub fn introduction(&self, announce: Option<bool>) -> Info<'_> {
+        Info { port: Some(self.port), protocol: Some("https"), announce, ..self.info() }
+    }
+}
+
+/// Returns the routes; whoever serves them puts the peer and its certificate into each request's extensions.
+pub fn router(desk: Desk) -> Router {
+    let mut router = Router::new();
+    for version in ["v1", "v2"] {
+        let path = |name: &str| format!("/api/localsend/{version}/{name}");
+        router = router.route(&path("info"), get(info)).route(&path("register"), post(register));
+    }
+    router
+        .route("/api/localsend/v2/prepare-upload", post(prepare).layer(DefaultBodyLimit::max(LARGEST_JSON)))
+        .route("/api/localsend/v2/upload", post(upload).layer(DefaultBodyLimit::disable()))
+        .route("/api/localsend/v2/cancel", post(cancel))
+        .route("/api/localsend/v2/prepare-download", post(nothing_shared))
+        .route("/api/localsend/v2/download", get(nothing_shared))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(middleware::from_fn(no_pages))
+        .with_state(desk)
+}
+
+/// Apps send no Origin; a page of another site does, and has no business here.
+async fn no_pages(request: Request, next: Next) -> Response {
+    if request.method() != Method::GET && request.headers().contains_key(header::ORIGIN) {
+        return refuse(StatusCode::FORBIDDEN, "pages of other sites may not send here");
+    }
+    next.run(request).await
+}
+
+fn refuse(status: StatusCode, words: &str) -> Response {
+    (status, Json(json!({ "message": words }))).into_response()
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Parameters {
+    fingerprint: Option<String>,
+    pin: Option<String>,
+    session_id: Option<String>,
+    file_id: Option<String>,
+    token: Option<String>,
+}
+
+/// `GET info`: what subnet scans and favourites of 1.17 and older ask (reference beam, a.2).
+async fn info(State(desk): State<Desk>, Query(asked): Query<Parameters>) -> Response {
+    let own = asked.fingerprint.is_some_and(|asked| asked.eq_ignore_ascii_case(&desk.fingerprint));
+    if own {
+        return refuse(StatusCode::PRECONDITION_FAILED, "this is you");
+    }
+    Json(desk.info()).into_response()
+}
+
+/// `POST register`: somebody answers our announcement.
+async fn register(State(desk): State<Desk>, body: Bytes) -> Response {
+    match messages::register(&body) {
+        Ok(device) if device.fingerprint.eq_ignore_ascii_case(&desk.fingerprint) => {
+            refuse(StatusCode::PRECONDITION_FAILED, "this is you")
+        }
+        Ok(device) => {
+            debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
+            Json(desk.info()).into_response()
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    }
+}
+
+/// `POST prepare-upload`: held open while somebody is asked. A sender that goes takes its question along.
+async fn prepare(
+    State(desk): State<Desk>,
+    Extension(Peer(peer)): Extension<Peer>,
+    certificate: Option<Extension<PeerCertificate>>,
+    Query(asked): Query<Parameters>,
+    body: Bytes,
+) -> Response {
+    let prepare = match messages::prepare(&body) {
+        Ok(prepare) => prepare,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    drop(body);
+    let address = peer.ip();
+    let Some(pending) = desk.sessions.wait(address, Instant::now()) else {
+        return refuse(StatusCode::CONFLICT, "you are sending already");
+    };
+    if desk.sessions.is_full() {
+        return refuse(StatusCode::CONFLICT, "too many are sending");
+    }
+    let sender = Sender {
+        way: "localsend",
+        key: certificate.map(|Extension(PeerCertificate(sum))| Key::Certificate(sum.to_string())),
+        name: prepare.info.alias.clone(),
+        address,
+    };
+    if let Some(text) = prepare.text() {
+        return match desk.intake.say(&sender, text, asked.pin.as_deref()).await {
+            Ok(()) => StatusCode::NO_CONTENT.into_response(),
+            Err(refusal) => refused(&refusal),
+        };
+    }
+    let files = prepare.files.0.iter().map(|(_, file)| sent(file)).collect();
+    let offered = tokio::select! {
+        () = pending.cancelled.cancelled() => return refuse(StatusCode::FORBIDDEN, "cancelled"),
+        offered = desk.intake.offer(sender, files, asked.pin.as_deref()) => offered,
+    };
+    match offered {
+        Ok(delivery) => begin(&desk, address, &prepare, delivery),
+        Err(refusal) => refused(&refusal),
+    }
+}
+
+fn sent(file: &messages::File) -> Sent {
+    let (size, mime) = (ByteCount(file.size), file.file_type.clone());
+    Sent { name: file.file_name.clone(), size, mime, sha256: file.sum() }
+}
+
+fn begin(desk: &Desk, address: IpAddr, prepare: &Prepare, delivery: Delivery) -> Response {
+    let id = |&index: &usize| Some((prepare.files.0.get(index)?.0.clone(), index));
+    let accepted: Vec<(String, usize)> = delivery.accepted().iter().filter_map(id).collect();
+    if accepted.is_empty() {
+        // Everything is here, or nothing is music.
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let (files, known) = (accepted.len(), delivery.known());
+    let (session, tokens) = desk.sessions.open(address, delivery, accepted, Instant::now());
+    info!(session = session.id, files, known, "somebody sends");
+    let tokens: Map<String, Value> = tokens.into_iter().map(|(id, token)| (id, token.into())).collect();
+    Json(json!({ "sessionId": session.id, "files": tokens })).into_response()
+}
+
+/// The one table from refusals of the door to LocalSend.
+fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::Unfit(_) => StatusCode::BAD_REQUEST,
+        Refusal::PinMissing | Refusal::PinWrong => StatusCode::UNAUTHORIZED,
+        Refusal::LockedOut => StatusCode::TOO_MANY_REQUESTS,
+        Refusal::Declined(_) => StatusCode::FORBIDDEN,
+        Refusal::Busy(_) => StatusCode::CONFLICT,
+        // There is no 507 in the protocol; apps show the words of a 500.
+        Refusal::Full(_) | Refusal::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    info!(status = status.as_u16(), words = refusal.words(), "a sender is refused");
+    refuse(status, &refusal.words())
+}
+
+/// `POST upload`: the bytes of one file. 200 is said only when they are safe.
+async fn upload(
+    State(desk): State<Desk>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Query(asked): Query<Parameters>,
+    body: Body,
+) -> Response {
+    let (Some(id), Some(file), Some(token)) = (asked.session_id, asked.file_id, asked.token) else {
+        return refuse(StatusCode::BAD_REQUEST, "sessionId, fileId and token are needed");
+    };
+    let session = desk.sessions.find(&id, peer.ip());
+    let coming = session.as_ref().and_then(|session| session.begin(&desk.sessions, &file, &token));
+    let (Some(session), Some(coming)) = (session, coming) else {
+        return refuse(StatusCode::FORBIDDEN, "this file is not expected from you");
+    };
+    let taken = tokio::select! {
+        () = session.over.cancelled() => Err(Error::new(Kind::Stopped, "this was cancelled")),
+        taken = take(&session, &coming, body) => taken,
+    };
+    match taken {
+        Ok(Finished::Safe) => {
+            drop(coming);
+            StatusCode::OK.into_response()
+        }
+        Ok(Finished::WrongSum) => {
+            coming.again();
+            refuse(StatusCode::UNPROCESSABLE_ENTITY, "the sum of what came is another one")
+        }
+        Ok(Finished::WrongSize) => {
+            refuse(StatusCode::INTERNAL_SERVER_ERROR, "fewer bytes came than were stated")
+        }
+        Err(error) => {
+            info!(%error, "a file did not come in");
+            let status = match error.kind() {
+                Kind::NotAllowed => StatusCode::FORBIDDEN,
+                _ => StatusCode::INTERNAL_SERVER_ERROR,
+            };
+            refuse(status, &error.to_string())
+        }
+    }
+}
+
+async fn take(session: &Session, coming: &Coming, mut body: Body) -> Result<Finished, Error> {
+    let mut incoming = session.delivery.receive(coming.index).await?;
+    loop {
+        let frame = tokio::time::timeout(STALLED_FOR, body.frame()).await;
+        let frame = frame.map_err(|_| Error::new(Kind::Unreachable, "nothing came for a while"))?;
+        match frame {
+            None => return incoming.finish().await,
+            Some(Ok(frame)) => {
+                if let Ok(bytes) = frame.into_data() {
+                    incoming.write(bytes).await?;
+                }
+            }
+            Some(Err(error)) => return Err(Error::with(Kind::Unreachable, "the sender broke off", error)),
+        }
+    }
+}
+
+/// `POST cancel`: always 200.
+async fn cancel(
+    State(desk): State<Desk>,
+    Extension(Peer(peer)): Extension<Peer>,
+    Query(asked): Query<Parameters>,
+) -> StatusCode {
+    desk.sessions.cancel(asked.session_id.as_deref(), peer.ip());
+    StatusCode::OK
+}
+
+async fn nothing_shared() -> Response {
+    refuse(StatusCode::FORBIDDEN, "nothing is shared here")
+}
+
+/// Sums of files and cancelling without a session are of 2.2 (reference beam, a.1).
+const VERSION: &str = "2.2";
+/// 5,000 files with long names.
+const LARGEST_JSON: usize = 8 << 20;
+/// An upload of which nothing came for so long is over.
+const STALLED_FOR: Duration = Duration::from_secs(45);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! The files of one sender on their way to staging: each counted, summed, made durable, and only then told to be received.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use sha2::Digest;
+use tracing::warn;
+
+use crate::error::{Error, Kind, Result};
+use crate::intake::Inner;
+use crate::intake::door::beams::Begun;
+use crate::intake::door::{MOST_NAMES, Offered, shown};
+use crate::intake::staging::{self, Part};
+use crate::library::JournalRow;
+use crate::offer::push::{BeamId, OnArrival, Sent};
+use crate::offer::{OfferId, Provenance, RemoteItem, Stage};
+use crate::track::Sha256;
+use crate::units::{ByteCount, UnixTime};
+
+/// Files that may come. Dropped, nothing more comes of it; what is here stays.
+#[derive(Debug)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+    beam: BeamId,
+    offered: Offered,
+    /// Bytes that were promised room and are not here yet.
+    promised: AtomicU64,
+    left: AtomicU64,
+    /// Its first file's place in the beam.
+    first: u32,
+}
+
+impl Delivery {
+    /// Counts the offer and shows it.
+    pub(in crate::intake) fn begin(inner: Arc<Inner>, offered: Offered, wish: OnArrival) -> Delivery {
+        let (files, bytes) = (offered.wanted.len() as u64, offered.bytes);
+        let names = offered.known.iter().map(|(index, _)| shown(&offered.files[*index].name));
+        let begun = Begun {
+            from: shown(&offered.sender.name),
+            identity: offered.identity.clone(),
+            way: offered.sender.way,
+            device: offered.caller.device,
+            wish,
+            files,
+            bytes,
+            known: names.take(MOST_NAMES).collect(),
+            known_count: offered.known.len() as u64,
+        };
+        let mut desk = inner.door.desk();
+        let now = Instant::now();
+        let joined = if offered.joins { desk.beams.join(&begun, now) } else { None };
+        let beam = joined.unwrap_or_else(|| BeamId(desk.number()));
+        desk.quotas.note(&offered.identity, files, bytes, UnixTime::now());
+        desk.promised = desk.promised.saturating_add(bytes.0);
+        desk.use_window(now);
+        if joined.is_none() {
+            desk.beams.begin(beam, begun, now);
+        }
+        let first = desk.beams.places(beam, offered.files.len());
+        // A song that is here already is what its sender wants to hear all the same.
+        let known = &offered.known;
+        let told: Vec<_> = known
+            .iter()
+            .filter_map(|&(index, track)| desk.beams.known(beam, first + index as u32, track))
+            .collect();
+        drop(desk);
+        told.into_iter().for_each(|pushed| inner.door.tell(pushed));
+        inner.show_door();
+        Delivery {
+            inner,
+            beam,
+            offered,
+            promised: AtomicU64::new(bytes.0),
+            left: AtomicU64::new(files),
+            first,
+        }
+    }
+
+    /// Returns its number.
+    pub fn id(&self) -> BeamId {
+        self.beam
+    }
+
+    /// Returns the places, in the offer, of the files to be sent; the others are not needed.
+    pub fn accepted(&self) -> &[usize] {
+        &self.offered.wanted
+    }
+
+    /// Returns how many files the shelf has already.
+    pub fn known(&self) -> usize {
+        self.offered.known.len()
+    }
+
+    /// Opens the way in for one of the accepted files, by its place in the offer.
+    ///
+    /// # Errors
+    /// `Invalid` for a file that is not among them, `Full`, `Offline`, `Stopped`, and those of the disk and the database.
+    pub async fn receive(&self, index: usize) -> Result<Incoming> {
+        let file = self.file(index)?;
+        let part = self.part(index, None).await?;
+        let sum = file.sha256.map(|_| sha2::Sha256::new());
+        Ok(self.incoming(part, Some(file.size.0), file.sha256, sum))
+    }
+
+    /// Opens the way in for a file of which only the most is known: what the offer says is its bound.
+    ///
+    /// # Errors
+    /// As [`Delivery::receive`].
+    pub async fn receive_up_to(&self, index: usize) -> Result<Incoming> {
+        let file = self.file(index)?;
+        let mut row = self.row(file);
+        row.size = None;
+        if let Some(item) = &mut row.item {
+            item.size = None;
+        }
+        let mut part = self.open(index, row).await?;
+        part.tells_its_end();
+        part.at_most(file.size.0);
+        Ok(self.incoming(part, None, None, None))
+    }
+
+    /// Opens the way in for a file that comes in pieces; the tag finds it again.
+    pub(in crate::intake) async fn part(&self, index: usize, tag: Option<String>) -> Result<Part> {
+        let file = self.file(index)?;
+        let mut row = self.row(file);
+        row.etag.clone_from(&tag);
+        let mut part = self.open(index, row).await?;
+        if let Err(error) = part.begin(Some(file.size.0), tag).await {
+            part.refuse("full", &error.to_string()).await?;
+            return Err(error);
+        }
+        Ok(part)
+    }
+
+    /// Takes up a file of an earlier run, of which a part is here.
+    pub(in crate::intake) fn again(
+        inner: Arc<Inner>,
+        offered: Offered,
+        row: OfferId,
+        wish: OnArrival,
+    ) -> Delivery {
+        let delivery = Delivery::begin(inner, offered, wish);
+        let mut desk = delivery.inner.door.desk();
+        desk.beams.row(row, delivery.beam, delivery.first);
+        drop(desk);
+        delivery
+    }
+
+    fn file(&self, index: usize) -> Result<&Sent> {
+        let file = self.offered.files.get(index).filter(|_| self.offered.wanted.contains(&index));
+        file.ok_or_else(|| Error::new(Kind::Invalid, "this file was not accepted"))
+    }
+
+    async fn open(&self, index: usize, row: JournalRow) -> Result<Part> {
+        if self.inner.stop.is_cancelled() {
+            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+        }
+        let part = Part::new(self.inner.clone(), row).await?;
+        self.inner.door.desk().beams.row(part.id(), self.beam, self.first + index as u32);
+        Ok(part)
+    }
+
+    fn incoming(
+        &self,
+        part: Part,
+        size: Option<u64>,
+        wanted: Option<Sha256>,
+        sum: Option<sha2::Sha256>,
+    ) -> Incoming {
+        let (inner, id) = (self.inner.clone(), part.id());
+        Incoming { id, inner, beam: self.beam, size, wanted, sum, here: 0, part: Some(part) }
+    }
+
+    /// Notes that a file is safe here.
+    pub(in crate::intake) fn received(&self) {
+        let mut desk = self.inner.door.desk();
+        desk.beams.received(self.beam, Instant::now());
+        desk.use_window(Instant::now());
+    }
+
+    /// Notes that a file is here or will never be: its room is promised no more.
+    pub fn settled(&self, index: usize) {
+        let size = self.offered.files.get(index).map_or(0, |file| file.size.0);
+        let take = |left: u64| Some(left.saturating_sub(size));
+        let before = self.promised.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).unwrap_or(0);
+        let given = before.min(size);
+        let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        let mut desk = self.inner.door.desk();
+        desk.promised = desk.promised.saturating_sub(given);
+        if left == Ok(1) {
+            desk.beams.ended(self.beam);
+        }
+        drop(desk);
+        self.inner.show_door();
+    }
+
+    /// Notes that a file of which only the most was known is here, with so many bytes.
+    pub fn settled_at(&self, index: usize, came: u64) {
+        let most = self.offered.files.get(index).map_or(0, |file| file.size.0);
+        let mut desk = self.inner.door.desk();
+        let less = ByteCount(most.saturating_sub(came));
+        desk.quotas.give_back(&self.offered.identity, 0, less);
+        desk.beams.less(self.beam, less);
+        drop(desk);
+        self.settled(index);
+    }
+
+    fn row(&self, file: &Sent) -> JournalRow {
+        let name = file.name.rsplit('/').next().unwrap_or_default();
+        JournalRow {
+            id: OfferId(0),
+            stage: Stage::Offered,
+            provenance: Provenance {
+                way: self.offered.sender.way.to_owned(),
+                device: self.offered.identity.clone(),
+                device_name: shown(&self.offered.sender.name),
+                original_name: name.to_owned(),
+                remote: file.name.clone(),
+            },
+            part: Some(staging::part_name(name)),
+            size: Some(file.size),
+            item: Some(RemoteItem {
+                object_id: file.name.clone(),
+                // Nothing can be fetched: what breaks off is sent anew.
+                url: String::new(),
+                size: Some(file.size),
+                mime: file.mime.clone(),
+                title: String::new(),
+                artist: None,
+                album: None,
+                track: None,
+                duration: None,
+                views: Vec::new(),
+            }),
+            etag: None,
+            verdict: None,
+            facts: String::new(),
+            at: UnixTime::now(),
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let (bytes, files) = (self.promised.load(Ordering::Acquire), self.left.load(Ordering::Acquire));
+        let mut desk = self.inner.door.desk();
+        desk.promised = desk.promised.saturating_sub(bytes);
+        desk.quotas.give_back(&self.offered.identity, files, ByteCount(bytes));
+        if files > 0 {
+            desk.beams.ended(self.beam);
+        }
+        drop(desk);
+        self.inner.show_door();
+    }
+}
+
+/// How a file ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finished {
+    /// It is on the disk and in the journal.
+    Safe,
+    /// Its sum is another one: it may be sent again.
+    WrongSum,
+    /// More or fewer bytes came than were stated.
+    WrongSize,
+}
+
+/// One file that comes in. Dropped before its end, what is here goes.
+#[derive(Debug)]
+pub struct Incoming {
+    inner: Arc<Inner>,
+    beam: BeamId,
+    id: OfferId,
+    /// As stated; `None`: it ends where it ends.
+    size: Option<u64>,
+    wanted: Option<Sha256>,
+    sum: Option<sha2::Sha256>,
+    here: u64,
+    /// Gone once it ended.
+    part: Option<Part>,
+}
+
+impl Incoming {
+    /// Returns the journal's number of it.
+    pub fn id(&self) -> OfferId {
+        self.id
+    }
+
+    /// Returns how many bytes came.
+    pub fn here(&self) -> u64 {
+        self.here
+    }
+
+    /// Takes bytes.
+    ///
+    /// # Errors
+    /// `Damaged` when more comes than was stated, `Stopped`, `Full`, `Offline`, and those of the disk.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let stopped = || Error::new(Kind::Stopped, "this file ended already");
+        if self.inner.stop.is_cancelled() {
+            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+        }
+        if self.inner.door.desk().beams.is_undone(self.id) {
+            return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
+        }
+        if let Some(sum) = &mut self.sum {
+            sum.update(&bytes);
+        }
+        self.here += bytes.len() as u64;
+        self.part.as_mut().ok_or_else(stopped)?.write(bytes).await
+    }
+
+    /// Ends the file: it is made durable and goes to the shelf.
+    ///
+    /// # Errors
+    /// Those of the disk and the database.
+    ///
+    /// # Cancel
+    /// A dropped future may have done it.
+    pub async fn finish(mut self) -> Result<Finished> {
+        let Some(part) = self.part.take() else {
+            return Err(Error::new(Kind::Internal, "this file ended already"));
+        };
+        if let Some(size) = self.size.filter(|&size| size != self.here) {
+            let what = format!("{} of {size} bytes came", self.here);
+            part.refuse("gone", &what).await?;
+            return Ok(Finished::WrongSize);
+        }
+        if let (Some(sum), Some(wanted)) = (self.sum.take(), self.wanted) {
+            let came: [u8; 32] = sum.finalize().into();
+            if came != wanted.0 {
+                part.refuse("gone", "its sum is not the one that was stated").await?;
+                return Ok(Finished::WrongSum);
+            }
+        }
+        part.finish().await?;
+        let mut desk = self.inner.door.desk();
+        desk.beams.received(self.beam, Instant::now());
+        desk.use_window(Instant::now());
+        drop(desk);
+        self.inner.show_door();
+        Ok(Finished::Safe)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        let Some(part) = self.part.take() else { return };
+        let tidied = async move {
+            if let Err(error) = part.refuse("gone", "its sender broke off").await {
+                warn!(%error, "what broke off lies in the staging folder until the next start");
+            }
+        };
+        // Without a runtime the next start tidies it away.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            self.inner.door.tasks.spawn_on(tidied, &runtime);
+        }
+    }
+}

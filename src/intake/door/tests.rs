@@ -1,0 +1,328 @@
+//! The door on a real shelf, without tasks and network.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::intake::IntakeConfig;
+use crate::intake::Take;
+use crate::intake::tests::with_config;
+use crate::intake::worker;
+use crate::offer::push::BeamState;
+use crate::offer::{DeviceId, Stage, Via};
+use crate::track::Sha256;
+
+fn phone(name: &str, key: Option<&str>) -> Sender {
+    Sender {
+        way: "localsend",
+        key: key.map(|sum| Key::Certificate(sum.into())),
+        name: name.into(),
+        address: IpAddr::from([10, 77, 0, 9]),
+    }
+}
+
+fn file(name: &str, bytes: &[u8]) -> Sent {
+    use sha2::Digest;
+    let sum = sha2::Sha256::digest(bytes).into();
+    let size = ByteCount(bytes.len() as u64);
+    Sent { name: name.into(), size, mime: "audio/flac".into(), sha256: Some(Sha256(sum)) }
+}
+
+fn owner() -> Caller {
+    Caller::itself()
+}
+
+async fn intake(folder: &Path, push: Push) -> Intake {
+    with_config(folder, IntakeConfig { push, ..IntakeConfig::new(Take::Music) }).await
+}
+
+fn song(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).expect("test data")
+}
+
+async fn send(delivery: &Delivery, index: usize, bytes: &[u8]) -> Result<Finished> {
+    let mut incoming = delivery.receive(index).await?;
+    for piece in bytes.chunks(10_000) {
+        incoming.write(Bytes::copy_from_slice(piece)).await?;
+    }
+    let finished = incoming.finish().await?;
+    delivery.settled(index);
+    Ok(finished)
+}
+
+/// Does the worker's part until nothing waits.
+async fn work(intake: &Intake) {
+    loop {
+        let open = intake.inner.library.journal_open().await.expect("read");
+        let Some(row) = open.into_iter().find(|row| row.stage != Stage::Offered) else { return };
+        worker::bring(&intake.inner, row).await;
+    }
+}
+
+async fn staged(intake: &Intake) -> usize {
+    let folder = intake.inner.library.staging_dir().expect("online");
+    intake.inner.door.tasks.close();
+    intake.inner.door.tasks.wait().await;
+    intake.inner.door.tasks.reopen();
+    std::fs::read_dir(folder).expect("there").count()
+}
+
+fn beams(intake: &Intake) -> Vec<crate::offer::push::Beam> {
+    intake.inner.notes.publish();
+    intake.board().borrow().beams.clone()
+}
+
+fn asks(intake: &Intake) -> Vec<Request> {
+    intake.inner.notes.publish();
+    intake.board().borrow().asks.clone()
+}
+
+async fn asked(intake: &Intake) -> Request {
+    for _ in 0..500 {
+        if let Some(request) = asks(intake).into_iter().next() {
+            return request;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("nobody is asked");
+}
+
+#[tokio::test]
+async fn a_stranger_waits_until_somebody_says_yes_and_a_no_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let bytes = song("tone.mp3");
+    for yes in [true, false] {
+        let (other, offered) = (intake.clone(), file("夜/a\u{7}.mp3".replace('\u{7}', "").as_str(), &bytes));
+        let waiting = tokio::spawn(async move {
+            other.offer(phone("Yuki\n", None), vec![offered], None).await.map(|d| d.accepted().to_vec())
+        });
+        let request = asked(&intake).await;
+        assert_eq!(
+            (request.from.as_str(), request.files, &request.names[..]),
+            ("Yuki", 1, &["夜/a.mp3".to_owned()][..])
+        );
+        let again = intake.offer(phone("Yuki", None), vec![file("b.mp3", b"x")], None).await;
+        assert!(matches!(again, Err(Refusal::Busy(_))), "one question for each sender");
+        let room = Caller::room(Via::Web);
+        assert_eq!(intake.answer(&room, request.id, yes).expect_err("refused").kind(), Kind::NotAllowed);
+        intake.answer(&owner(), request.id, yes).expect("answered");
+        let told = waiting.await.expect("no panic");
+        match yes {
+            true => assert_eq!(told.expect("let in"), [0]),
+            false => assert!(matches!(told, Err(Refusal::Declined(_)))),
+        }
+        assert_eq!(intake.answer(&owner(), request.id, yes).expect_err("over").kind(), Kind::NotFound);
+        assert!(asks(&intake).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_goes_takes_its_question_along() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let other = intake.clone();
+    let waiting = tokio::spawn(async move {
+        other.offer(phone("Yuki", None), vec![file("a.mp3", b"x")], None).await.map(drop)
+    });
+    let request = asked(&intake).await;
+    waiting.abort();
+    assert!(waiting.await.expect_err("aborted").is_cancelled());
+    assert!(asks(&intake).is_empty());
+    assert_eq!(intake.answer(&owner(), request.id, true).expect_err("gone").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn questions_that_wait_are_bounded() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let mut waiting = Vec::new();
+    for n in 0..MOST_ASKING {
+        let (other, key) = (intake.clone(), format!("{n:064x}"));
+        waiting.push(tokio::spawn(async move {
+            other.offer(phone("x", Some(&key)), vec![file("a.mp3", b"x")], None).await.map(drop)
+        }));
+    }
+    for _ in 0..500 {
+        if asks(&intake).len() == MOST_ASKING {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let beyond = intake.offer(phone("x", Some("ff")), vec![file("a.mp3", b"x")], None).await;
+    assert!(matches!(beyond, Err(Refusal::Busy(_))), "{beyond:?}");
+    waiting.iter().for_each(|waiting| waiting.abort());
+}
+
+#[tokio::test]
+async fn a_window_asks_for_nobody_until_it_is_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Window).await;
+    let offer = || intake.offer(phone("Yuki", None), vec![file("a.mp3", b"x")], None);
+    assert!(matches!(offer().await, Err(Refusal::Declined(_))));
+    assert!(intake.open_window(&Caller::room(Via::Web)).is_err());
+    let until = intake.open_window(&owner()).expect("opened");
+    assert_eq!(offer().await.expect("let in").accepted(), [0]);
+    intake.inner.notes.publish();
+    assert!(intake.board().borrow().window.is_some_and(|shown| shown >= until));
+    intake.close_window(&owner()).expect("closed");
+    assert!(matches!(offer().await, Err(Refusal::Declined(_))));
+}
+
+#[tokio::test]
+async fn what_is_received_is_safe_lands_and_is_known_the_next_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let mut pushes = intake.pushes().expect("once");
+    let bytes = song("tone.mp3");
+    let names = || vec![file("a.mp3", &bytes), file("cover.jpg", b"picture"), file("b.mp3", b"no music")];
+    let delivery = intake.offer(phone("Yuki", Some("aa")), names(), None).await.expect("let in");
+    assert_eq!((delivery.accepted(), delivery.known()), (&[0, 2][..], 0), "a picture need not be sent");
+    assert_eq!(send(&delivery, 0, &bytes).await.expect("sent"), Finished::Safe);
+    let open = intake.inner.library.journal_open().await.expect("read");
+    assert_eq!(open.iter().map(|row| row.stage).collect::<Vec<_>>(), [Stage::Staged]);
+    assert_eq!(send(&delivery, 2, b"no music").await.expect("sent"), Finished::Safe);
+    work(&intake).await;
+    let Ok(Pushed::Landed { index: 0, track, wish: OnArrival::PlayIfIdle, .. }) = pushes.try_recv() else {
+        panic!("it landed")
+    };
+    let shown = beams(&intake).remove(0);
+    assert_eq!((shown.files, shown.received, shown.stored, shown.refused), (2, 2, 1, 1));
+    assert_eq!((shown.state, shown.undo_until.is_some()), (BeamState::Ended, true));
+    drop(delivery);
+    // By its sum, whoever sends it; what was no music is tried again.
+    let again = intake.offer(phone("Ken", None), names(), None).await.expect("let in");
+    assert_eq!((again.accepted(), again.known()), (&[2][..], 1));
+    assert!(
+        matches!(pushes.try_recv(), Ok(Pushed::Landed { track: known, .. }) if known == track),
+        "it is wanted all the same"
+    );
+    // Without a sum by its name and size, from the same device only.
+    let unsummed = || vec![Sent { sha256: None, ..file("a.mp3", &bytes) }];
+    let same = intake.offer(phone("Yuki", Some("aa")), unsummed(), None).await.expect("let in");
+    assert_eq!((same.accepted().len(), same.known()), (0, 1));
+    let other = intake.offer(phone("Ken", Some("bb")), unsummed(), None).await.expect("let in");
+    assert_eq!((other.accepted().len(), other.known()), (1, 0));
+    // What was deleted comes again.
+    intake.inner.library.trash(track).await.expect("deleted");
+    let gone = intake.offer(phone("Yuki", Some("aa")), unsummed(), None).await.expect("let in");
+    assert_eq!((gone.accepted().len(), gone.known()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_wrong_sum_or_size_and_a_break_leave_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let bytes = song("tone.mp3");
+    let delivery =
+        intake.offer(phone("Yuki", None), vec![file("a.mp3", &bytes)], None).await.expect("let in");
+    let mut wrong = bytes.clone();
+    wrong[5] ^= 1;
+    assert_eq!(send(&delivery, 0, &wrong).await.expect("told"), Finished::WrongSum);
+    assert_eq!(send(&delivery, 0, &bytes[..100]).await.expect("told"), Finished::WrongSize);
+    let mut more = bytes.clone();
+    more.push(0);
+    assert_eq!(send(&delivery, 0, &more).await.expect_err("too much").kind(), Kind::Damaged);
+    let mut broken = delivery.receive(0).await.expect("begun");
+    broken.write(Bytes::from_static(b"abc")).await.expect("written");
+    drop(broken);
+    assert_eq!(staged(&intake).await, 0);
+    assert!(delivery.receive(1).await.is_err(), "not offered");
+    assert_eq!(send(&delivery, 0, &bytes).await.expect("sent"), Finished::Safe);
+}
+
+#[tokio::test]
+async fn an_undo_takes_back_what_is_new_and_leaves_what_was_here() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let mut pushes = intake.pushes().expect("once");
+    let (old, new) = (song("tone.mp3"), song("tone.ogg"));
+    let first = intake.offer(phone("Ken", None), vec![file("a.mp3", &old)], None).await.expect("let in");
+    send(&first, 0, &old).await.expect("sent");
+    work(&intake).await;
+    let files = || vec![file("a.mp3", &old), file("b.ogg", &new)];
+    let second = intake.offer(phone("Yuki", None), files(), None).await.expect("let in");
+    let id = second.id();
+    send(&second, 1, &new).await.expect("sent");
+    work(&intake).await;
+    assert_eq!(intake.inner.library.newest(10).await.expect("read").len(), 2);
+    let member = Caller { right: Right::Member, device: Some(DeviceId(7)), via: Via::Web };
+    assert_eq!(intake.undo(&Caller::room(Via::Web), id).await.expect_err("refused").kind(), Kind::NotAllowed);
+    assert_eq!(intake.undo(&member, id).await.expect_err("another's").kind(), Kind::NotAllowed);
+    assert_eq!(intake.undo(&owner(), id).await.expect("undone"), 1);
+    assert_eq!(intake.inner.library.newest(10).await.expect("read").len(), 1, "the one that was here stays");
+    let told = std::iter::from_fn(|| pushes.try_recv().ok()).last();
+    assert!(matches!(told, Some(Pushed::Undone(tracks)) if tracks.len() == 1));
+    assert_eq!(intake.undo(&owner(), id).await.expect_err("over").kind(), Kind::NotFound);
+    // What comes after it was taken back goes as well.
+    let third = intake.offer(phone("Yuki", None), vec![file("b.ogg", &new)], None).await.expect("let in");
+    let mut incoming = third.receive(0).await.expect("begun");
+    incoming.write(Bytes::copy_from_slice(&new)).await.expect("written");
+    assert_eq!(incoming.finish().await.expect("safe"), Finished::Safe);
+    assert_eq!(intake.undo(&owner(), third.id()).await.expect("undone"), 0);
+    work(&intake).await;
+    assert_eq!(intake.inner.library.newest(10).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn a_pin_pairs_the_device_that_says_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Paired).await;
+    let files = || vec![file("a.mp3", b"x")];
+    let offer = |pin: Option<&'static str>| intake.offer(phone("Yuki", Some("aa")), files(), pin);
+    assert!(matches!(offer(Some("1")).await, Err(Refusal::Declined(_))), "no PIN is set");
+    assert!(intake.set_pin(&Caller::room(Via::Web)).is_err());
+    let (pin, _) = intake.set_pin(&owner()).expect("set");
+    assert_eq!(pin.len(), 6);
+    assert!(matches!(offer(None).await, Err(Refusal::PinMissing)));
+    let right = Box::leak(pin.into_boxed_str());
+    for _ in 0..3 {
+        assert!(matches!(offer(Some("x")).await, Err(Refusal::PinWrong)));
+    }
+    assert!(matches!(offer(Some(right)).await, Err(Refusal::LockedOut)));
+    let (pin, _) = intake.set_pin(&owner()).expect("a new one");
+    let right = Box::leak(pin.into_boxed_str());
+    assert_eq!(offer(Some(right)).await.expect("let in").accepted(), [0]);
+    intake.clear_pin(&owner()).expect("taken back");
+    assert_eq!(offer(None).await.expect("it is known").accepted(), [0]);
+    let device = intake.devices(&owner()).await.expect("read").remove(0);
+    assert_eq!((device.name.as_str(), device.right, device.on_arrival), ("Yuki", Right::Member, None));
+    intake.set_on_arrival(&owner(), device.id, Some(OnArrival::Keep)).await.expect("set");
+    assert_eq!(intake.devices(&owner()).await.expect("read")[0].on_arrival, Some(OnArrival::Keep));
+    intake.forget_device(&owner(), device.id).await.expect("forgotten");
+    assert!(matches!(offer(None).await, Err(Refusal::Declined(_))));
+    assert!(intake.set_on_arrival(&owner(), device.id, None).await.is_err());
+}
+
+#[tokio::test]
+async fn the_first_device_becomes_the_owner() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    assert!(intake.setup().is_some());
+    let key = |name: &str| Key::Cookie(name.into());
+    intake.become_owner(key("a"), "Yuki's phone").await.expect("the first");
+    assert_eq!(intake.who(Some(key("a")), Via::Web).await.right, Right::Owner);
+    assert_eq!(intake.become_owner(key("b"), "Ken").await.expect_err("closed").kind(), Kind::NotAllowed);
+    assert!(intake.inner.library.has_owner().await.expect("read"));
+    intake.open_setup(&owner()).expect("opened");
+    intake.become_owner(key("b"), "Ken").await.expect("again");
+}
+
+#[tokio::test]
+async fn a_disk_without_room_is_told_before_the_first_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let files: Vec<Sent> = (0..4000)
+        .map(|n| Sent { sha256: None, size: ByteCount(LARGEST_FILE), ..file(&format!("{n}.wav"), b"") })
+        .collect();
+    let full = intake.offer(phone("Yuki", None), files, None).await;
+    assert!(matches!(full, Err(Refusal::Full(_))), "{full:?}");
+    let none = intake.offer(phone("Yuki", None), Vec::new(), None).await;
+    assert!(matches!(none, Err(Refusal::Unfit(_))));
+    let harmful = intake.offer(phone("Yuki", None), vec![file("../x.mp3", b"x")], None).await;
+    assert!(matches!(harmful, Err(Refusal::Unfit(_))));
+    assert!(beams(&intake).is_empty());
+}

@@ -1,0 +1,111 @@
+// Phones and players on the network, and which devices are paired.
+import { ask, attempt, box, identify, isMember, isOwner, on, toast } from './box.js';
+import { $, button, bytes, clock, el, key, keyed } from './parts.js';
+import { count, say } from './words.js';
+
+function told(state) {
+  const about = (found) => [say('looked', found.new, found.tracks, `${bytes(found.bytes)}, ${clock(found.duration)}`), found.left ? say('left', found.left) : '']
+    .filter(Boolean).join(' · ');
+  switch (state.state) {
+    case 'reading': return say('reading');
+    case 'ready': return say('ready');
+    case 'looking': return say('looking');
+    case 'looked': return about(state);
+    case 'pulling': return say('pulling', state.done, state.total);
+    case 'waiting': return state.reason;
+    case 'pulled': return say('pulled', count(state.tracks));
+    case 'unusable': return say('unusable', state.reason);
+    default: return state.state;
+  }
+}
+
+function make(neighbour) {
+  const path = `/api/neighbours/${encodeURIComponent(neighbour.id)}/`;
+  const act = (what) => () => attempt('POST', path + what);
+  const [name, model, state] = [el('b', {}), el('span', { class: 'small' }), el('span', { class: 'small state' })];
+  const bar = el('progress', { max: 1, value: 0, 'aria-label': neighbour.name });
+  const [look, pull] = [button(say('look'), act('look')), button(say('pull'), act('pull'), { class: 'main' })];
+  const consent = ['ask', 'always', 'never'].map((what) =>
+    button(say({ ask: 'askFirst', always: 'always', never: 'never' }[what]), act(what), { 'data-consent': what }));
+  const choice = el('div', { class: 'tabs', role: 'group', 'aria-label': say('consent', neighbour.name) }, ...consent);
+  const buttons = el('p', { class: 'buttons' }, look, ' ', pull);
+  const node = el('li', { 'data-neighbour': neighbour.name }, el('div', { class: 'grow' }, name, model, state, bar), buttons, choice);
+  const update = (seen) => {
+    name.textContent = seen.name;
+    model.textContent = [seen.model !== seen.name ? seen.model : '', seen.address ?? ''].filter(Boolean).join(' · ');
+    state.textContent = told(seen.state);
+    const kind = seen.state.state;
+    node.classList.toggle('bad', kind === 'unusable');
+    bar.hidden = kind !== 'pulling';
+    if (kind === 'pulling') bar.value = seen.state.total ? seen.state.done / seen.state.total : 0;
+    const usable = isOwner() && !['reading', 'unusable'].includes(kind);
+    buttons.hidden = !usable || seen.consent === 'never';
+    look.disabled = ['looking', 'pulling'].includes(kind);
+    pull.disabled = kind === 'pulling' || (kind === 'looked' && seen.state.new === 0);
+    choice.hidden = !usable;
+    for (const each of consent) each.setAttribute('aria-pressed', String(each.dataset.consent === seen.consent));
+  };
+  return { node, update };
+}
+
+function showNeighbours() {
+  const all = box.board?.neighbours ?? [];
+  keyed($('neighbours'), all, (neighbour) => neighbour.id, make);
+  $('neighbours-empty').hidden = all.length > 0;
+  $('neighbours-empty').textContent = isMember() ? say('neighboursEmpty') : say('pairFirst');
+  $('look-again').hidden = !isOwner();
+}
+
+function pairForm() {
+  const name = el('input', { name: 'name', required: true, maxlength: 100, value: say('myDevice'), autocomplete: 'off' });
+  const pin = el('input', { name: 'pin', required: true, maxlength: 20, inputmode: 'numeric', autocomplete: 'off' });
+  const form = el('form', { class: 'form', id: 'pair-form' }, el('h2', {}, say('pairThis')), el('p', { class: 'small' }, say('pairHow')),
+    el('label', {}, el('span', {}, say('deviceName')), name), el('label', {}, el('span', {}, say('pin')), pin),
+    el('button', { class: 'main' }, say('pair')));
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (await attempt('POST', '/api/pair', { name: name.value, pin: pin.value })) identify();
+  });
+  return form;
+}
+
+// A new PIN for the next device, and who is paired.
+async function ownersPart(host) {
+  const said = el('p', { class: 'pin', role: 'status' });
+  const make = button(say('makePin'), async () => {
+    const made = await attempt('POST', '/api/pin');
+    if (made) said.textContent = say('pinIs', made.pin, Math.round(made.seconds / 60));
+  });
+  const list = el('ul', { class: 'lines', id: 'devices' });
+  host.replaceChildren(el('h2', {}, say('paired')), el('p', { class: 'buttons' }, make), said, list);
+  try {
+    const devices = await ask('GET', '/api/devices');
+    for (const device of devices.items) {
+      const forget = key('remove', say('forget', device.name), async () => {
+        if (await attempt('DELETE', `/api/devices/${device.id}`)) showPairing();
+      });
+      const own = device.id === box.me.device;
+      list.append(el('li', { class: 'with-key' }, el('b', {}, device.name), el('span', { class: 'small' }, say(device.right)), own ? null : forget));
+    }
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function showPairing() {
+  const host = $('pairing');
+  if (isOwner()) ownersPart(host);
+  else if (isMember()) host.replaceChildren(el('p', { class: 'small' }, say('ownerOnly')));
+  else host.replaceChildren(pairForm());
+}
+
+export function show() {
+  showNeighbours();
+  if (isOwner()) showPairing();
+}
+
+export function start() {
+  on('board', showNeighbours);
+  on('me', () => { showNeighbours(); showPairing(); });
+  $('look-again').addEventListener('click', () => attempt('POST', '/api/search'));
+}

@@ -1,0 +1,210 @@
+// Every word of the page, in English and Japanese. `{0}`, `{1}` … stand for what is told.
+
+const WORDS = {
+  skip: ['To the content', '本文へ'],
+  now: ['Now', '再生中'],
+  library: ['Library', 'ライブラリ'],
+  arrivals: ['Beam', 'ビーム'],
+  neighbours: ['Devices', '機器'],
+  purchases: ['Bought', '購入'],
+  queue: ['Queue', '再生リスト'],
+  clear: ['Clear', '空にする'],
+  fixed: ['The knob is on the amplifier.', '音量はアンプで調整します。'],
+  asks: ['Questions', '確認'],
+  lists: ['Lists', '一覧'],
+  position: ['Position', '再生位置'],
+  positionOf: ['{0} of {1}', '{1}中 {0}'],
+  play: ['Play', '再生'],
+  pause: ['Pause', '一時停止'],
+  next: ['Next', '次の曲'],
+  previous: ['Previous', '前の曲'],
+  shuffle: ['Shuffle', 'シャッフル'],
+  repeat: ['Repeat', 'リピート'],
+  repeatOne: ['Repeat this one', '1曲リピート'],
+  mute: ['Mute', '消音'],
+  volume: ['Volume', '音量'],
+  nothing: ['Nothing is chosen', '曲が選ばれていません'],
+  nothingHint: ['Play starts the last album, or the newest songs.', '再生を押すと、前回のアルバムか新しい曲が流れます。'],
+  untitled: ['Without a title', '無題'],
+  bitPerfect: ['bit-perfect', 'ビットパーフェクト'],
+  quietUntil: ['Quiet hours until {0}: at most {1}', '{0}まで静音：上限 {1}'],
+  quiet: ['Quiet hours: at most {0}', '静音中：上限 {0}'],
+  byApp: ['From an app', 'アプリから再生中'],
+  songs: ['{0} songs', '{0}曲'],
+  song: ['1 song', '1曲'],
+  queueEmpty: ['The queue is empty.', '再生リストは空です。'],
+  playThis: ['Play {0}', '{0}を再生'],
+  up: ['Move {0} up', '{0}を上へ'],
+  down: ['Move {0} down', '{0}を下へ'],
+  drag: ['Drag {0}', '{0}をドラッグ'],
+  removeThis: ['Remove {0}', '{0}を削除'],
+  addThis: ['Add {0} to the queue', '{0}を再生リストに追加'],
+  add: ['Add to the queue', '再生リストに追加'],
+  added: ['Added: {0}', '追加しました：{0}'],
+  movedTo: ['{0}: place {1} of {2}', '{0}：{2}曲中{1}番目'],
+  search: ['Search songs, artists, albums', '曲・アーティスト・アルバムを検索'],
+  albums: ['Albums', 'アルバム'],
+  artists: ['Artists', 'アーティスト'],
+  tracks: ['Songs', '曲'],
+  recent: ['New', '新着'],
+  back: ['Back', '戻る'],
+  found: ['{0} found', '{0}件'],
+  nothingFound: ['Nothing is called that.', '見つかりませんでした。'],
+  offline: ['its disk is away', 'ディスクが外れています'],
+  emptyShelf: ['No music is here yet', 'まだ曲がありません'],
+  way0: ['From this page', 'このページから'],
+  way0how: ['Choose songs under Beam, or drop them here.', '「ビーム」で曲を選ぶか、ここにドロップします。'],
+  way1: ['With LocalSend', 'LocalSendで'],
+  way1how: ['Open the app on a phone or computer, choose songs, and tap “{0}”.', 'スマートフォンやパソコンのアプリで曲を選び、「{0}」をタップします。'],
+  way2: ['From a player on the network', 'ネットワークの機器から'],
+  way2how: ['What shares music here is listed under Devices.', '音楽を共有している機器は「機器」に表示されます。'],
+  wantsToSend: ['{0} wants to send {1}', '{0}が{1}を送ろうとしています'],
+  more: ['and {0} more', '他{0}件'],
+  yes: ['Yes', 'はい'],
+  no: ['No', 'いいえ'],
+  someoneWaits: ['Somebody wants to send songs. A paired device can answer.', '曲を送りたい人がいます。登録済みの機器で答えられます。'],
+  windowOpen: ['Until {0} nobody is asked for.', '{0}までは確認なしで受け取ります。'],
+  windowClosed: ['Who is not paired is asked for.', '未登録の機器は確認してから受け取ります。'],
+  openWindow: ['Take from everybody for 10 minutes', '10分間だれからでも受け取る'],
+  closeWindow: ['Ask again', '確認に戻す'],
+  choose: ['Choose songs', '曲を選ぶ'],
+  beamHow: ['Or drop files and folders anywhere on this page. Songs and the ZIP of a shop are taken. Keep this page open and the screen on until all is sent. Songs bought in the Music app of an iPhone cannot be chosen: what is in Files can.', 'ファイルやフォルダをこのページにドロップしても送れます。曲とストアのZIPを受け取ります。終わるまでページを開き、画面をつけたままにしてください。iPhoneのミュージックで購入した曲は選べませんが、「ファイル」にある曲は送れます。'],
+  asking: ['asking the box', '本体に確認中'],
+  sending: ['{0} of {1}', '{1}中 {0}'],
+  resumed: ['goes on where it was: {0} of {1}', '続きから送信中：{1}中 {0}'],
+  interrupted: ['interrupted at {0} of {1}, trying again …', '{1}中 {0}で中断。再接続しています…'],
+  received: ['the box has it: {1}', '本体が受け取りました：{1}'],
+  refusedFile: ['was not taken', '受け取れませんでした'],
+  unreadable: ['The file cannot be read.', 'ファイルを読めません。'],
+  stop: ['Stop', '中止'],
+  tooMany: ['The first {0} files are taken.', '最初の{0}ファイルを受け取ります。'],
+  arrivalsEmpty: ['Nothing came lately.', '最近届いた曲はありません。'],
+  from: ['From {0}', '{0}から'],
+  coming: ['coming: {0} of {1}', '受信中：{1}曲中{0}曲'],
+  came: ['{0} came', '{0}届きました'],
+  known: ['{0} were here already', '{0}曲はすでにあります'],
+  refused: ['{0} were not taken', '{0}曲は受け取れませんでした'],
+  undone: ['taken back', '取り消しました'],
+  undo: ['Undo', '取り消す'],
+  gone: ['Taken back: {0}', '取り消しました：{0}'],
+  files: ['Songs', '曲'],
+  notices: ['What happened', 'お知らせ'],
+  stored: ['on the shelf', '保存しました'],
+  merged: ['was here already', 'すでにあります'],
+  lockedFile: ['kept, but locked', '保存しましたが、再生できません'],
+  waiting: ['waiting', '待機中'],
+  percent: ['{0} %', '{0}%'],
+  neighboursEmpty: ['No phone or player is seen yet.', '機器はまだ見つかっていません。'],
+  lookAgain: ['Look again', 'もう一度探す'],
+  reading: ['being read', '確認中'],
+  ready: ['ready', '準備完了'],
+  looking: ['being looked at', '調べています'],
+  looked: ['{0} new of {1}, {2}', '{1}曲中{0}曲が新しい曲（{2}）'],
+  left: ['{0} left there', '{0}件は取り込みません'],
+  pulling: ['{0} of {1} taken', '{1}曲中{0}曲を取り込みました'],
+  pulled: ['All is here: {0}', 'すべて取り込みました：{0}'],
+  unusable: ['cannot be used: {0}', '使用できません：{0}'],
+  always: ['Always', 'いつも'],
+  never: ['Never', 'しない'],
+  askFirst: ['Ask', '確認'],
+  look: ['Look', '調べる'],
+  pull: ['Take everything new', '新しい曲を取り込む'],
+  consent: ['Take from {0}', '{0}からの取り込み'],
+  pairFirst: ['Only paired devices see this.', '登録済みの機器だけが見られます。'],
+  pairThis: ['Pair this device', 'この機器を登録'],
+  pairHow: ['The owner makes a PIN on this page; say it here.', '持ち主がこのページで作ったPINを入力します。'],
+  pair: ['Pair', '登録する'],
+  pin: ['PIN', 'PIN'],
+  deviceName: ['What this device is called', 'この機器の名前'],
+  myDevice: ['My phone', 'わたしのスマートフォン'],
+  makePin: ['Make a PIN for another device', '他の機器用のPINを作る'],
+  pinIs: ['The PIN is {0}, for {1} minutes.', 'PINは{0}です（{1}分間有効）。'],
+  paired: ['Paired devices', '登録済みの機器'],
+  forget: ['Forget {0}', '{0}の登録を解除'],
+  owner: ['owner', '持ち主'],
+  member: ['member', 'メンバー'],
+  room: ['guest', 'ゲスト'],
+  ownerOnly: ['Only the owner takes music from devices.', '機器から取り込めるのは持ち主だけです。'],
+  purchasesEmpty: ['No song here is known to be bought.', '購入した曲はまだありません。'],
+  all: ['All', 'すべて'],
+  locked: ['Locked', '保護付き'],
+  whatToDo: ['What to do', 'どうすればよいか'],
+  unlocked: ['unlocked', '再生できるようになりました'],
+  fileAway: ['its file is not here', 'ファイルがありません'],
+  away: ['The box does not answer. Trying again …', '本体が応答しません。再接続しています…'],
+  welcome: ['Welcome', 'ようこそ'],
+  welcomeHow: ['Nobody owns this box yet. The first device becomes the owner: it may pair others, take music from phones, and delete.', 'この本体にはまだ持ち主がいません。最初の機器が持ち主になり、他の機器の登録や曲の取り込み、削除ができます。'],
+  becomeOwner: ['This is my box', 'わたしが持ち主です'],
+  later: ['Not now', 'あとで'],
+  yours: ['It is yours', '登録しました'],
+  safe: ['The volume starts low, and nothing gets louder by itself. Turn it up when sound runs.', '音量は小さめから始まり、勝手に大きくなりません。音が出てから上げてください。'],
+  start: ['Play something', '何か再生する'],
+  done: ['Done', '完了'],
+};
+
+// What the box says no with, by its code; what is not here is said in its own words.
+const REFUSALS = {
+  empty_queue: ['There is nothing to play.', '再生する曲がありません。'],
+  no_such_entry: ['It is no longer in the queue.', '再生リストにありません。'],
+  no_such_track: ['It is no longer on the shelf.', 'その曲はもうありません。'],
+  locked: ['This song cannot be played: it is protected.', '保護された曲なので再生できません。'],
+  not_seekable: ['This cannot be moved in.', 'この曲では位置を変えられません。'],
+  no_device: ['There is no sound device.', '音声出力がありません。'],
+  fixed_volume: ['Turn the knob on the amplifier.', '音量はアンプで調整してください。'],
+  quiet_hours: ['It is quiet now, so nothing plays.', '静音時間中なので再生しません。'],
+  not_allowed: ['This device may not do that.', 'この機器ではできません。'],
+  wrong_pin: ['This is not the PIN.', 'PINが違います。'],
+  no_pin: ['No PIN is set. The owner makes one.', 'PINがありません。持ち主が作ります。'],
+  locked_out: ['Too many wrong PINs. Try again in a minute.', 'PINの誤りが多すぎます。1分後にもう一度。'],
+  pin_missing: ['Say the PIN of the box first: pair this device under Devices.', '先に「機器」でこの機器を登録してください。'],
+  declined: ['The box said no.', '本体が受け取りを断りました。'],
+  full: ['The disk is full.', 'ディスクがいっぱいです。'],
+};
+
+// How songs are protected and what to do, where the box's own English is not enough.
+const LOCKS = {
+  'drm.fairplay': ['コピー保護付きのiTunes購入曲', 'Appleの購入済み一覧から保護のない版をダウンロードするか、認証済みのパソコンのミュージックで音楽CDを作り、それを取り込んでください。'],
+  'drm.cenc': ['配信用のダウンロードで、購入した曲ではありません', '契約中だけ聴けるもので、保存はできません。'],
+  'drm.oma': ['購入した電話機に固定されています', '通信会社かストアに、保護のない版を問い合わせてください。'],
+  'drm.openmg': ['ソニーOpenMG（SonicStage、mora、CONNECT）で保護', 'サービスは終了しました。購入したパソコンで音楽CDにするか、ソニーのツールで変換してください。'],
+  'drm.sonymp3': ['1台のウォークマンに固定されたMP3', '元のMP3をもう一度コピーしてください。'],
+  'drm.wm': ['Windows Mediaで保護', 'ライセンスのあるパソコンで音楽CDにしてください。'],
+  'drm.audible': ['Audibleのオーディオブック', 'konpoは音楽だけを再生します。'],
+  'drm.phone': ['電話機に固定されています', '通信会社かストアに、保護のない版を問い合わせてください。'],
+  'drm.unknown': ['未知の方式で暗号化されています', '購入したストアに、保護のない版を問い合わせてください。'],
+};
+
+const wanted = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2).toLowerCase());
+export const language = wanted.find((tag) => tag === 'ja' || tag === 'en') ?? 'en';
+const column = language === 'ja' ? 1 : 0;
+
+// The words of this name.
+export function say(name, ...told) {
+  return WORDS[name][column].replace(/\{(\d)\}/g, (_, number) => String(told[number] ?? ''));
+}
+
+export const count = (number) => (number === 1 ? say('song') : say('songs', number.toLocaleString(language)));
+
+// Why something is refused.
+export function refusal(code, words) {
+  return REFUSALS[code]?.[column] ?? (words ? words[0].toUpperCase() + words.slice(1) : say('away'));
+}
+
+// How a song is protected: [headline, what to do].
+export function lock(protection) {
+  return (column && LOCKS[protection.code]) || [protection.headline, protection.advice];
+}
+
+export const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
+export const date = (text) => {
+  const when = new Date(text);
+  return Number.isNaN(when.getTime()) ? text : when.toLocaleDateString(language, { year: 'numeric', month: 'long', day: 'numeric' });
+};
+
+// Puts the words into what the page already shows.
+export function translate() {
+  document.documentElement.lang = language;
+  for (const node of document.querySelectorAll('[data-say]')) node.textContent = say(node.dataset.say);
+  for (const node of document.querySelectorAll('[data-label]')) node.setAttribute('aria-label', say(node.dataset.label));
+  for (const node of document.querySelectorAll('[data-hint]')) node.placeholder = say(node.dataset.hint);
+}

@@ -1,0 +1,134 @@
+//! Who becomes the owner, who is paired, and who answers for the box, over the API.
+
+use std::net::SocketAddr;
+
+use axum::body::Body;
+use http::{Request, StatusCode, header};
+use http_body_util::BodyExt;
+use konpo::http::server::Peer;
+use konpo::intake::door::Refusal;
+use konpo::offer::push::{Sender, Sent};
+use konpo::units::ByteCount;
+use serde_json::{Value, json};
+use tower_service::Service;
+
+use crate::api::{Bench, Who};
+
+/// Asks as a device at an address, with the cookie that it was given. Returns the cookie that it is given, too.
+async fn ask(
+    bench: &mut Bench,
+    from: [u8; 4],
+    cookie: Option<&str>,
+    (method, path): (&str, &str),
+    body: Value,
+) -> (StatusCode, Value, Option<String>) {
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+    if let Some(cookie) = cookie {
+        request = request.header(header::COOKIE, cookie);
+    }
+    let request = request.header(header::CONTENT_TYPE, "application/json");
+    let mut request = request.body(Body::from(body.to_string())).expect("a request");
+    request.extensions_mut().insert(Peer(SocketAddr::from((from, 4000))));
+    let response = bench.app.call(request).await.expect("infallible");
+    let status = response.status();
+    let given =
+        response.headers().get(header::SET_COOKIE).map(|value| value.to_str().expect("text").to_owned());
+    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null), given)
+}
+
+const HERE: [u8; 4] = [127, 0, 0, 1];
+/// Of no network of any machine (RFC 5737).
+const BEYOND: [u8; 4] = [203, 0, 113, 7];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_phone_becomes_the_owner_and_pairs_the_next_by_a_pin() {
+    let mut bench = Bench::new().await.expect("started");
+    let name = json!({ "name": "Yuki's phone" });
+    let setup = ("POST", "/api/setup");
+    let (_, open) = bench.ask(Who::Room, "GET", "/api/setup", None).await;
+    assert_eq!((&open["open"], open["seconds"].as_u64().is_some_and(|s| s > 800)), (&json!(true), true));
+    let (status, body, _) = ask(&mut bench, BEYOND, None, setup, name.clone()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "from beyond: {body}");
+    let (status, body, cookie) = ask(&mut bench, HERE, None, setup, name.clone()).await;
+    assert_eq!((status, &body["right"]), (StatusCode::OK, &json!("owner")), "{body}");
+    let cookie = cookie.expect("a cookie");
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let owner = cookie.split(';').next().expect("a pair").to_owned();
+    let (status, ..) = ask(&mut bench, HERE, None, setup, name.clone()).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "the door is closed");
+    let (_, open) = bench.ask(Who::Room, "GET", "/api/setup", None).await;
+    assert_eq!(open["open"], false);
+
+    let (status, body, _) =
+        ask(&mut bench, HERE, None, ("POST", "/api/pair"), json!({ "name": "Ken", "pin": "1" })).await;
+    assert_eq!((status, &body["code"]), (StatusCode::FORBIDDEN, &json!("no_pin")));
+    let (status, made, _) = ask(&mut bench, HERE, Some(&owner), ("POST", "/api/pin"), Value::Null).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    let pin = made["pin"].as_str().expect("a PIN").to_owned();
+    for want in ["wrong_pin", "wrong_pin", "wrong_pin", "locked_out"] {
+        let (_, body, _) =
+            ask(&mut bench, BEYOND, None, ("POST", "/api/pair"), json!({ "name": "x", "pin": "no" })).await;
+        assert_eq!(body["code"], want, "{body}");
+    }
+    let (status, body, cookie) =
+        ask(&mut bench, HERE, None, ("POST", "/api/pair"), json!({ "name": "Ken", "pin": pin })).await;
+    assert_eq!((status, &body["right"]), (StatusCode::OK, &json!("member")), "{body}");
+    let member = cookie.expect("a cookie").split(';').next().expect("a pair").to_owned();
+    let (status, ..) = ask(&mut bench, HERE, Some(&member), ("GET", "/api/devices"), Value::Null).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "devices are the owner's");
+    let (_, devices, _) = ask(&mut bench, HERE, Some(&owner), ("GET", "/api/devices"), Value::Null).await;
+    let names: Vec<&Value> = (0..2).map(|at| &devices["items"][at]["name"]).collect();
+    assert_eq!(names, [&json!("Yuki's phone"), &json!("Ken")], "{devices}");
+    let keep = json!({ "on_arrival": "keep" });
+    let (status, ..) = ask(&mut bench, HERE, Some(&owner), ("PUT", "/api/devices/2"), keep).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, ..) =
+        ask(&mut bench, HERE, Some(&owner), ("PUT", "/api/devices/2"), json!({ "on_arrival": "loud" })).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let (status, ..) = ask(&mut bench, HERE, Some(&owner), ("DELETE", "/api/devices/2"), Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, ..) = ask(&mut bench, HERE, Some(&member), ("GET", "/api/offers"), Value::Null).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "it is paired no more");
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_is_answered_for_over_the_api() {
+    let mut bench = Bench::new().await.expect("started");
+    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address: BEYOND.into() };
+    let file = Sent { name: "a.mp3".into(), size: ByteCount(3), mime: "audio/mpeg".into(), sha256: None };
+    let mut before = Value::Null;
+    for (what, want) in [("accept", true), ("reject", false)] {
+        let (intake, sender, file) = (bench.intake.clone(), sender.clone(), file.clone());
+        let waiting = tokio::spawn(async move { intake.offer(sender, vec![file], None).await.map(drop) });
+        let mut ask = Value::Null;
+        for _ in 0..500 {
+            let (_, offers) = bench.ask(Who::Owner, "GET", "/api/offers", None).await;
+            ask = offers["asks"][0].clone();
+            // The board is published twice a second.
+            if !ask.is_null() && ask["id"] != before {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert_eq!((&ask["from"], &ask["files"]), (&json!("Yuki"), &json!(1)));
+        before = ask["id"].clone();
+        let path = format!("/api/offers/{before}/{what}");
+        assert_eq!(bench.ask(Who::Room, "POST", &path, None).await.0, StatusCode::FORBIDDEN);
+        assert_eq!(bench.ask(Who::Owner, "POST", &path, None).await.0, StatusCode::NO_CONTENT);
+        let told = waiting.await.expect("no panic");
+        assert_eq!(told.is_ok(), want, "{told:?}");
+        assert!(told.is_ok() || matches!(told, Err(Refusal::Declined(_))));
+        assert_eq!(
+            bench.ask(Who::Owner, "POST", &path, None).await.0,
+            StatusCode::NOT_FOUND,
+            "answered already"
+        );
+    }
+    let (status, window) = bench.ask(Who::Owner, "POST", "/api/beam", None).await;
+    assert_eq!((status, window["until"].is_i64()), (StatusCode::OK, true), "{window}");
+    bench.intake.offer(sender, vec![file], None).await.map(drop).expect("nobody is asked for");
+    assert_eq!(bench.ask(Who::Owner, "DELETE", "/api/beam", None).await.0, StatusCode::NO_CONTENT);
+    bench.end().await;
+}

@@ -1,0 +1,87 @@
+//! How the page looks and whether everybody can use it: axe-core on every view, pictures in every size.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Records, Room, assert_calm, own};
+use crate::support::browser::Browser;
+use crate::support::wait_for;
+
+#[test]
+fn every_view_in_every_size_is_for_everybody_and_fits() {
+    let room = Room::new(Records::Some, "");
+    let page = room.opens("en");
+    let axe = fs::read_to_string(axe()).expect("tests/run.sh installs axe-core");
+    page.run(&format!("{axe}\nwindow.axe = window.axe || axe;"), &[]);
+    assert_accessible(&page, "the first start");
+    own(&page);
+    room.konpo.tell(&json!({ "set_volume": 24 }));
+    let tracks = room.konpo.tracks();
+    let albums = ["Late Tram", "Slow Rivers", "灯台"];
+    let entries: Vec<Value> = albums
+        .iter()
+        .flat_map(|album| tracks.iter().filter(move |track| track["album"] == *album))
+        .map(|track| json!({ "what": { "shelf": track["id"] } }))
+        .collect();
+    room.konpo.tell(&json!({ "add": { "entries": entries, "play": true } }));
+    page.reads("#title", "Late Tram");
+    room.until("it plays", |state| state["transport"] == "playing");
+    room.konpo.tell(&json!({ "seek": 61_000 }));
+    room.konpo.tell(&json!("pause"));
+    page.reads("#at", "1:01");
+    let views = ["now", "library", "arrivals", "neighbours", "purchases"];
+    for (width, height) in [(320, 640), (768, 1024), (1440, 900)] {
+        for scheme in ["light", "dark"] {
+            page.looks(width, height, scheme);
+            for view in views {
+                page.click(&format!("#nav a[href='#{view}']"));
+                page.find(&format!("#view-{view}"));
+                settle(&page);
+                let wide = page.run("return document.documentElement.scrollWidth", &[]);
+                assert!(wide.as_u64() <= Some(u64::from(width)), "{view} at {width}: {wide} wide");
+                assert_accessible(&page, &format!("{view} at {width} in {scheme}"));
+                let shown = view == "now" || (view, width, scheme) == ("library", 1440, "dark");
+                if let Some(folder) = pictures().filter(|_| shown) {
+                    page.picture(&folder.join(format!("{view}-{width}-{scheme}.png")));
+                }
+            }
+        }
+    }
+    assert_calm(&page);
+}
+
+/// Waits until every picture that is asked for is here and nothing moves.
+fn settle(page: &Browser) {
+    let script =
+        "return [...document.images].every((i) => i.complete) && !document.querySelector('#toasts p')";
+    wait_for("all pictures are here", Duration::from_secs(30), || {
+        (page.run(script, &[]) == true).then_some(())
+    });
+}
+
+/// No finding of axe-core that is serious or critical.
+fn assert_accessible(page: &Browser, what: &str) {
+    let script = "const done = arguments[arguments.length - 1]; \
+         axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.map((v) => \
+         [v.impact, v.id, v.nodes.map((n) => n.target.join(' ') + ': ' + n.failureSummary).slice(0, 3)])), \
+         (error) => done([['critical', String(error), []]]))";
+    let found = page.wait_run(script);
+    let all = found.as_array().unwrap_or_else(|| panic!("{what}: axe-core answers {found}"));
+    let bad: Vec<&Value> = all.iter().filter(|v| v[0] == "serious" || v[0] == "critical").collect();
+    assert!(bad.is_empty(), "{what}: {bad:#?}");
+}
+
+/// Where pictures for the README go, when they are to be made anew.
+fn pictures() -> Option<PathBuf> {
+    std::env::var_os("KONPO_ALL")?;
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("packaging/pictures");
+    fs::create_dir_all(&folder).expect("a folder");
+    Some(folder)
+}
+
+fn axe() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/peers-node/node_modules/axe-core/axe.min.js")
+}
