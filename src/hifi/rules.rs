@@ -189,6 +189,7 @@ pub struct Rules {
     /// The last time that could be trusted.
     known: Option<UnixTime>,
     starts: u64,
+    moves: u64,
     position: Position,
     duration: Millis,
     /// The last start given out.
@@ -293,6 +294,7 @@ impl Rules {
             clock_told: false,
             known: restored.known,
             starts: 0,
+            moves: 0,
             position: Position { anchor, at: now, running: false },
             duration,
             serial: PlaySerial(0),
@@ -337,6 +339,7 @@ impl Rules {
             place: self.queue_place().or_else(|| self.queue.first()),
             failed: self.failed.filter(|&id| self.current == Some(id)),
             starts: self.starts,
+            moves: self.moves,
             position: self.position,
             duration: self.duration,
             seekable: self.seekable,
@@ -550,6 +553,7 @@ impl Rules {
             // The next play begins there.
             None => {}
         }
+        self.moves += 1;
         self.position = Position { anchor: to, at: now, running: self.transport == Transport::Playing };
         Ok(())
     }

@@ -213,6 +213,8 @@ pub struct State {
     pub failed: Option<QueueId>,
     /// Grows with every start of a track.
     pub starts: u64,
+    /// Grows with every move in a track that somebody asked for, to the same place and while stopped, too.
+    pub moves: u64,
     /// The position in the current track.
     pub position: Position,
     /// Length of the current track; zero when unknown.
@@ -285,7 +287,7 @@ pub struct Changes(u16);
 impl Changes {
     /// Nothing.
     pub const NONE: Changes = Changes(0);
-    /// Transport, standby, current entry, starts, position anchor, length, source, what a station says.
+    /// Transport, standby, current entry, starts, moves, position anchor, length, source, what a station says.
     pub const PLAYER: Changes = Changes(1);
     /// The queue's entries.
     pub const QUEUE: Changes = Changes(2);
@@ -310,7 +312,8 @@ impl Changes {
     pub fn between(old: &State, new: &State) -> Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
-        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration, s.failed);
+        let player =
+            |s: &State| (s.transport, s.current, s.starts, s.moves, s.position, s.duration, s.failed);
         let said = old.on_air != new.on_air || old.pictures != new.pictures;
         let rest = |s: &State| (s.standby, s.place, s.seekable);
         let other = rest(old) != rest(new) || old.source != new.source || said;

@@ -181,7 +181,7 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post(&self, url: &str, body: String, options: &GetOptions) -> Result<Reply> {
-        self.once(url, options, &Method::POST, Some(body)).await
+        self.once(url, options, &Method::POST, Some(body.into())).await
     }
 
     /// Tells a subscriber of an event (UPnP Device Architecture 1.0, 4.2.1): `NOTIFY`, otherwise as [`Client::post`].
@@ -189,7 +189,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`], when nobody could be told.
-    pub async fn notify(&self, url: &str, body: String, options: &GetOptions) -> Result<Option<StatusCode>> {
+    pub async fn notify(&self, url: &str, body: Bytes, options: &GetOptions) -> Result<Option<StatusCode>> {
         let method = Method::from_bytes(b"NOTIFY");
         let method = method.map_err(|error| Error::with(Kind::Internal, "name a method", error))?;
         let uri = parse(url)?;
@@ -203,7 +203,7 @@ impl Client {
         url: &str,
         options: &GetOptions,
         method: &Method,
-        body: Option<String>,
+        body: Option<Bytes>,
     ) -> Result<Reply> {
         let uri = parse(url)?;
         let stream = connect(url, &uri, options).await?;
@@ -216,7 +216,7 @@ impl Client {
         (url, uri): (&str, &Uri),
         options: &GetOptions,
         method: &Method,
-        body: Option<String>,
+        body: Option<Bytes>,
     ) -> Result<Reply> {
         let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
         let broke = |e: hyper::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
@@ -354,7 +354,7 @@ fn request(
     uri: &Uri,
     options: &GetOptions,
     method: &Method,
-    body: Option<String>,
+    body: Option<Bytes>,
 ) -> http::Result<Request<Full<Bytes>>> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or("", |authority| authority.as_str());

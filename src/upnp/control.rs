@@ -95,10 +95,8 @@ fn query(offered: &Offered, call: &device::Call, host: SocketAddrV4) -> (StatusC
     let name = call.given.get("varName").map(|name| name.trim()).unwrap_or_default();
     let values = offered.handler.variables().borrow().clone();
     let found = values.iter().find_map(|(known, value)| match value {
-        Value::Text(text) if *known == name => Some(at_host(text, host).into_owned()),
-        Value::LastChange(all) if *known == name => {
-            all.since(None).map(|text| at_host(&text, host).into_owned())
-        }
+        Value::Text(text) if *known == name => Some(at_host(text.clone(), host)),
+        Value::LastChange(all) if *known == name => all.since(None).map(|text| at_host(text, host)),
         _ => None,
     });
     match found {

@@ -12,7 +12,9 @@ use crate::upnp::own::Mark;
 use crate::wire::didl;
 use crate::wire::didl_writer::{Letters, Writer, duration};
 use crate::wire::strict;
-use crate::wire::xml::{is_allowed, unescape};
+use crate::wire::xml::{escaped, is_allowed, unescape};
+
+mod known;
 
 /// What an app says of a thing, as far as it can be read.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,8 +78,18 @@ pub fn url(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
 /// Returns what apps read of an entry: the app's own words where every reader takes them, else what is shown of it.
 pub fn metadata(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
     match &entry.said {
-        Some(said) if is_readable(said) => said.to_string(),
+        Some(said) if known::ASKED.look(said, is_readable) => said.to_string(),
         _ => written(entry, host, mark),
+    }
+}
+
+/// Returns what subscribers are told of an entry: as [`metadata`], but an app's words of more than [`LONGEST_TOLD`] bytes once
+/// escaped go out to nobody, for each subscriber gets them, escaped once more.
+pub fn told(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
+    let is_long = |said: &str| said.len() > LONGEST_TOLD || escaped(said).len() > LONGEST_TOLD;
+    match &entry.said {
+        Some(said) if is_long(said) => written(entry, host, mark),
+        _ => metadata(entry, host, mark),
     }
 }
 
@@ -86,22 +98,22 @@ pub fn is_readable(said: &str) -> bool {
     strict::is_whole(said, "DIDL-Lite") && didl::parse(said).is_ok_and(|didl| !didl.items.is_empty())
 }
 
-/// Writes what is shown of an entry (reference upnp 5.2).
+/// Writes what is shown of an entry (reference upnp 5.2), each of its words up to [`LONGEST_WORD`] characters.
 pub fn written(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
     let mut writer = Writer::new(Letters::Unicode, 1);
     let shown = &entry.shown;
     writer.begin("item", &[("id", &entry.id.0.to_string()), ("parentID", "-1"), ("restricted", "1")]);
-    writer.leaf("dc:title", &[], shown.title_or("-"));
+    writer.leaf("dc:title", &[], short(shown.title_or("-")));
     writer.leaf("upnp:class", &[], "object.item.audioItem.musicTrack");
     if let Some(artist) = shown.artist.as_ref().or(shown.artists.first()) {
-        writer.leaf("dc:creator", &[], artist);
-        writer.leaf("upnp:artist", &[], artist);
+        writer.leaf("dc:creator", &[], short(artist));
+        writer.leaf("upnp:artist", &[], short(artist));
     }
     if let Some(album) = &shown.album {
-        writer.leaf("upnp:album", &[], album);
+        writer.leaf("upnp:album", &[], short(album));
     }
     if let Some(genre) = shown.genres.first() {
-        writer.leaf("upnp:genre", &[], genre);
+        writer.leaf("upnp:genre", &[], short(genre));
     }
     if let Some(track) = shown.track {
         writer.leaf("upnp:originalTrackNumber", &[], &track.to_string());
@@ -118,6 +130,10 @@ pub fn written(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
     attributes.extend(length.as_deref().map(|length| ("duration", length)));
     writer.leaf("res", &attributes, &url(entry, host, mark));
     writer.finish()
+}
+
+fn short(word: &str) -> &str {
+    word.char_indices().nth(LONGEST_WORD).map_or(word, |(end, _)| &word[..end])
 }
 
 /// Returns the one thing that a text describes.
@@ -141,6 +157,11 @@ fn item(metadata: &str) -> Option<didl::Item> {
 fn starts_with(text: &str, head: &str) -> bool {
     text.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head))
 }
+
+/// Bytes. Apps write one or two thousand.
+pub const LONGEST_TOLD: usize = 16 << 10;
+/// Characters. No screen shows more.
+const LONGEST_WORD: usize = 500;
 
 #[cfg(test)]
 mod tests;

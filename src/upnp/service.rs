@@ -429,14 +429,10 @@ pub trait Handler: Send + Sync + 'static {
 /// upnp 0, row 6). No URL of anybody leads there (RFC 1122, 3.2.1.3).
 pub const HERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 
-/// Returns a text with our address in the place of [`HERE`].
-pub fn at_host(text: &str, host: SocketAddrV4) -> Cow<'_, str> {
+/// Returns a text with our address in the place of [`HERE`]; one without it untouched.
+pub fn at_host(text: String, host: SocketAddrV4) -> String {
     let here = format!("http://{HERE}/");
-    if text.contains(&here) {
-        Cow::Owned(text.replace(&here, &format!("http://{host}/")))
-    } else {
-        Cow::Borrowed(text)
-    }
+    if text.contains(&here) { text.replace(&here, &format!("http://{host}/")) } else { text }
 }
 
 /// Evented variables with their values.

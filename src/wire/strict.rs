@@ -8,7 +8,8 @@ use quick_xml::reader::Reader;
 use crate::wire::xml::{is_allowed, local};
 
 /// Returns whether a text is one whole element of this local name, with nothing undeclared, unescaped or forbidden in it and
-/// no document type.
+/// no document type; and whether it is of sane size: at most 256 KiB, 32 deep, 64 attributes to a tag, and 64 prefixes at any
+/// place, so that reading takes time that grows with the text alone.
 pub fn is_whole(text: &str, root: &str) -> bool {
     if text.len() > LARGEST || !text.chars().all(is_allowed) {
         return false;
@@ -51,8 +52,11 @@ impl Seen<'_> {
             }
         }
         let (mut declared, mut used) = (Vec::new(), vec![name.as_ref().to_owned()]);
-        for attribute in tag.attributes() {
+        for (nth, attribute) in tag.attributes().enumerate() {
             let Ok(attribute) = attribute else { return false };
+            if nth >= MOST {
+                return false;
+            }
             if attribute.value.contains('<') || unescape_with(&attribute.value, resolve_xml_entity).is_err() {
                 return false;
             }
@@ -62,13 +66,23 @@ impl Seen<'_> {
             }
         }
         self.open.push(declared);
-        let is_declared =
-            |prefix: &str| prefix == "xml" || self.open.iter().flatten().any(|declared| declared == prefix);
+        if self.open.len() > DEEPEST || self.open.iter().map(Vec::len).sum::<usize>() > MOST {
+            return false;
+        }
         let fits = |name: &String| match name.split_once(':') {
-            Some((prefix, local)) => !local.contains(':') && !local.is_empty() && is_declared(prefix),
+            Some((prefix, local)) => !local.contains(':') && !local.is_empty() && self.is_declared(prefix),
             None => !name.is_empty(),
         };
-        self.open.len() <= DEEPEST && used.iter().all(fits)
+        used.iter().all(fits)
+    }
+
+    fn is_declared(&self, prefix: &str) -> bool {
+        let is = |declared: &String| {
+            #[cfg(test)]
+            tests::LOOKS.with(|looks| looks.set(looks.get() + 1));
+            declared == prefix
+        };
+        prefix == "xml" || self.open.iter().flatten().any(is)
     }
 }
 
@@ -85,11 +99,44 @@ fn is_known(name: &str) -> bool {
 /// Bytes: what an app may hand in (reference upnp 3.1).
 const LARGEST: usize = 256 << 10;
 const DEEPEST: usize = 32;
+/// Of attributes, and of prefixes. Apps write five.
+const MOST: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How often a prefix was compared.
+        pub static LOOKS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn with_prefixes(count: usize, names: usize) -> String {
+        let nth = |n: usize| format!(" xmlns:p{n}=\"u\"");
+        // In two tags, for one may have too many by itself.
+        let (some, rest): (String, String) =
+            ((0..count / 2).map(nth).collect(), (count / 2..count).map(nth).collect());
+        format!("<DIDL-Lite{some}><item{rest}>{}</item></DIDL-Lite>", "<p0:a/>".repeat(names))
+    }
+
+    #[test]
+    fn a_bomb_of_prefixes_costs_no_more_than_its_length() {
+        let work = |text: &str| {
+            LOOKS.set(0);
+            (is_whole(text, "DIDL-Lite"), LOOKS.get())
+        };
+        let names = 18_000;
+        assert_eq!(work(&with_prefixes(64, names)), (true, names), "the first one is found at once");
+        let last = with_prefixes(64, names).replace("<p0:a/>", "<p63:a/>");
+        assert_eq!(work(&last), (true, 64 * names));
+        assert_eq!(work(&with_prefixes(65, names)), (false, 0));
+        let (whole, looks) = work(&with_prefixes(10_000, 5_000));
+        assert!(!whole && looks == 0, "{looks}");
+        let attributes: String = (0..65).map(|n| format!(" a{n}=\"\"")).collect();
+        assert!(!is_whole(&format!("<DIDL-Lite{attributes}/>"), "DIDL-Lite"));
+    }
 
     #[test]
     fn only_what_every_reader_takes_is_whole() {

@@ -361,6 +361,30 @@ fn seeking_beyond_the_end_is_refused() {
     assert_eq!(bench.rules.state(0).position.anchor, Millis(10_000));
 }
 
+/// Faces tell a move though the place is nearly the same, or nothing sounds.
+#[test]
+fn every_move_counts_by_a_hair_to_the_same_place_and_while_stopped() {
+    let mut bench = Bench::with(&[1]);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    bench.sound();
+    let mut seen = vec![(bench.rules.state(0))];
+    for to in [500, 500, 0] {
+        bench.send(Command::Seek(Millis(to))).expect("in it");
+        seen.push(bench.rules.state(0));
+    }
+    bench.send(Command::Seek(Millis(10_001))).expect_err("beyond its end");
+    bench.send(Command::Stop).expect("always");
+    seen.push(bench.rules.state(0));
+    bench.send(Command::Seek(Millis(500))).expect("the next play begins there");
+    seen.push(bench.rules.state(0));
+    let moves: Vec<u64> = seen.iter().map(|state| state.moves).collect();
+    assert_eq!(moves, [0, 1, 2, 3, 3, 4]);
+    assert!(
+        crate::hifi::state::Changes::between(&seen[1], &seen[2])
+            .contains(crate::hifi::state::Changes::PLAYER)
+    );
+}
+
 #[test]
 fn a_fixed_volume_says_where_the_knob_is() {
     let mut bench = Bench::new();

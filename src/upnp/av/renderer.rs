@@ -29,7 +29,7 @@ impl Told {
     pub fn new(hifi: &Hifi, mark: Mark) -> Told {
         let state = hifi.of(Caller::room(Via::Upnp)).state();
         Told {
-            transport: watch::Sender::new(values(view::last_change(&state, reached(mark), 0))),
+            transport: watch::Sender::new(values(view::last_change(&state, reached(mark), state.moves))),
             rendering: watch::Sender::new(values(rendering::last_change(&state))),
         }
     }
@@ -45,16 +45,16 @@ impl Told {
 pub async fn follow(hifi: Hifi, mark: Mark, told: Told, stop: CancellationToken) {
     let session = hifi.of(Caller::room(Via::Upnp));
     let mut states = session.watch();
-    let (mut moves, mut last): (u64, Option<Arc<State>>) = (0, None);
+    let (mut again, mut last): (u64, Option<Arc<State>>) = (0, None);
     let mut opening: Option<Instant> = None;
     loop {
         let state = states.borrow_and_update().clone();
-        moves += u64::from(last.as_ref().is_some_and(|last| has_moved(last, &state)));
+        again += u64::from(last.as_ref().is_some_and(|last| began_again(last, &state)));
         opening = opening.filter(|_| is_opening(&state)).or(is_opening(&state).then(Instant::now));
         let due = opening.map(|since| since + OPENS_WITHIN);
         let waits = due.filter(|due| *due > Instant::now());
         if waits.is_none() {
-            told.tell(&state, mark, moves);
+            told.tell(&state, mark, state.moves.wrapping_add(again));
         }
         last = Some(state);
         tokio::select! {
@@ -74,15 +74,13 @@ fn is_opening(state: &State) -> bool {
     state.transport == Transport::Opening
 }
 
-/// Returns whether the same entry is at another place than its clock led to, or began again.
-fn has_moved(before: &State, now: &State) -> bool {
-    if before.current != now.current || now.current.is_none() || now.transport == Transport::Stopped {
-        return false;
-    }
-    let at = now.position.at;
-    let apart = before.position.now(at).0.abs_diff(now.position.now(at).0);
-    let again = now.starts != before.starts && before.transport != Transport::Opening;
-    again || (apart > JUMP_MS && !is_opening(now) && !is_opening(before))
+/// Returns whether the same entry is at its start again without having been opened.
+fn began_again(before: &State, now: &State) -> bool {
+    let is_same = before.current == now.current && now.current.is_some();
+    is_same
+        && now.transport != Transport::Stopped
+        && now.starts != before.starts
+        && before.transport != Transport::Opening
 }
 
 fn set(to: &watch::Sender<Values>, all: LastChange) {
@@ -102,8 +100,6 @@ fn values(all: LastChange) -> Values {
 
 /// Reference upnp 7.1.
 const OPENS_WITHIN: Duration = Duration::from_millis(200);
-/// What no clock that is set right now and then makes.
-const JUMP_MS: u64 = 1000;
 
 #[cfg(test)]
 mod tests {

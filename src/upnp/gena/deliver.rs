@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{sleep, sleep_until, timeout};
@@ -111,8 +112,7 @@ impl Subscriber {
     }
 
     async fn send(&self, changed: &[(&'static str, String)], sequence: u32) -> Sent {
-        let body = gena::propertyset(changed);
-        let body = at_host(&body, self.host).into_owned();
+        let body = Bytes::from(at_host(gena::propertyset(changed), self.host));
         for callback in &self.callbacks {
             let allow = Allow::Near { peer: (*callback.to.ip()).into(), networks: Vec::new() };
             let mut options = GetOptions { stall: ANSWERS_WITHIN, ..GetOptions::talk(allow) };

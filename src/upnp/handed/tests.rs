@@ -96,6 +96,26 @@ fn an_app_reads_its_own_words_again_unless_others_cannot_read_them() {
     assert_eq!(super::url(&named, host, mark), "http://10.0.0.7:1/media/12", "as the app named it");
 }
 
+/// Each subscriber gets what is told, escaped twice over: ten bytes for a quote.
+#[test]
+fn long_words_of_an_app_are_told_to_itself_alone() {
+    let (host, mark) = (SocketAddrV4::new([10, 0, 0, 2].into(), 8200), Mark::of(uuid::Uuid::nil()));
+    let with = |length: usize| DIDL.replace("Singer", &"\"".repeat(length));
+    let deck = |text: &str| {
+        let new = entry(URL, text);
+        Entry { shown: new.shown, ..on_deck(Playable::Url(URL.into()), Some(text)) }
+    };
+    let (short, long) = (with(100), with(250_000));
+    assert_eq!(told(&deck(&short), host, mark), short);
+    assert_eq!(metadata(&deck(&long), host, mark), long, "who asks");
+    let text = told(&deck(&long), host, mark);
+    assert!(is_readable(&text) && text.len() < 4000, "{} bytes", text.len());
+    assert_eq!(title(&text).as_deref(), Some("Song & Dance"));
+    // Short as it is, but long once it is written down.
+    let quotes = with(12_000);
+    assert!(quotes.len() < LONGEST_TOLD && told(&deck(&quotes), host, mark) != quotes);
+}
+
 proptest! {
     #[test]
     fn nothing_that_is_handed_in_breaks_it(at in 0usize..1200, with in "[<>&/\"=a-z0-9 \u{1}é]{0,30}") {

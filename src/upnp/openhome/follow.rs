@@ -17,7 +17,7 @@ use crate::units::Millis;
 use crate::upnp::av::transport::view::with_cover;
 use crate::upnp::openhome::info::{Counts, Details};
 use crate::upnp::openhome::product::Product;
-use crate::upnp::openhome::shown::{Shown, current, metatext};
+use crate::upnp::openhome::shown::{Shown, current, station};
 use crate::upnp::openhome::{info, playlist, radio, time, transport, volume};
 use crate::upnp::own::Mark;
 use crate::upnp::service::{HERE, Value, Values};
@@ -132,12 +132,12 @@ pub async fn follow(
 ) {
     let mut states = session.watch();
     let mut teller = Teller::new(mark);
-    let mut track = None;
+    let mut looked = None;
     loop {
         let state = states.borrow_and_update().clone();
-        track = look_up(&session, &state, track).await;
+        looked = look_up(&session, &state, looked).await;
         let now = Instant::now();
-        teller.look(&state, track.as_deref(), now);
+        teller.look(&state, looked.as_ref().and_then(|looked| looked.track.as_deref()), now);
         outlets.tell(&teller.now(&state), &product);
         tokio::select! {
             () = stop.cancelled() => return,
@@ -158,14 +158,32 @@ pub async fn follow(
     }
 }
 
-/// Returns what the shelf knows of what sounds; asked once for each track.
-async fn look_up(session: &Session, state: &State, known: Option<Arc<Track>>) -> Option<Arc<Track>> {
+/// What the shelf was asked for.
+pub struct Looked {
+    id: TrackId,
+    /// When, as a revision of the shelf.
+    rev: u64,
+    /// What it answered; `None` when it has no such track.
+    pub track: Option<Arc<Track>>,
+}
+
+impl Looked {
+    /// Returns whether the answer holds: a track that is not there may come with a change of the shelf.
+    fn holds(&self, id: TrackId, rev: u64) -> bool {
+        self.id == id && (self.track.is_some() || self.rev == rev)
+    }
+}
+
+/// Returns what the shelf knows of what sounds; asked once for each track, and once for each change of the shelf while it does
+/// not know it. `None`: what sounds is no track of the shelf, or it could not be asked.
+pub async fn look_up(session: &Session, state: &State, known: Option<Looked>) -> Option<Looked> {
     let id = current(state).and_then(track_of)?;
-    if let Some(known) = known.filter(|track| track.id == id) {
+    let rev = state.library_rev;
+    if let Some(known) = known.filter(|known| known.holds(id, rev)) {
         return Some(known);
     }
     match session.tracks(&[id]).await {
-        Ok(mut found) => found.remove(&id),
+        Ok(mut found) => Some(Looked { id, rev, track: found.remove(&id) }),
         Err(error) => {
             debug!(%error, "what plays could not be looked up");
             None
@@ -225,7 +243,7 @@ impl Teller {
         let entry = current(state).map(|entry| with_cover(entry.clone(), state, HERE));
         self.look_at_track(state, entry.as_ref().map(|entry| entry.id));
         if self.entry != entry {
-            let shown = entry.as_ref().map(|entry| Shown::readable(entry, HERE, self.mark));
+            let shown = entry.as_ref().map(|entry| Shown::told(entry, HERE, self.mark));
             (self.shown, self.entry) = (shown.unwrap_or_default(), entry);
         }
         let details = details(state, track).unwrap_or_default();
@@ -233,8 +251,7 @@ impl Teller {
             self.details = details;
             self.counts.details += 1;
         }
-        let said = state.on_air.as_ref().and_then(|on_air| on_air.title.as_deref());
-        let said = said.filter(|_| self.entry.is_some()).map(metatext).unwrap_or_default();
+        let said = station(state);
         if said != self.metatext {
             self.metatext = said;
             self.counts.metatexts += 1;
@@ -294,7 +311,7 @@ impl Teller {
 }
 
 /// Returns how what sounds is coded; `None` before its first sample.
-fn details(state: &State, track: Option<&Track>) -> Option<Details> {
+pub fn details(state: &State, track: Option<&Track>) -> Option<Details> {
     let sounds = matches!(state.transport, Transport::Playing | Transport::Paused);
     let signal = state.signal.as_ref().filter(|_| sounds && current(state).is_some())?;
     let source = &signal.source;
@@ -327,3 +344,16 @@ fn bit_rate(signal: &SignalPath, track: Option<&Track>, length: Millis) -> u32 {
 const PAUSE: Duration = Duration::from_millis(20);
 /// What opens faster is not told (reference upnp 3.8, Transport: "Buffering").
 const OPENS_WITHIN: Duration = Duration::from_millis(800);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_track_that_the_shelf_lost_is_asked_for_once_until_the_shelf_changes() {
+        let lost = Looked { id: TrackId(7), rev: 3, track: None };
+        assert!(lost.holds(TrackId(7), 3));
+        assert!(!lost.holds(TrackId(7), 4), "it may have come back");
+        assert!(!lost.holds(TrackId(8), 3), "another one");
+    }
+}

@@ -1,9 +1,13 @@
-//! Info:1: what sounds, how it is coded, and what a station says (reference upnp 3.8). What its counters say follows from
-//! what was told, so actions and events cannot differ.
+//! Info:1: what sounds, how it is coded, and what a station says (reference upnp 3.8). An action answers from the box as it
+//! is; only its counters follow from what was told.
 
-use crate::upnp::openhome::follow::Now;
+use crate::hifi::Session;
+use crate::upnp::av::transport::view::with_cover;
+use crate::upnp::openhome::follow::{Now, details, look_up};
+use crate::upnp::openhome::shown::{Shown, current, station};
+use crate::upnp::own::Mark;
 use crate::upnp::service::{
-    Action, Argument, Arguments, Call, Fault, Service, Type, Value, Values, Variable, at_host,
+    Action, Argument, Arguments, Call, Fault, Service, Type, Value, Values, Variable,
 };
 
 /// How what sounds is coded; nothing while it is not known.
@@ -34,18 +38,42 @@ pub struct Counts {
     pub metatexts: u32,
 }
 
-/// Fulfils an action from what is told.
-pub(super) fn act(call: &Call<'_>, told: &Values) -> Result<Arguments, Fault> {
-    // Each argument is the variable of its own name, but for the one of Metatext.
-    call.action.gives().try_fold(Arguments::new(), |answer, argument| {
-        let found = told.iter().find(|(name, _)| *name == argument.variable);
-        match found {
-            Some((_, Value::Text(text))) => {
-                Ok(answer.with_text(argument.name, at_host(text, call.host).into_owned()))
+/// Fulfils an action from the box as it is now, so that an app reads what it just wrote; only what counts changes is as it was
+/// told.
+pub(super) async fn act(
+    call: &Call<'_>,
+    session: &Session,
+    mark: Mark,
+    told: &Values,
+) -> Result<Arguments, Fault> {
+    let (state, answer) = (session.state(), Arguments::new());
+    match call.action.name {
+        "Counters" => call.action.gives().try_fold(answer, |answer, argument| {
+            match told.iter().find(|(name, _)| *name == argument.variable) {
+                Some((_, Value::Text(count))) => Ok(answer.with_text(argument.name, count.clone())),
+                _ => Err(Fault::ACTION_FAILED),
             }
-            _ => Err(Fault::ACTION_FAILED),
+        }),
+        "Track" => {
+            let entry = current(&state).map(|entry| with_cover(entry.clone(), &state, call.host));
+            let shown = entry.map(|entry| Shown::readable(&entry, call.host, mark)).unwrap_or_default();
+            Ok(answer.with_text("Uri", shown.uri).with_text("Metadata", shown.metadata))
         }
-    })
+        "Details" => {
+            let track = look_up(session, &state, None).await;
+            let track = track.as_ref().and_then(|looked| looked.track.as_deref());
+            let details = details(&state, track).unwrap_or_default();
+            Ok(answer
+                .with("Duration", details.duration)
+                .with("BitRate", details.bit_rate)
+                .with("BitDepth", details.bit_depth)
+                .with("SampleRate", details.sample_rate)
+                .with("Lossless", u8::from(details.lossless))
+                .with("CodecName", details.codec))
+        }
+        "Metatext" => Ok(answer.with_text("Value", station(&state))),
+        _ => Err(Fault::INVALID_ACTION),
+    }
 }
 
 /// Returns the evented variables, in the order of the table.

@@ -105,7 +105,10 @@ impl Handler for OpenHome {
             match self.part {
                 Part::Product => self.product.act(&call, &session).await,
                 Part::Playlist => playlist::act(&call, &session, self.mark).await,
-                Part::Info => info::act(&call, &self.values.borrow().clone()),
+                Part::Info => {
+                    let told = self.values.borrow().clone();
+                    info::act(&call, &session, self.mark, &told).await
+                }
                 Part::Time => time::act(&call, &session, &self.values.borrow().clone()),
                 Part::Volume => volume::act(&call, &session).await,
                 Part::Transport => transport::act(&call, &session).await,

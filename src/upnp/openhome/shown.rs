@@ -31,6 +31,11 @@ impl Shown {
     pub fn readable(entry: &Entry, host: SocketAddrV4, mark: Mark) -> Shown {
         Shown { uri: handed::url(entry, host, mark), metadata: handed::metadata(entry, host, mark) }
     }
+
+    /// Returns an entry as every subscriber is told of it.
+    pub fn told(entry: &Entry, host: SocketAddrV4, mark: Mark) -> Shown {
+        Shown { uri: handed::url(entry, host, mark), metadata: handed::told(entry, host, mark) }
+    }
 }
 
 /// Returns the entry that sounds, is paused, or plays next; `None` while an empty deck is chosen.
@@ -41,8 +46,14 @@ pub fn current(state: &State) -> Option<&Entry> {
     }
 }
 
+/// Returns what the station that sounds says, as Metatext; nothing when none does.
+pub fn station(state: &State) -> String {
+    let said = state.on_air.as_ref().and_then(|on_air| on_air.title.as_deref());
+    said.filter(|_| current(state).is_some()).map(metatext).unwrap_or_default()
+}
+
 /// Returns what a station says it plays as OpenHome's Metatext: a listing with a title.
-pub fn metatext(title: &str) -> String {
+fn metatext(title: &str) -> String {
     let mut writer = Writer::new(Letters::Unicode, 1);
     writer.begin("item", &[("id", ""), ("parentID", ""), ("restricted", "1")]);
     writer.leaf("dc:title", &[], title);

@@ -71,6 +71,7 @@ fn rest(now: Instant) -> State {
         place: Some(QueueId(1)),
         failed: None,
         starts: 0,
+        moves: 0,
         position: Position { anchor: Millis::ZERO, at: now, running: false },
         duration: Millis::ZERO,
         seekable: true,

@@ -228,6 +228,7 @@ async fn two_apps_of_two_kinds_at_once_never_get_it_stuck_and_know_what_it_is() 
             }
         };
         tokio::join!(av, openhome);
+        wait("AV is told all of it", || room.is_told_all_av()).await;
         // At rest everybody was told what is so.
         room.press("transport", "Stop").await;
         let (state, ids) = (room.state(), room.ids().await);

@@ -158,9 +158,9 @@ async fn a_full_list_holds_what_it_promised_and_says_that_it_is_full() {
     room.end().await;
 }
 
-/// The list is the box's own: the app may sleep, the power may go (reference upnp 3.8, "persistence").
+/// The list is the box's own: the app may sleep, the box may be started again (reference upnp 3.8, "persistence").
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_and_its_ids_outlive_the_power() {
+async fn the_list_and_its_ids_outlive_a_restart() {
     let room = Room::start().await;
     let ids = three(&room).await;
     let named = room.insert(ids[2], &url("four"), &didl("four")).await.expect("it fits");

@@ -22,9 +22,10 @@ use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::track::TrackId;
 use konpo::units::{ByteCount, Gain, Volume};
+use konpo::upnp::av::transport::view;
 use konpo::upnp::openhome::Named;
 use konpo::upnp::own::{Mark, Own};
-use konpo::upnp::service::{Call, Value};
+use konpo::upnp::service::{Call, HERE, Value};
 use konpo::upnp::{self, Offered};
 use konpo::web::Web;
 use konpo::web::routes::router;
@@ -126,7 +127,7 @@ impl Room {
         Room { offered, hifi, page, library, intake, tasks, stop, folder }
     }
 
-    /// Ends it and starts it again on the same disk, as after a power cut that came once all was written down.
+    /// Ends it and starts it again on the same disk, in order.
     pub async fn again(self) -> Room {
         let folder = self.close().await;
         let quiet = QuietConfig::default();
@@ -203,6 +204,18 @@ impl Room {
         let values = self.of_av(service).handler.variables().borrow().clone();
         let Some((_, Value::LastChange(all))) = values.first() else { panic!("{values:?}") };
         all.variables.iter().find(|told| told.name == name).expect("told").value.clone()
+    }
+
+    /// Returns whether subscribers of AVTransport are told of the box as it is now, in every variable.
+    pub fn is_told_all_av(&self) -> bool {
+        let values = self.of_av("AVTransport").handler.variables().borrow().clone();
+        let Some((_, Value::LastChange(told))) = values.first() else { panic!("{values:?}") };
+        let is = view::last_change(&self.state(), view::Reached { host: HERE, mark: mark() }, 0).variables;
+        is.len() == told.variables.len()
+            && is
+                .iter()
+                .zip(&told.variables)
+                .all(|(is, told)| (is.name, &is.value) == (told.name, &told.value))
     }
 
     /// As [`Room::call`] with the one argument `Value`; it must be taken.

@@ -222,6 +222,12 @@ async fn bug_9_the_app_shows_the_old_place_because_a_seek_is_not_told_and_a_key_
     assert_eq!(rig.av("GetPositionInfo", &[]).await["RelTime"], "0:00:30");
     super::rig::until("the seek is told", || (told.all("TransportState").len() > before).then_some(())).await;
     assert_eq!(told.last("TransportState").as_deref(), Some("PLAYING"));
+    // Neither a short move nor the start again at once is swallowed.
+    for (unit, target) in [("REL_TIME", "0:00:30.5"), ("REL_TIME", "0:00:00.8"), ("TRACK_NR", "1")] {
+        let before = told.all("TransportState").len();
+        rig.av("Seek", &[("Unit", unit), ("Target", target)]).await;
+        super::rig::until(target, || (told.all("TransportState").len() > before).then_some(())).await;
+    }
     // A pause and a seek behind it: the old place is not shown for a moment.
     rig.av("Pause", &[]).await;
     rig.av("Seek", &[("Unit", "ABS_TIME"), ("Target", "0:00:10")]).await;
@@ -238,6 +244,11 @@ async fn bug_9_the_app_shows_the_old_place_because_a_seek_is_not_told_and_a_key_
     assert_eq!(rig.av("GetPositionInfo", &[]).await["RelTime"], "0:00:00");
     rig.av("Next", &[]).await;
     assert_eq!(rig.state().await, "STOPPED");
+    told.until("TransportState", "STOPPED").await;
+    let before = told.all("TransportState").len();
+    rig.av("Seek", &[("Unit", "REL_TIME"), ("Target", "0:00:10")]).await;
+    super::rig::until("told while stopped", || (told.all("TransportState").len() > before).then_some(()))
+        .await;
     rig.end().await;
 }
 

@@ -83,7 +83,8 @@ async fn a_next_that_comes_in_the_last_moment_follows_without_a_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_next_300_ms_before_the_end_is_played_and_no_stop_is_told() {
     let (rig, web) = (Rig::with(Knob::Fixed).await, Web::start(HashMap::new()));
-    let (one, two) = (web.wav(3000, 44_100, 1), web.wav(60_000, 44_100, 2));
+    rig.sound.capture(1_000_000);
+    let (one, two) = (web.wav(3000, 44_100, 1), web.wav(2000, 44_100, 2));
     rig.start(&one).await;
     let told = rig.listen("transport");
     until("300 ms before the end", || {
@@ -95,7 +96,13 @@ async fn a_next_300_ms_before_the_end_is_played_and_no_stop_is_told() {
     until("it sounds", || (rig.snapshot().starts == 2).then_some(())).await;
     told.until("AVTransportURI", &two).await;
     let states = told.all("TransportState");
-    assert!(states.iter().all(|state| state == "PLAYING"), "{states:?}");
+    let before =
+        states.split_last().filter(|(last, _)| *last == "STOPPED").map_or(&*states, |(_, before)| before);
+    assert!(before.iter().all(|state| state == "PLAYING"), "{states:?}");
+    rig.until("STOPPED").await;
+    let samples = rig.sound.captured();
+    let whole = [(1, 0, frames_of(3000, 44_100) as usize), (2, 0, frames_of(2000, 44_100) as usize)];
+    assert_eq!(stretches(&samples), whole);
     rig.end().await;
 }
 

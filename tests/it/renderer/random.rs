@@ -75,6 +75,9 @@ async fn two_apps_at_once_never_get_it_stuck_and_know_what_it_is() {
             }
         };
         tokio::join!(both(&mut one), both(&mut other));
+        for told in [&first, &second] {
+            rig.knows_all(told).await;
+        }
         // It is stuck in nothing: a stop stops, and something else plays.
         rig.av("Stop", &[]).await;
         let state = rig.snapshot();

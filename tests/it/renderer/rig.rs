@@ -24,6 +24,7 @@ use konpo::player::{Knob, Player, PlayerConfig};
 use konpo::signal::{Device, GainMode};
 use konpo::stream::{self, Streams};
 use konpo::units::{ByteCount, Gain, Volume};
+use konpo::upnp::av::transport::view;
 use konpo::upnp::openhome::Named;
 use konpo::upnp::own::{Mark, Own};
 use konpo::upnp::service::{Call, Value, Values, at_host};
@@ -204,7 +205,7 @@ impl Rig {
                 let Value::LastChange(all) = &now else { panic!("{now:?}") };
                 if let Some(text) = all.since(before.as_ref()) {
                     assert!(is_whole(&text, "Event"), "{text}");
-                    keeps.lock().expect("no panic").push(read(&at_host(&text, HOST)));
+                    keeps.lock().expect("no panic").push(read(&at_host(text, HOST)));
                 }
                 before = Some(now);
                 if values.changed().await.is_err() {
@@ -213,6 +214,17 @@ impl Rig {
             }
         });
         Listener { told, task }
+    }
+
+    /// Waits until what a subscriber of AVTransport was told, put together, is what the box is, in every variable.
+    pub async fn knows_all(&self, told: &Listener) {
+        let at = view::Reached { host: HOST, mark: self.mark };
+        until("every variable is told", || {
+            let known: HashMap<String, String> = told.told().into_iter().flatten().collect();
+            let all = view::last_change(&self.snapshot(), at, 0).variables;
+            all.iter().all(|is| known.get(is.name) == Some(&is.value)).then_some(())
+        })
+        .await;
     }
 
     /// The URL of the one song of the shelf as the media server gives it, at some address.

@@ -79,6 +79,7 @@ fn an_album_of_our_library_plays_on_though_the_app_is_gone_and_the_box_moved() {
         (state["transport"] == "playing").then_some(state)
     });
     assert!(playing["guest"]["now"]["track"].is_number(), "{playing}");
+    assert!(wire.said().contains("POST /upnp/"), "tcpdump hears what goes over the cards");
     let asked: Vec<String> =
         wire.said().lines().filter(|line| line.contains("GET /media/")).map(str::to_owned).collect();
     assert_eq!(asked, [""; 0], "the box asks nobody for its own files");

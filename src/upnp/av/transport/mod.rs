@@ -14,7 +14,7 @@ use crate::hifi::command::{Command, NewEntry, Refused, Repeat};
 use crate::hifi::state::Source;
 use crate::hifi::{Hifi, Session};
 use crate::units::Millis;
-use crate::upnp::av::transport::view::Reached;
+use crate::upnp::av::transport::view::{Reached, View};
 use crate::upnp::handed;
 use crate::upnp::own::Mark;
 use crate::upnp::refusals::{Asked, fault};
@@ -76,7 +76,7 @@ impl AvTransport {
     /// Answers what only asks: each argument is the variable that the table relates it to.
     fn told(&self, call: &Call<'_>, session: &Session) -> Result<Arguments, Fault> {
         let state = session.state();
-        let variables = view::variables(&state, Reached { host: call.host, mark: self.mark });
+        let view = View::of(&state, Reached { host: call.host, mark: self.mark });
         let position = || times::written(state.position.now(Instant::now()).min(ended(state.duration)));
         let mut answer = Arguments::new();
         for argument in call.action.gives() {
@@ -84,10 +84,7 @@ impl AvTransport {
                 // Some apps read only the one, some only the other (reference upnp 7.2).
                 "RelativeTimePosition" | "AbsoluteTimePosition" => position(),
                 "RelativeCounterPosition" | "AbsoluteCounterPosition" => i32::MAX.to_string(),
-                name => {
-                    let found = variables.iter().find(|told| told.name == name);
-                    found.map(|told| told.value.clone()).ok_or(Fault::ACTION_FAILED)?
-                }
+                name => view.value(name).ok_or(Fault::ACTION_FAILED)?,
             };
             answer = answer.with_text(argument.name, value);
         }

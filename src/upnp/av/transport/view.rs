@@ -21,60 +21,114 @@ pub struct Reached {
     pub mark: Mark,
 }
 
-/// Returns every variable that is told in LastChange, by its name, and of which instance it is.
-///
-/// An app reads its own words byte for byte in AVTransportURIMetaData and NextAVTransportURIMetaData; CurrentTrackMetaData is
-/// what every reader takes.
-pub fn variables(state: &State, reached: Reached) -> Vec<Told> {
-    let (now, next, is_guest) = match &state.source {
-        Source::Guest { now, next, .. } => (Some(Entry::clone(now)), next.as_deref(), true),
-        Source::Queue => (state.entry().or(state.queue.entries.first()).cloned(), None, false),
-        Source::Empty { .. } => (None, None, true),
-    };
-    // Of what is open the motor knows the length.
-    let now = now.map(|entry| match state.current {
-        Some(id) if id == entry.id => Entry { duration: state.duration, ..entry },
-        _ => entry,
-    });
-    let Reached { host, mark } = reached;
-    let now = now.map(|entry| with_cover(entry, state, host));
-    let of = |entry: Option<&Entry>| entry.map_or(0, |entry| u64::from(entry.id.0));
-    let url = |entry: Option<&Entry>| entry.map_or(String::new(), |entry| handed::url(entry, host, mark));
-    let shown =
-        |entry: Option<&Entry>| entry.map_or(String::new(), |entry| handed::metadata(entry, host, mark));
-    let said = |entry: Option<&Entry>| {
-        let said = entry.and_then(|entry| entry.said.as_ref());
-        said.map_or(String::new(), |said| said.to_string())
-    };
-    let (now, count) = (now.as_ref(), u8::from(now.is_some()).to_string());
-    let whole = if is_guest { said(now) } else { shown(now) };
-    let length = times::written(now.map_or(Millis::ZERO, |entry| entry.duration));
-    let told = |name, value: String, of| Told { name, channel: None, value, of };
-    let fixed = |name, value: &str| told(name, value.to_owned(), 0);
-    vec![
-        told("AVTransportURI", url(now), of(now)),
-        told("AVTransportURIMetaData", whole, of(now)),
-        told("CurrentTrackURI", url(now), of(now)),
-        told("CurrentTrackMetaData", shown(now), of(now)),
-        told("CurrentTrackDuration", length.clone(), of(now)),
-        told("CurrentMediaDuration", length, of(now)),
-        told("NextAVTransportURI", url(next), of(next)),
-        told("NextAVTransportURIMetaData", said(next), of(next)),
-        fixed("NumberOfTracks", &count),
-        fixed("CurrentTrack", &count),
-        fixed("TransportState", transport_state(state)),
-        fixed("TransportStatus", if state.failed.is_some() { "ERROR_OCCURRED" } else { "OK" }),
-        fixed("TransportPlaySpeed", "1"),
-        fixed("CurrentTransportActions", actions(state)),
-        fixed("CurrentPlayMode", play_mode(state)),
-        fixed("PlaybackStorageMedium", if now.is_some() { "NETWORK" } else { "NONE" }),
-        fixed("PossiblePlaybackStorageMedia", "NONE,NETWORK"),
-        fixed("RecordStorageMedium", "NOT_IMPLEMENTED"),
-        fixed("PossibleRecordStorageMedia", "NOT_IMPLEMENTED"),
-        fixed("RecordMediumWriteStatus", "NOT_IMPLEMENTED"),
-        fixed("CurrentRecordQualityMode", "NOT_IMPLEMENTED"),
-        fixed("PossibleRecordQualityModes", "NOT_IMPLEMENTED"),
-    ]
+/// The box at one moment, from which each variable is read by its name.
+pub struct View<'a> {
+    state: &'a State,
+    reached: Reached,
+    now: Option<Entry>,
+    next: Option<&'a Entry>,
+    /// The deck is chosen.
+    is_deck: bool,
+}
+
+/// Who reads words that an app handed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// One that asks: it gets an app's own words back byte for byte.
+    Asker,
+    /// All that subscribed.
+    Subscribers,
+}
+
+impl<'a> View<'a> {
+    /// Returns the box in this state, for somebody who reaches our files so.
+    pub fn of(state: &'a State, reached: Reached) -> View<'a> {
+        let (now, next, is_deck) = match &state.source {
+            Source::Guest { now, next, .. } => (Some(Entry::clone(now)), next.as_deref(), true),
+            Source::Queue => (state.entry().or(state.queue.entries.first()).cloned(), None, false),
+            Source::Empty { .. } => (None, None, true),
+        };
+        // Of what is open the motor knows the length.
+        let now = now.map(|entry| match state.current {
+            Some(id) if id == entry.id => Entry { duration: state.duration, ..entry },
+            _ => entry,
+        });
+        let now = now.map(|entry| with_cover(entry, state, reached.host));
+        View { state, reached, now, next, is_deck }
+    }
+
+    /// Returns what an action answers for a variable; `None` for one that is not there. Only this one is built.
+    ///
+    /// An app reads its own words byte for byte in AVTransportURIMetaData and NextAVTransportURIMetaData;
+    /// CurrentTrackMetaData is what every reader takes.
+    pub fn value(&self, name: &str) -> Option<String> {
+        self.read(name, Reader::Asker)
+    }
+
+    fn read(&self, name: &str, reader: Reader) -> Option<String> {
+        let (now, state) = (self.now.as_ref(), self.state);
+        let fixed = match name {
+            "AVTransportURI" | "CurrentTrackURI" => return Some(self.url(now)),
+            "NextAVTransportURI" => return Some(self.url(self.next)),
+            "AVTransportURIMetaData" if self.is_deck => return Some(self.said(now, reader)),
+            "AVTransportURIMetaData" | "CurrentTrackMetaData" => return Some(self.shown(now, reader)),
+            "NextAVTransportURIMetaData" => return Some(self.said(self.next, reader)),
+            "CurrentTrackDuration" | "CurrentMediaDuration" => {
+                return Some(times::written(now.map_or(Millis::ZERO, |entry| entry.duration)));
+            }
+            "NumberOfTracks" | "CurrentTrack" => return Some(u8::from(now.is_some()).to_string()),
+            "TransportState" => transport_state(state),
+            "TransportStatus" if state.failed.is_some() => "ERROR_OCCURRED",
+            "TransportStatus" => "OK",
+            "TransportPlaySpeed" => "1",
+            "CurrentTransportActions" => actions(state),
+            "CurrentPlayMode" => play_mode(state),
+            "PlaybackStorageMedium" if now.is_some() => "NETWORK",
+            "PlaybackStorageMedium" => "NONE",
+            "PossiblePlaybackStorageMedia" => "NONE,NETWORK",
+            "RecordStorageMedium"
+            | "PossibleRecordStorageMedia"
+            | "RecordMediumWriteStatus"
+            | "CurrentRecordQualityMode"
+            | "PossibleRecordQualityModes" => "NOT_IMPLEMENTED",
+            _ => return None,
+        };
+        Some(fixed.to_owned())
+    }
+
+    fn url(&self, entry: Option<&Entry>) -> String {
+        entry.map_or(String::new(), |entry| handed::url(entry, self.reached.host, self.reached.mark))
+    }
+
+    fn shown(&self, entry: Option<&Entry>, reader: Reader) -> String {
+        let Reached { host, mark } = self.reached;
+        entry.map_or(String::new(), |entry| match reader {
+            Reader::Asker => handed::metadata(entry, host, mark),
+            Reader::Subscribers => handed::told(entry, host, mark),
+        })
+    }
+
+    /// What the app said itself, nothing when it said nothing; to subscribers only what every reader takes.
+    fn said(&self, entry: Option<&Entry>, reader: Reader) -> String {
+        let said = entry.and_then(|entry| entry.said.as_deref()).unwrap_or_default();
+        if reader == Reader::Asker || is_plain(said) { said.to_owned() } else { self.shown(entry, reader) }
+    }
+
+    /// Returns of which instance a variable is.
+    fn instance(&self, name: &str, moves: u64) -> u64 {
+        let of = |entry: Option<&Entry>| entry.map_or(0, |entry| u64::from(entry.id.0));
+        match name {
+            "AVTransportURI"
+            | "AVTransportURIMetaData"
+            | "CurrentTrackURI"
+            | "CurrentTrackMetaData"
+            | "CurrentTrackDuration"
+            | "CurrentMediaDuration" => of(self.now.as_ref()),
+            "NextAVTransportURI" | "NextAVTransportURIMetaData" => of(self.next),
+            "TransportState" => moves,
+            _ => 0,
+        }
+    }
 }
 
 /// Names the cover in the file behind a URL where no app named one.
@@ -90,29 +144,15 @@ pub fn with_cover(entry: Entry, state: &State, host: SocketAddrV4) -> Entry {
 }
 
 /// Returns what subscribers are told. Words of an app that not every reader takes are written anew: some drop a whole event
-/// for them (reference upnp 7.3). `moves` is the instance of TransportState: a move in a track tells it again, so that apps
-/// ask for the position (reference upnp 7.1, "Seek").
+/// for them (reference upnp 7.3); so are long ones, which would go out to each subscriber. `moves` is the instance of
+/// TransportState: a move in a track tells it again, so that apps ask for the position (reference upnp 7.1, "Seek").
 pub fn last_change(state: &State, reached: Reached, moves: u64) -> LastChange {
-    let mut variables = variables(state, reached);
-    let (now, next) = match &state.source {
-        Source::Guest { now, next, .. } => (Some(now), next.as_ref()),
-        Source::Queue | Source::Empty { .. } => (None, None),
+    let view = View::of(state, reached);
+    let told = |name: &&'static str| {
+        let value = view.read(name, Reader::Subscribers)?;
+        Some(Told { name, channel: None, value, of: view.instance(name, moves) })
     };
-    for told in &mut variables {
-        let entry = match told.name {
-            "AVTransportURIMetaData" => now,
-            "NextAVTransportURIMetaData" => next,
-            "TransportState" => {
-                told.of = moves;
-                continue;
-            }
-            _ => continue,
-        };
-        if let Some(entry) = entry.filter(|_| !is_plain(&told.value) && !handed::is_readable(&told.value)) {
-            told.value = handed::written(entry, reached.host, reached.mark);
-        }
-    }
-    LastChange { space: SPACE, variables }
+    LastChange { space: SPACE, variables: TOLD.iter().filter_map(told).collect() }
 }
 
 /// Nothing, or the word for it.
@@ -160,3 +200,28 @@ fn play_mode(state: &State) -> &'static str {
 
 /// Strict readers drop an event of another namespace (reference upnp 3.5).
 const SPACE: &str = "urn:schemas-upnp-org:metadata-1-0/AVT/";
+/// What LastChange tells of, in this order.
+const TOLD: [&str; 22] = [
+    "AVTransportURI",
+    "AVTransportURIMetaData",
+    "CurrentTrackURI",
+    "CurrentTrackMetaData",
+    "CurrentTrackDuration",
+    "CurrentMediaDuration",
+    "NextAVTransportURI",
+    "NextAVTransportURIMetaData",
+    "NumberOfTracks",
+    "CurrentTrack",
+    "TransportState",
+    "TransportStatus",
+    "TransportPlaySpeed",
+    "CurrentTransportActions",
+    "CurrentPlayMode",
+    "PlaybackStorageMedium",
+    "PossiblePlaybackStorageMedia",
+    "RecordStorageMedium",
+    "PossibleRecordStorageMedia",
+    "RecordMediumWriteStatus",
+    "CurrentRecordQualityMode",
+    "PossibleRecordQualityModes",
+];
