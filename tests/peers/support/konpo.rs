@@ -364,7 +364,7 @@ impl Konpo {
         wait_for("nothing more comes in", bound, || {
             let now = json!([self.get("/api/offers?limit=100"), self.get("/api/state")["library_rev"]]);
             if now != last {
-                last = now;
+                last = now.clone();
                 since = Instant::now();
             }
             // What is between two stages goes on, however long a loaded machine takes.
