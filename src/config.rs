@@ -28,7 +28,7 @@ pub struct Config {
     pub intake: Intake,
     /// The hours in which it is not loud.
     pub quiet: Quiet,
-    /// The media server.
+    /// The media server and the renderer.
     pub upnp: Upnp,
     /// Phones that send.
     pub localsend: LocalSend,
@@ -181,15 +181,19 @@ impl Default for LocalSend {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Upnp {
-    /// Whether apps and players of the network find the library.
+    /// Whether apps and players of the network find the library and the renderer.
     pub enabled: bool,
+    /// Whether apps may put music on as on a renderer.
+    pub renderer: bool,
     /// What apps are told of its maker and model.
     pub product: String,
+    /// Lumin's app finds the box as well.
+    pub lumin_compat: bool,
 }
 
 impl Default for Upnp {
     fn default() -> Upnp {
-        Upnp { enabled: true, product: "konpo".into() }
+        Upnp { enabled: true, renderer: true, product: "konpo".into(), lumin_compat: false }
     }
 }
 

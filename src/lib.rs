@@ -11,7 +11,8 @@
 //!   decides about senders: who may, who is asked for, what lands, what is taken back.
 //! - [`beam`]: who is there, what do they offer, fetch it (`content_directory`) or take what they push (`localsend`).
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
-//! - [`upnp`]: root devices for apps, players and televisions: descriptions, control, events.
+//! - [`upnp`]: root devices for apps, players and televisions: the shelf as a media server, the deck, the queue and the knob as
+//!   a renderer for UPnP AV and OpenHome.
 //! - [`web`]: the HTTP API, a remote control without music state of its own; `web::upload` hands files that phones send to
 //!   [`intake::door`].
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.

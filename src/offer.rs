@@ -37,8 +37,10 @@ pub enum Via {
     Ctl,
     /// The web page and API.
     Web,
-    /// UPnP AV or OpenHome.
+    /// UPnP AV.
     Upnp,
+    /// OpenHome's services of the UPnP device.
+    OpenHome,
     /// The MPD protocol.
     Mpd,
     /// The remote control.

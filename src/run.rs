@@ -21,7 +21,7 @@ use crate::hifi::urls::{UrlAsk, Urls};
 use crate::hifi::{Hifi, HifiConfig, Parts, Running};
 use crate::http::client::{Allow, Client};
 use crate::http::hosts::Hosts;
-use crate::http::own_tls::Own;
+use crate::http::own_tls;
 use crate::http::port::{self, Listening};
 use crate::http::server;
 use crate::identity::Identity;
@@ -33,9 +33,10 @@ use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
 use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
-use crate::track::TrackId;
 use crate::units::Gain;
 use crate::units::calendar::Hours;
+use crate::upnp::openhome::Named;
+use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
 
@@ -83,23 +84,16 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         interfaces: config.lan.interfaces.clone(),
         http_port: port,
         name: name.clone(),
-        own_udns: vec![identity.udn("server").to_string(), identity.udn("renderer").to_string()],
+        own_udns: ["server", "renderer"].map(|role| identity.udn(role).to_string()).into(),
     };
     let lan = Lan::start(lan, sources.clone()).await?;
     let hosts = Hosts::new(&config.http.names);
     let here = lan.clone();
     let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
     let streams = Streams::new(Client::new(), own);
-    let urls = urls(streams.clone(), hosts.clone(), port);
-    let parts = Parts {
-        library: library.clone(),
-        player,
-        events,
-        device,
-        board: intake.board(),
-        urls,
-        pushes: intake.pushes(),
-    };
+    let urls = urls(streams.clone(), Own::new(Mark::of(identity.udn("server")), hosts.clone(), port));
+    let (board, pushes) = (intake.board(), intake.pushes());
+    let parts = Parts { library: library.clone(), player, events, device, board, urls, pushes };
     let Running { hifi, tasks: hifi_tasks } = Hifi::start(parts, knob, hifi_stop.clone()).await?;
     let pulling = BeamConfig { pull: policy(config.intake.pull), take };
     let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
@@ -107,10 +101,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let web = Web::new(hifi.clone(), intake.clone(), &name);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
-    let upnp = config
-        .upnp
-        .enabled
-        .then(|| media_server(&hifi, (&name, &config.upnp.product), &identity, &lan, faces.clone()));
+    let upnp =
+        config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let phones = Phones { name: &name, port: config.localsend.port, data: &data };
     let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
@@ -162,17 +154,24 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     Ok(())
 }
 
-/// Returns the media server, which is found only once it is announced.
-fn media_server(
+/// Returns the media server and the renderer, which are found only once they are announced.
+fn devices(
     hifi: &Hifi,
-    (name, product): (&str, &str),
+    (name, config): (&str, &config::Upnp),
     identity: &Identity,
     lan: &Lan,
     stop: CancellationToken,
 ) -> Upnp {
-    let (server, files, updates) =
-        upnp::media_server(hifi, name, product, identity.udn("server"), stop.clone());
-    Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates)
+    let server_udn = identity.udn("server");
+    let (server, files, updates) = upnp::media_server(hifi, name, &config.product, server_udn, stop.clone());
+    if !config.renderer {
+        return Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates);
+    }
+    let named = Named { name: name.to_owned(), product: config.product.clone(), lumin: config.lumin_compat };
+    let mark = Mark::of(server_udn);
+    let (renderer, telling) = upnp::media_renderer(hifi, named, identity.udn("renderer"), mark, stop.clone());
+    let upnp = Upnp::start(vec![server, renderer], lan.interfaces(), stop).beside(files, updates);
+    telling.into_iter().fold(upnp, |upnp, task| upnp.beside(axum::Router::new(), task))
 }
 
 /// Where phones send to.
@@ -195,7 +194,7 @@ async fn receive(
     }
     let started = async {
         let (certificate, key) = identity.certificate(data)?;
-        let own = Own::read(&certificate, &key)?;
+        let own = own_tls::Own::read(&certificate, &key)?;
         let config = LocalSendConfig { alias: name.to_owned(), port, own };
         LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
     };
@@ -210,19 +209,11 @@ async fn receive(
     }
 }
 
-/// Returns how URLs become sound. One of our own media path is the track itself, whichever of our names it has.
-fn urls(streams: Streams, hosts: Hosts, port: u16) -> Urls {
+/// Returns how URLs become sound. One of our own media path is the track itself and never fetched.
+fn urls(streams: Streams, own: Own) -> Urls {
     let open = move |ask: UrlAsk| streams.open(stream::Ask { url: ask.url, stop: ask.stop, told: ask.told });
-    let ours = move |url: &str| own_track(url, &hosts, port);
+    let ours = move |url: &str| own.track(url);
     Urls { open: std::sync::Arc::new(open), ours: std::sync::Arc::new(ours) }
-}
-
-fn own_track(url: &str, hosts: &Hosts, port: u16) -> Option<TrackId> {
-    let uri: http::Uri = url.parse().ok().filter(|uri: &http::Uri| uri.scheme_str() == Some("http"))?;
-    let there = uri.port_u16().unwrap_or(80) == port && hosts.allows(uri.host()?);
-    let file = uri.path().strip_prefix("/api/media/").or_else(|| uri.path().strip_prefix("/media/"))?;
-    let id = file.split_once('.').map_or(file, |(id, _)| id);
-    id.parse().ok().filter(|_| there).map(TrackId)
 }
 
 /// Returns what the motor is started with, and what is known of its device before it plays.
@@ -335,28 +326,3 @@ fn notify(state: &[NotifyState]) {
 
 /// SIGTERM and SIGINT finish within 2 s.
 const STOPS_WITHIN: Duration = Duration::from_millis(1700);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_of_our_own_media_path_is_that_track() {
-        let hosts = Hosts::new(&["music.example".into()]);
-        hosts.set_addresses(vec![[10, 0, 0, 2].into()]);
-        let own = |url: &str| own_track(url, &hosts, 8200).map(|id| id.0);
-        assert_eq!(own("http://10.0.0.2:8200/api/media/12.flac"), Some(12));
-        assert_eq!(own("http://music.example:8200/media/12.mp3?x=1"), Some(12));
-        assert_eq!(own("http://127.0.0.1:8200/media/12"), Some(12));
-        for other in [
-            "http://10.0.0.3:8200/media/12.flac",
-            "http://10.0.0.2/media/12.flac",
-            "http://10.0.0.2:8200/media/x.flac",
-            "http://10.0.0.2:8200/api/art/12/160.jpg",
-            "ftp://10.0.0.2:8200/media/12.flac",
-            "not a url",
-        ] {
-            assert_eq!(own(other), None, "{other}");
-        }
-    }
-}

@@ -47,26 +47,18 @@ install_peers() {
 # Control points, a LocalSend device and an uploader in Python, in a place of their own.
 install_python() {
   local place=target/peers-python
-  [ -e "$place/whole-3" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 tuspy==1.1.0 &&
-    touch "$place/whole-3"
+  local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 openhomedevice==2.7 nanodlna==0.3.0 pa-dlna==2.0 tuspy==1.1.0)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
+  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
-# An uploader in JavaScript, in a place of its own. Node.js of another source brings npm along.
+# And for Node, with an uploader.
 install_node() {
-  local place=target/peers-node
-  [ -e "$place/whole-1" ] && return 0
-  if ! command -v npm >/dev/null; then
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || return 1
-  fi
-  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" tus-js-client@4.3.1 && touch "$place/whole-1"
-}
-
-# Another LocalSend device, which takes minutes to build: for the long form only.
-install_rust() {
-  [ -n "${KONPO_ALL:-}" ] || return 0
-  [ -x target/peers-rust/bin/localsend-rs ] && return 0
-  cargo install --quiet localsend-rs --version 0.1.2 --root target/peers-rust --target-dir target/peers-rust-build
+  local place=target/peers-node peers=(upnp-mediarenderer-client@1.4.0 tus-js-client@4.3.1)
+  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
+  # Node's own package brings npm along, Debian's does not.
+  command -v npm >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null || return 1
+  mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
 log="$(mktemp)"
@@ -136,8 +128,7 @@ fi
 
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
-step "peers in JavaScript" install_node || { close; exit 1; }
-step "peers in Rust" install_rust || { close; exit 1; }
+step "control points and an uploader for Node" install_node || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
@@ -146,7 +137,7 @@ step "fuzz" fuzz
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
-sound=(crowd:: exact:: loud:: moments:: night:: outputs:: soak:: sound:: urls::)
+sound=(crowd:: exact:: gapless:: loud:: moments:: night:: openhome::a_playlist_sounds outputs:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
 figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp --bench upload)
 # What is shipped is measured by the long form; linking it six times takes minutes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::offer::Right;
+use crate::offer::{Right, Via};
 use crate::track::{Tags, TrackId};
 use crate::units::{Millis, Volume};
 
@@ -34,6 +34,20 @@ pub struct NewEntry {
     /// The app's own metadata, returned verbatim.
     #[serde(default)]
     pub said: Option<Arc<str>>,
+    /// What a face read of it beside.
+    #[serde(skip)]
+    pub hints: Hints,
+}
+
+/// What a face knows of an entry before it is opened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Hints {
+    /// The URL by which an app named a track of the shelf, verbatim; `None` where the URL itself is played.
+    pub named: Option<Arc<str>>,
+    /// Where an app says that its cover lies; kept of URLs only, for the shelf has its own.
+    pub cover: Option<Arc<str>>,
+    /// Its length as an app says it, until the motor knows better; kept of URLs only.
+    pub length: Option<Millis>,
 }
 
 /// Where new entries go.
@@ -47,6 +61,8 @@ pub enum At {
     Next,
     /// Before the entry now at this place; the end when beyond it.
     Index(u32),
+    /// Behind this entry, which must be there.
+    After(QueueId),
 }
 
 /// How far repeating goes.
@@ -60,6 +76,16 @@ pub enum Repeat {
     All,
     /// The current entry plays until something else is chosen.
     One,
+}
+
+/// What the box listens to, as the selector of an amplifier says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The one queue.
+    Queue,
+    /// The deck beside it, as this face writes it.
+    Deck(Via),
 }
 
 /// When the music ends by itself.
@@ -114,7 +140,8 @@ pub enum Command {
     Next,
     /// Plays the current entry again when more than 3 s were heard, else the one before. `EmptyQueue`.
     Previous,
-    /// Moves to this position in the current track. `EmptyQueue`, `OutOfRange` beyond the end, `NotSeekable`.
+    /// Moves to this position in the current track; while stopped the next `Play(None)` begins there. `EmptyQueue`,
+    /// `OutOfRange` beyond the end, `NotSeekable`.
     Seek(Millis),
     /// Sets the knob; in quiet hours up to their limit. `FixedVolume` in fixed mode.
     SetVolume(Volume),
@@ -141,8 +168,9 @@ pub enum Command {
     /// Plays on another output, named as `konpo outputs` prints it, or `auto`, until konpo starts again: then the settings
     /// count. Owner. What sounds goes on there at its place. `NoDevice` for one that is not there.
     SetOutput(Arc<str>),
-    /// Adds entries. `OutOfRange` above 10,000 entries or 4 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
-    /// `Unsupported` for what is no http or https URL. A URL of our own media path is that track.
+    /// Adds entries. `OutOfRange` above 10,000 entries or 16 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
+    /// `NoSuchEntry` behind one that is not there, `Unsupported` for what is no http or https URL. A URL of our own media
+    /// path is that track.
     Add {
         /// The entries in order.
         entries: Vec<NewEntry>,
@@ -170,11 +198,16 @@ pub enum Command {
     SetGuest(Option<NewEntry>),
     /// Sets what follows the guest without a gap; `None` takes it back. `NoSuchEntry` without a guest, else as `SetGuest`.
     SetGuestNext(Option<NewEntry>),
+    /// Turns the selector. What sounded from another input stops; a deck that is left is empty then, and the queue stays
+    /// where it was. Any play of the queue, and whatever is put on the deck, turns it as well.
+    SetInput(Input),
     /// All or nothing, in order: the first refusal undoes the ones before it. `OutOfRange` above 1,000 commands, those in
     /// batches within counted too.
     Batch(Vec<Command>),
     /// Closes the sound device and stops; any play ends it.
     Standby,
+    /// Ends standby; nothing plays by that.
+    Wake,
     /// Gives the sound device to another program at once and holds the sound; any play takes it back.
     Yield,
     /// Ends a `Yield`: sound that ran then goes on. Without one nothing happens.

@@ -1,4 +1,4 @@
-//! What survives a power cut: the queue exactly, the position within 15 s, the knob.
+//! What survives a power cut: the queue and the guest deck exactly, the position within 15 s, the knob.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,8 @@ use crate::hifi::command::{Playable, QueueId, Repeat};
 use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
 use crate::hifi::rules::{Restored, Rules, shelf_entry};
-use crate::hifi::state::{Entry, Modes};
+use crate::hifi::state::{Entry, Modes, Source};
+use crate::offer::Via;
 use crate::track::{Tags, Track, TrackId};
 use crate::units::{Millis, UnixTime, Volume};
 
@@ -26,8 +27,20 @@ pub struct Memory {
     /// What the rest of the round and the rounds after it are drawn from while shuffled.
     #[serde(default)]
     seed: u64,
+    /// What an app put on beside the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deck: Option<KeptDeck>,
     #[serde(flatten)]
     place: Place,
+}
+
+/// The guest deck as it is written down; the position is that of what is on it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct KeptDeck {
+    by: Via,
+    now: Kept,
+    #[serde(default)]
+    next: Option<Kept>,
 }
 
 /// What changes while the queue stays as it is: written down alone, as 10,000 entries are a megabyte.
@@ -88,25 +101,65 @@ struct Kept {
     shown: Option<Arc<Tags>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     said: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    named: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cover: Option<Arc<str>>,
+    /// The length of a URL, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    length_ms: Option<Millis>,
+}
+
+impl Kept {
+    fn of(entry: &Entry) -> Kept {
+        let is_url = matches!(entry.what, Playable::Url(_));
+        Kept {
+            id: entry.id,
+            what: entry.what.clone(),
+            shown: is_url.then(|| entry.shown.clone()),
+            said: entry.said.clone(),
+            named: entry.named.clone(),
+            cover: entry.cover.clone(),
+            length_ms: (is_url && entry.duration > Millis::ZERO).then_some(entry.duration),
+        }
+    }
+
+    fn entry(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Entry {
+        let known = match self.what {
+            Playable::Shelf(id) => tracks.get(&id).map(|track| shelf_entry(track)),
+            Playable::Url(_) => None,
+        };
+        let length = known.as_ref().map(|entry| entry.duration).or(self.length_ms);
+        Entry {
+            id: self.id,
+            shown: known.as_ref().map(|entry| entry.shown.clone()).or(self.shown).unwrap_or_default(),
+            duration: length.unwrap_or(Millis::ZERO),
+            measured: known.map(|entry| entry.measured).unwrap_or_default(),
+            what: self.what,
+            said: self.said,
+            named: self.named,
+            cover: self.cover,
+        }
+    }
 }
 
 impl Memory {
     /// Returns all that is to be written down; `position` is that of now.
     pub fn of(rules: &Rules, position: Millis) -> Memory {
         let (queue, view) = (&rules.queue, rules.queue.view());
-        let keep = |entry: &Entry| Kept {
-            id: entry.id,
-            what: entry.what.clone(),
-            shown: matches!(entry.what, Playable::Url(_)).then(|| entry.shown.clone()),
-            said: entry.said.clone(),
-        };
         Memory {
             v: FORM,
             version: view.version,
-            entries: view.entries.iter().map(keep).collect(),
+            entries: view.entries.iter().map(Kept::of).collect(),
             last_id: queue.last_id(),
             shuffled: queue.shuffled().map(|(order, _)| order.to_vec()),
             seed: queue.shuffled().map_or(0, |(_, seed)| seed),
+            deck: match rules.source() {
+                Source::Guest { by, now, next } => {
+                    Some(KeptDeck { by, now: Kept::of(&now), next: next.map(|next| Kept::of(&next)) })
+                }
+                Source::Queue | Source::Empty { .. } => None,
+            },
             place: Place::of(rules, position),
         }
     }
@@ -145,7 +198,8 @@ impl Memory {
             Playable::Shelf(id) => Some(id),
             Playable::Url(_) => None,
         };
-        self.entries.iter().filter_map(track).collect()
+        let deck = self.deck.iter().flat_map(|deck| std::iter::once(&deck.now).chain(&deck.next));
+        self.entries.iter().chain(deck).filter_map(track).collect()
     }
 
     /// Returns the knob as somebody last set it.
@@ -165,21 +219,12 @@ impl Memory {
 
     /// Returns the box to start with, quiet hours left out. A track that the shelf does not know at the moment stays in the queue.
     pub fn restore(self, tracks: &HashMap<TrackId, Arc<Track>>) -> Restored {
-        let entry = |kept: Kept| {
-            let known = match kept.what {
-                Playable::Shelf(id) => tracks.get(&id).map(|track| shelf_entry(track)),
-                Playable::Url(_) => None,
-            };
-            Entry {
-                id: kept.id,
-                shown: known.as_ref().map(|e| e.shown.clone()).or(kept.shown).unwrap_or_default(),
-                duration: known.as_ref().map_or(Millis::ZERO, |e| e.duration),
-                measured: known.map(|e| e.measured).unwrap_or_default(),
-                what: kept.what,
-                said: kept.said,
-            }
-        };
-        let entries = self.entries.into_iter().map(entry).collect();
+        let entries = self.entries.into_iter().map(|kept| kept.entry(tracks)).collect();
+        let deck = self.deck.map(|deck| Source::Guest {
+            by: deck.by,
+            now: Arc::new(deck.now.entry(tracks)),
+            next: deck.next.map(|next| Arc::new(next.entry(tracks))),
+        });
         let shuffled = self.shuffled.map(|order| (order, self.seed));
         let Place { current, position_ms, repeat, modes, known, .. } = self.place;
         Restored {
@@ -190,6 +235,7 @@ impl Memory {
             modes,
             quiet: Quiet::default(),
             known,
+            deck,
         }
     }
 }
@@ -201,6 +247,7 @@ const FORM: u32 = 1;
 mod tests {
     use super::*;
     use crate::hifi::command::{At, Command, QuietMode};
+    use crate::hifi::state::Transport;
     use crate::hifi::volume::Knob;
     use crate::signal::Device;
 
@@ -214,10 +261,17 @@ mod tests {
             shown: Arc::default(),
             duration: Millis::ZERO,
             said: Some("<DIDL/>".into()),
+            named: None,
+            cover: None,
             measured: Default::default(),
         };
         let url = Playable::Url("http://10.0.0.2/a.flac".into());
-        let entries = vec![entry(Playable::Shelf(TrackId(5))), entry(url)];
+        let named = Some("http://10.0.0.3:8200/media/5.flac".into());
+        let cover = Some("http://10.0.0.2/a.jpg".into());
+        let entries = vec![
+            Entry { named, ..entry(Playable::Shelf(TrackId(5))) },
+            Entry { cover, duration: Millis(5000), ..entry(url) },
+        ];
         let ids = queue.add(entries, At::End, None).expect("fits");
         queue.shuffle(true, None, 3);
         let modes = Modes { single: true, consume: false, stop_after: true };
@@ -246,6 +300,59 @@ mod tests {
         assert_eq!(back.queue, rules.queue);
         assert_eq!((back.current, back.position, back.repeat), (Some(ids[1]), Millis(777), Repeat::All));
         assert_eq!((back.modes, back.known), (modes, Some(UnixTime(99))));
+    }
+
+    #[test]
+    fn what_an_app_put_on_comes_back_paused_at_its_place_and_the_queue_beside_it() {
+        let now = std::time::Instant::now();
+        let entry = |id, url: &str| Entry {
+            id: QueueId(id),
+            what: Playable::Url(url.into()),
+            shown: Arc::default(),
+            duration: Millis(9000),
+            said: Some("<DIDL/>".into()),
+            named: None,
+            cover: None,
+            measured: Default::default(),
+        };
+        let mut queue = Queue::default();
+        let ids = queue.add(vec![entry(0, "http://x/queued")], At::End, None).expect("fits");
+        let deck = Source::Guest {
+            by: Via::Upnp,
+            now: Arc::new(entry(7, "http://x/now")),
+            next: Some(Arc::new(entry(8, "http://x/next"))),
+        };
+        let restored = Restored {
+            queue,
+            current: Some(ids[0]),
+            position: Millis(777),
+            deck: Some(deck.clone()),
+            ..Restored::default()
+        };
+        let rules = |restored| {
+            let knob = Knob::new(false, Volume::MAX, None, now);
+            Rules::new(knob, restored, Device::closed("test", true), now)
+        };
+        let mut before = rules(restored);
+        let json = Memory::of(&before, Millis(777)).json();
+        let mut after = rules(Memory::read(&json).expect("as written").restore(&HashMap::new()));
+        assert_eq!(after.state(0).source, deck);
+        let state = after.state(0);
+        assert_eq!((state.transport, state.current), (Transport::Paused, Some(QueueId(7))));
+        assert_eq!((state.position.anchor, state.duration), (Millis(777), Millis(9000)));
+        assert_eq!(after.queue_place(), Some(ids[0]));
+        // Numbers go on behind those of the deck.
+        let given = crate::hifi::rules::Given {
+            tracks: HashMap::new(),
+            something: Vec::new(),
+            seed: 0,
+            by: Via::Upnp,
+        };
+        for rules in [&mut before, &mut after] {
+            rules.command(Command::SetGuest(None), &given, now).expect("always");
+            assert_eq!(rules.state(0).current, Some(ids[0]));
+        }
+        assert!(!Memory::of(&after, Millis::ZERO).json().contains("http://x/now"));
     }
 
     #[test]

@@ -14,30 +14,31 @@ mod shuffle;
 pub mod state;
 mod task;
 pub mod urls;
-mod volume;
+pub mod volume;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
 use crate::hifi::clock::WallClock;
-use crate::hifi::command::{Command, NewEntry, Playable, Refused};
+use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::memory::Memory;
+use crate::hifi::queue::Queue;
 use crate::hifi::quiet::{Choice, Clock, Quiet, QuietConfig};
 use crate::hifi::rules::{Event, Given, Restored, Rules};
 use crate::hifi::state::State;
-use crate::hifi::task::{Inlets, Message, Task};
+use crate::hifi::task::{Done, Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
 use crate::library::Library;
-use crate::library::art::Size;
+use crate::library::art::{self, Size};
 use crate::library::cover::Cover;
 use crate::library::serve::Served;
 use crate::offer::push::Pushed;
@@ -57,6 +58,8 @@ pub struct Hifi {
     events: mpsc::Sender<Event>,
     library: Library,
     urls: Urls,
+    /// Who may make a cover of an entry: one at a time, the others wait.
+    scaling: Arc<Semaphore>,
 }
 
 /// What the box is built on.
@@ -147,7 +150,8 @@ impl Hifi {
         if config.quiet.hours.is_some() {
             tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         }
-        let hifi = Hifi { commands, state, events, library, urls };
+        let scaling = Arc::new(Semaphore::new(1));
+        let hifi = Hifi { commands, state, events, library, urls, scaling };
         if let Some(words) = complaint {
             hifi.say(words, Right::Room).await;
         }
@@ -232,7 +236,19 @@ impl Session {
     ///
     /// # Cancel
     /// A dropped future may still have its effect.
-    pub async fn send(&self, mut command: Command) -> Result<Result<u64, Refused>> {
+    pub async fn send(&self, command: Command) -> Result<Result<u64, Refused>> {
+        Ok(self.ask(command).await?.map(|done| done.rev))
+    }
+
+    /// Adds entries to the queue and returns their ids, in their order; else as [`Session::send`].
+    ///
+    /// # Errors
+    /// As [`Session::send`]; `Command::Add` tells the refusals.
+    pub async fn insert(&self, entries: Vec<NewEntry>, at: At) -> Result<Result<Vec<QueueId>, Refused>> {
+        Ok(self.ask(Command::Add { entries, at, play: false }).await?.map(|done| done.added))
+    }
+
+    async fn ask(&self, mut command: Command) -> Result<Result<Done, Refused>> {
         if self.caller.right < command.right() {
             return Ok(Err(Refused::NotAllowed));
         }
@@ -367,6 +383,15 @@ impl Session {
         self.hifi.library.open_served(id, self.caller.right).await
     }
 
+    /// Returns tracks as anybody may see them, by id; those that are not there are left out.
+    ///
+    /// # Errors
+    /// Those of the shelf.
+    pub async fn tracks(&self, ids: &[TrackId]) -> Result<HashMap<TrackId, Arc<Track>>> {
+        let found = task::tracks_by_id(&self.hifi.library, ids).await?;
+        Ok(found.into_iter().map(|(id, track)| (id, without_personal(&track))).collect())
+    }
+
     /// Returns the cover of a track, made anew from its picture: nothing of the file or its buyer is in it.
     ///
     /// # Errors
@@ -374,6 +399,27 @@ impl Session {
     pub async fn cover(&self, id: TrackId, size: Size) -> Result<Cover> {
         let found = self.hifi.library.cover(id, size).await?;
         found.ok_or_else(|| Error::new(Kind::NotFound, format!("track {id} has no cover")))
+    }
+
+    /// Returns the cover that lies in the file behind the URL of an entry, made anew as [`Session::cover`].
+    ///
+    /// # Errors
+    /// `NotFound` also when it has none or sounded long ago, `Damaged` and `Unsupported` for what cannot be shown.
+    pub async fn cover_of_entry(&self, id: QueueId, size: Size) -> Result<Cover> {
+        let pictures = self.hifi.state.borrow().pictures.clone();
+        let found = pictures.iter().find(|(of, _)| *of == id).map(|(_, picture)| picture.clone());
+        let picture =
+            found.ok_or_else(|| Error::new(Kind::NotFound, format!("entry {} has no cover", id.0)))?;
+        let turn = self.hifi.scaling.clone().acquire_owned().await;
+        let stopped = |_| Error::new(Kind::Stopped, "konpo is stopping");
+        let turn = turn.map_err(stopped)?;
+        let made = tokio::task::spawn_blocking(move || {
+            let jpeg = art::scale(&picture.0, size);
+            let etag = format!("\"{}-{}\"", &blake3::hash(&picture.0).to_hex()[..32], size.edge());
+            drop(turn);
+            jpeg.map(|jpeg| Cover { jpeg, etag })
+        });
+        made.await.map_err(|error| Error::with(Kind::Internal, "make a cover", error))?
     }
 
     fn need(&self, right: Right, what: &str) -> Result<()> {
@@ -452,5 +498,7 @@ fn seed() -> u64 {
     u64::from_le_bytes(hash)
 }
 
+/// The most entries that the queue holds.
+pub const MOST_ENTRIES: usize = Queue::MOST;
 /// How many tracks `PlaySomething` puts into an empty queue when no album was heard.
 const SOMETHING: u32 = 100;

@@ -21,7 +21,7 @@ impl Queue {
     /// The most entries a queue holds.
     pub const MOST: usize = 10_000;
     /// The most bytes of what apps said and of URLs in all: anyone in the house may add, and the box is small.
-    pub const MOST_TEXT: usize = 4 << 20;
+    pub const MOST_TEXT: usize = 16 << 20;
 
     /// Returns a queue as it was saved; `shuffled` is the round and its seed. Ids of 0 and repeated ids are dropped.
     pub fn restored(
@@ -155,7 +155,8 @@ impl Queue {
     /// the round; those to be next stand next.
     ///
     /// # Errors
-    /// `OutOfRange` when the queue would hold more than [`Queue::MOST`], or more text of apps than [`Queue::MOST_TEXT`].
+    /// `OutOfRange` when the queue would hold more than [`Queue::MOST`], or more text of apps than [`Queue::MOST_TEXT`];
+    /// `NoSuchEntry` behind an entry that is not there.
     pub fn add(
         &mut self,
         entries: Vec<Entry>,
@@ -170,6 +171,7 @@ impl Queue {
             At::End => self.view.entries.len(),
             At::Next => current.and_then(|id| self.index(id)).map_or(0, |i| i + 1),
             At::Index(i) => (i as usize).min(self.view.entries.len()),
+            At::After(id) => self.index(id).ok_or(Refused::NoSuchEntry)? + 1,
         };
         let mut ids = Vec::with_capacity(entries.len());
         let mut fresh = Vec::with_capacity(entries.len());
@@ -298,7 +300,8 @@ impl Queue {
 /// Bytes of an entry that its face brought.
 fn words_of(entry: &Entry) -> usize {
     let url = if let Playable::Url(url) = &entry.what { url.len() } else { 0 };
-    url + entry.said.as_ref().map_or(0, |said| said.len())
+    let words = [&entry.said, &entry.named, &entry.cover];
+    url + words.into_iter().flatten().map(|words| words.len()).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -315,6 +318,8 @@ mod tests {
             shown: Arc::default(),
             duration: crate::units::Millis(1000),
             said: None,
+            named: None,
+            cover: None,
             measured: Default::default(),
         }
     }
@@ -340,6 +345,17 @@ mod tests {
         assert_eq!(tracks(&queue), [1, 2, 9, 3]);
         queue.add(vec![entry(8)], At::Next, None).expect("small");
         assert_eq!(tracks(&queue), [8, 1, 2, 9, 3]);
+    }
+
+    #[test]
+    fn behind_an_entry_is_behind_that_one_and_no_other() {
+        let (mut queue, ids) = queue(3);
+        let new = queue.add(vec![entry(9)], At::After(ids[0]), Some(ids[2])).expect("small");
+        assert_eq!(tracks(&queue), [1, 9, 2, 3]);
+        queue.add(vec![entry(8), entry(7)], At::After(new[0]), None).expect("small");
+        assert_eq!(tracks(&queue), [1, 9, 8, 7, 2, 3]);
+        assert_eq!(queue.add(vec![entry(6)], At::After(QueueId(77)), None), Err(Refused::NoSuchEntry));
+        assert_eq!(tracks(&queue), [1, 9, 8, 7, 2, 3]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::hifi::rules::guest::Guest;
 use crate::hifi::rules::landed::Landing;
 use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
-use crate::hifi::state::{Entry, Modes, Notice, Position, Sleeping, State, Transport};
+use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::offer::{Right, Via};
@@ -107,6 +107,8 @@ pub enum Event {
         serial: PlaySerial,
         /// What.
         tags: Box<Tags>,
+        /// The cover in it.
+        picture: Option<Picture>,
     },
     /// Files on their way in.
     Offers(u64),
@@ -205,6 +207,18 @@ pub struct Rules {
     /// Entries that broke in a row since something sounded.
     broken: usize,
     guest: Option<Guest>,
+    /// As whose deck the deck was chosen while nothing is on it.
+    empty_deck: Option<Via>,
+    /// Somebody sent it to bed.
+    standby: bool,
+    /// What the last command put into the queue.
+    added: Vec<QueueId>,
+    /// The entry that broke and ended the sound, until something else is wished for.
+    failed: Option<QueueId>,
+    /// Covers that lie in the files behind URLs, newest last.
+    pictures: Arc<Vec<(QueueId, Picture)>>,
+    /// Where somebody moved to, and when: what the motor said before it heard of that no longer counts.
+    sought: Option<(Millis, Instant)>,
     levels: Levels,
     /// Starts that are open and wait for their turn.
     ahead: Vec<Opened>,
@@ -221,8 +235,6 @@ pub struct Rules {
     offers: u64,
     /// What senders brought and is in the queue, the newest last.
     landings: Vec<Landing>,
-    /// Somebody sent the box to rest.
-    standby: bool,
 }
 
 /// What is broken when a start fails.
@@ -251,14 +263,21 @@ pub struct Restored {
     pub quiet: Quiet,
     /// The last time that could be trusted.
     pub known: Option<UnixTime>,
+    /// What an app put on beside the queue; the position is that of what is on it then.
+    pub deck: Option<Source>,
 }
 
 impl Rules {
     /// Returns the box after power-on: paused where it was, or stopped. The device's name is the output that is wanted.
     pub fn new(knob: Knob, restored: Restored, device: Device, now: Instant) -> Rules {
-        let current = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let kept = restored.current.filter(|&id| restored.queue.get(id).is_some());
+        let guest = restored.deck.and_then(|deck| Guest::restored(deck, kept));
+        let entry = match &guest {
+            Some(guest) => Some(guest.entry()),
+            None => kept.and_then(|id| restored.queue.get(id)),
+        };
+        let (current, duration) = (entry.map(|e| e.id), entry.map_or(Millis::ZERO, |e| e.duration));
         let paused = current.is_some() && restored.position > Millis::ZERO;
-        let duration = current.and_then(|id| restored.queue.get(id)).map_or(Millis::ZERO, |e| e.duration);
         let anchor = if paused { restored.position } else { Millis::ZERO };
         let mut rules = Rules {
             queue: restored.queue,
@@ -284,7 +303,13 @@ impl Rules {
             over: false,
             yielded: None,
             broken: 0,
-            guest: None,
+            guest,
+            empty_deck: None,
+            standby: false,
+            added: Vec::new(),
+            failed: None,
+            pictures: Arc::default(),
+            sought: None,
             levels: Levels::default(),
             ahead: Vec::new(),
             seekable: true,
@@ -296,7 +321,6 @@ impl Rules {
             library_rev: 0,
             offers: 0,
             landings: Vec::new(),
-            standby: false,
         };
         rules.keep_quiet(now);
         rules
@@ -308,11 +332,16 @@ impl Rules {
             rev,
             source: self.source(),
             transport: self.transport,
+            standby: self.standby,
             current: self.current,
+            place: self.queue_place().or_else(|| self.queue.first()),
+            failed: self.failed.filter(|&id| self.current == Some(id)),
             starts: self.starts,
             position: self.position,
             duration: self.duration,
+            seekable: self.seekable,
             on_air: self.heard_on_air(),
+            pictures: self.pictures.clone(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
             fixed_volume: self.knob.is_fixed(),
@@ -346,6 +375,7 @@ impl Rules {
         if command.count() > MOST_COMMANDS {
             return Err(Refused::OutOfRange);
         }
+        self.added.clear();
         let before = self.clone();
         let obeyed = self.obey(command, given, now, &mut effects);
         if let Err(refused) = obeyed.and_then(|()| self.allow(&effects)) {
@@ -355,6 +385,11 @@ impl Rules {
         self.hush(now, &mut effects);
         self.prime(now, &mut effects);
         Ok(effects)
+    }
+
+    /// Returns the entries that the last command put into the queue, in its order.
+    pub fn added(&self) -> &[QueueId] {
+        &self.added
     }
 
     /// Takes one event.
@@ -415,6 +450,7 @@ impl Rules {
             Command::Remove(ids) => self.remove(&ids, now, out)?,
             Command::SetGuest(entry) => self.set_guest(entry, given, now, out)?,
             Command::SetGuestNext(entry) => self.set_guest_next(entry, given)?,
+            Command::SetInput(input) => self.set_input(input, now, out),
             Command::Clear if self.guest.is_some() => self.queue.clear(),
             Command::Clear => self.clear(now, out),
             Command::Batch(commands) => {
@@ -424,6 +460,7 @@ impl Rules {
             }
             Command::Rescan => out.push(Effect::Rescan),
             Command::Standby => self.stand_by(now, out),
+            Command::Wake => self.standby = false,
             Command::Yield => {
                 self.yielded = self.yielded.or(Some(self.sounding()));
                 self.pause(now, out);
@@ -444,15 +481,14 @@ impl Rules {
             (Transport::Playing | Transport::Opening, _) => {}
             (Transport::Paused, Some(_)) => {
                 self.knob.forward(false, now);
+                self.standby = false;
                 self.transport = Transport::Playing;
                 self.position = Position { at: now, running: true, ..self.position };
                 out.push(Effect::Resume);
             }
             _ => {
                 let id = self.current.or_else(|| self.queue.first()).ok_or(Refused::EmptyQueue)?;
-                let from =
-                    if self.transport == Transport::Paused { self.position.anchor } else { Millis::ZERO };
-                self.start(id, from, now, out);
+                self.start(id, self.position.anchor, now, out);
             }
         }
         Ok(())
@@ -485,7 +521,7 @@ impl Rules {
             out.push(Effect::Stop);
         }
         self.retired.clear();
-        (self.primed, self.over, self.yielded) = (None, false, None);
+        (self.primed, self.over, self.yielded, self.sought) = (None, false, None, None);
         self.stop_guest();
         self.transport = Transport::Stopped;
         self.position = Position { anchor: Millis::ZERO, at: now, running: false };
@@ -505,11 +541,14 @@ impl Rules {
         if self.duration > Millis::ZERO && to > self.duration {
             return Err(Refused::OutOfRange);
         }
-        match (self.transport, self.loaded) {
-            (Transport::Stopped, _) => return Err(Refused::NotSeekable),
-            (_, Some(_)) if !self.seekable => return Err(Refused::NotSeekable),
-            (_, Some(serial)) => out.push(Effect::Seek(serial, to)),
-            (_, None) => {}
+        match self.loaded {
+            Some(_) if !self.seekable => return Err(Refused::NotSeekable),
+            Some(serial) => {
+                self.sought = Some((to, now));
+                out.push(Effect::Seek(serial, to));
+            }
+            // The next play begins there.
+            None => {}
         }
         self.position = Position { anchor: to, at: now, running: self.transport == Transport::Playing };
         Ok(())
@@ -520,11 +559,12 @@ impl Rules {
         self.choose(id, from, now);
         let Some(entry) = self.entry(id) else { return };
         let what = entry.what.clone();
+        (self.empty_deck, self.standby) = (None, false);
         self.serial = PlaySerial(self.serial.0 + 1);
         self.loaded = Some(self.serial);
         self.retired.clear();
         (self.primed, self.over, self.yielded) = (None, false, None);
-        self.standby = false;
+        (self.failed, self.sought) = (None, None);
         self.level(self.serial, id, now);
         self.transport = Transport::Opening;
         out.push(Effect::Load { serial: self.serial, what, from });
@@ -577,6 +617,8 @@ pub fn shelf_entry(track: &Track) -> Entry {
         shown: track.tags.clone(),
         duration: track.duration,
         said: None,
+        named: None,
+        cover: None,
         measured: track.measured,
     }
 }

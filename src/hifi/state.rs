@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::hifi::command::{Playable, QueueId, QuietMode, Repeat, SleepEnd};
+use crate::hifi::command::{Input, Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
 use crate::signal::{Device, OnAir, SignalPath};
 use crate::track::{Measured, Tags};
@@ -16,7 +16,7 @@ use crate::units::{Gain, Millis, UnixTime, Volume};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
-    /// Nothing sounds, no position.
+    /// Nothing sounds; the position is the start, or where somebody moved it for the next play.
     #[default]
     Stopped,
     /// A file is being opened.
@@ -40,8 +40,22 @@ pub struct Entry {
     pub duration: Millis,
     /// The app's own metadata, verbatim.
     pub said: Option<Arc<str>>,
+    /// The URL by which an app named a track of the shelf, verbatim.
+    pub named: Option<Arc<str>>,
+    /// Where an app says that the cover of a URL lies.
+    pub cover: Option<Arc<str>>,
     /// How loud it is, as far as konpo measured it.
     pub measured: Measured,
+}
+
+impl Entry {
+    /// Returns the URL by which an app brought it, verbatim; `None` for a track that nobody named by one.
+    pub fn url(&self) -> Option<&Arc<str>> {
+        match &self.what {
+            Playable::Url(url) => Some(url),
+            Playable::Shelf(_) => self.named.as_ref(),
+        }
+    }
 }
 
 /// The queue as faces see it.
@@ -51,6 +65,22 @@ pub struct QueueView {
     pub version: u64,
     /// The entries in order.
     pub entries: Vec<Entry>,
+}
+
+/// A picture as it lies in a file; a copy is equal to it, another one with the same bytes is not.
+#[derive(Clone)]
+pub struct Picture(pub Arc<[u8]>);
+
+impl PartialEq for Picture {
+    fn eq(&self, other: &Picture) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture({} bytes)", self.0.len())
+    }
 }
 
 /// Where the sound comes from.
@@ -67,6 +97,21 @@ pub enum Source {
         /// What follows without a gap.
         next: Option<Arc<Entry>>,
     },
+    /// The deck was chosen, and nothing is on it; the queue is stopped.
+    Empty {
+        /// As the deck of which face.
+        by: crate::offer::Via,
+    },
+}
+
+impl Source {
+    /// Returns which input that is.
+    pub fn input(&self) -> Input {
+        match self {
+            Source::Queue => Input::Queue,
+            Source::Guest { by, .. } | Source::Empty { by } => Input::Deck(*by),
+        }
+    }
 }
 
 /// A position as an anchor: exact at `at`, running on from there while sound runs.
@@ -158,16 +203,26 @@ pub struct State {
     pub source: Source,
     /// What the transport does.
     pub transport: Transport,
+    /// Somebody sent it to bed; any play wakes it.
+    pub standby: bool,
     /// The entry that plays, is paused, or plays next.
     pub current: Option<QueueId>,
+    /// The queue's own entry that plays, is paused, or plays next, whatever is on the deck; `None` for an empty queue.
+    pub place: Option<QueueId>,
+    /// The current entry where it broke and that ended the sound, until something else is wished for.
+    pub failed: Option<QueueId>,
     /// Grows with every start of a track.
     pub starts: u64,
     /// The position in the current track.
     pub position: Position,
     /// Length of the current track; zero when unknown.
     pub duration: Millis,
+    /// Whether the current track has positions, as far as the motor said.
+    pub seekable: bool,
     /// What the station that plays says about itself.
     pub on_air: Option<Arc<OnAir>>,
+    /// Covers that lie in the files behind URLs, for the entries that sounded last or follow.
+    pub pictures: Arc<Vec<(QueueId, Picture)>>,
     /// From file to DAC, while a device is open.
     pub signal: Option<Arc<SignalPath>>,
     /// The knob; 100 in fixed mode.
@@ -230,7 +285,7 @@ pub struct Changes(u16);
 impl Changes {
     /// Nothing.
     pub const NONE: Changes = Changes(0);
-    /// Transport, current entry, starts, position anchor, length, source, what a station says.
+    /// Transport, standby, current entry, starts, position anchor, length, source, what a station says.
     pub const PLAYER: Changes = Changes(1);
     /// The queue's entries.
     pub const QUEUE: Changes = Changes(2);
@@ -255,9 +310,11 @@ impl Changes {
     pub fn between(old: &State, new: &State) -> Changes {
         let mut set = 0;
         let mut mark = |differs: bool, bit: Changes| set |= if differs { bit.0 } else { 0 };
-        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration);
-        let said = old.on_air != new.on_air;
-        mark(player(old) != player(new) || old.source != new.source || said, Changes::PLAYER);
+        let player = |s: &State| (s.transport, s.current, s.starts, s.position, s.duration, s.failed);
+        let said = old.on_air != new.on_air || old.pictures != new.pictures;
+        let rest = |s: &State| (s.standby, s.place, s.seekable);
+        let other = rest(old) != rest(new) || old.source != new.source || said;
+        mark(player(old) != player(new) || other, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);
         let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);
         mark(mixer(old) != mixer(new), Changes::MIXER);

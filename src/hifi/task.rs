@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::hifi::clock::WallClock;
-use crate::hifi::command::{Command, Playable, Refused};
+use crate::hifi::command::{Command, Playable, QueueId, Refused};
 use crate::hifi::memory::{Memory, Place};
 use crate::hifi::queue::Queue;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
-use crate::hifi::state::{Changes, Position, State, Transport};
+use crate::hifi::state::{Changes, Position, Source, State, Transport};
 use crate::hifi::urls::Links;
 use crate::library::Library;
 use crate::offer::{Board, Right};
@@ -31,8 +31,17 @@ pub struct Message {
     pub command: Command,
     /// What it needs of the shelf.
     pub given: Given,
-    /// Where the answer goes: the revision that shows the effect, or the refusal.
-    pub reply: oneshot::Sender<Result<u64, Refused>>,
+    /// Where the answer goes: what was done, or the refusal.
+    pub reply: oneshot::Sender<Result<Done, Refused>>,
+}
+
+/// What became of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// The revision of the snapshot that shows it.
+    pub rev: u64,
+    /// What it put into the queue, in its order.
+    pub added: Vec<QueueId>,
 }
 
 /// What the writer writes.
@@ -58,8 +67,8 @@ pub struct Task {
     alarm_at: Option<Instant>,
     /// When something unsaved must be written down.
     save_at: Option<Instant>,
-    /// The queue as it was written down last.
-    kept: Option<Queue>,
+    /// The queue and the deck as they were written down last.
+    kept: Option<(Queue, Source)>,
     /// The writer could not write the memory.
     owed: Arc<AtomicBool>,
 }
@@ -155,7 +164,7 @@ impl Task {
         let result = self.rules.command(message.command, &message.given, Instant::now());
         let result = result.map(|effects| {
             self.carry_out(effects);
-            self.publish()
+            Done { rev: self.publish(), added: self.rules.added().to_vec() }
         });
         // Nobody waits any more when the connection is gone.
         let _gone = message.reply.send(result);
@@ -236,7 +245,7 @@ impl Task {
         let kept = Changes::QUEUE | Changes::OPTIONS | Changes::QUIET;
         // The gain is not kept: while it rises or fades nothing is written.
         let place = |state: &State| (state.current, state.transport, state.volume);
-        if changes.intersects(kept) || place(&old) != place(&fresh) {
+        if changes.intersects(kept) || place(&old) != place(&fresh) || old.source != fresh.source {
             self.save_at = Some(self.save_at.map_or(soon, |at| at.min(soon)));
         } else if fresh.transport == Transport::Playing && self.save_at.is_none() {
             self.save_at = Some(Instant::now() + POSITION_SAVED_EVERY);
@@ -251,24 +260,23 @@ impl Task {
         self.save_at = playing.then(|| Instant::now() + POSITION_SAVED_EVERY);
         let owed = self.owed.swap(false, Ordering::AcqRel);
         let queue = &self.rules.queue;
-        if let Some(kept) = self.kept.as_ref().filter(|kept| !owed && kept.is_as_saved(queue)) {
+        let same = |(kept, deck): &&(Queue, Source)| kept.is_as_saved(queue) && *deck == self.rules.source();
+        if let Some((kept, _)) = self.kept.as_ref().filter(|_| !owed).filter(same) {
             self.note(Note::Place(Place::of(&self.rules, self.position()), kept.view().version));
             return;
         }
-        let queue = queue.clone();
+        let kept = (queue.clone(), self.rules.source());
         let noted = self.note(Note::Memory(Box::new(self.memory())));
-        self.kept = noted.then_some(queue);
+        self.kept = noted.then_some(kept);
     }
 
     fn memory(&self) -> Memory {
         Memory::of(&self.rules, self.position())
     }
 
-    /// Returns where the queue is now. A guest is not written down: the queue waits where it was.
+    /// Returns where the queue is now, or the guest's entry while there is one.
     fn position(&self) -> Millis {
-        let guest = self.rules.has_guest();
-        let position = self.rules.state(0).position.now(Instant::now());
-        if guest { Millis::ZERO } else { position }
+        self.rules.state(0).position.now(Instant::now())
     }
 
     /// Hands a note to the writer; returns whether it was taken. A full channel means a disk that hangs: the next save

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind, Result};
 use crate::hifi::command::{Command, NewEntry, Playable};
 use crate::hifi::rules::Event;
+use crate::hifi::state::Picture;
 use crate::media::sound::Sound;
-use crate::media::tags::front::read_front;
+use crate::media::tags::front::{Told, read_front};
 use crate::player::Opener;
 use crate::signal::{OnAir, PlaySerial};
 use crate::track::TrackId;
@@ -54,6 +55,7 @@ impl Urls {
             if let Playable::Url(url) = &entry.what
                 && let Some(track) = (self.ours)(url)
             {
+                entry.hints.named = Some(url.clone());
                 entry.what = Playable::Shelf(track);
             }
         };
@@ -90,9 +92,10 @@ impl Links {
             let told = Box::new(move |on_air| {
                 let _full = hear.try_send(Event::OnAir { serial, on_air });
             });
-            let (sound, tags) = read_front((urls.open)(UrlAsk { url, stop, told })?);
-            if let Some(tags) = tags {
-                let _full = events.try_send(Event::Tags { serial, tags: Box::new(tags) });
+            let (sound, front) = read_front((urls.open)(UrlAsk { url, stop, told })?);
+            if let Some(Told { tags, picture }) = front {
+                let picture = picture.map(|picture| Picture(picture.into()));
+                let _full = events.try_send(Event::Tags { serial, tags: Box::new(tags), picture });
             }
             Ok(sound)
         })
@@ -119,6 +122,7 @@ impl Drop for Links {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hifi::command::Hints;
 
     #[test]
     fn our_own_media_path_is_the_track_itself_wherever_it_is_named() {
@@ -128,8 +132,10 @@ mod tests {
             what: Playable::Url(url.into()),
             shown: Arc::default(),
             said: Some("<DIDL/>".into()),
+            hints: Hints::default(),
         };
-        let track = NewEntry { what: Playable::Shelf(TrackId(7)), ..entry("") };
+        let hints = Hints { named: Some("http://here/7".into()), ..Hints::default() };
+        let track = NewEntry { what: Playable::Shelf(TrackId(7)), hints, ..entry("") };
         let mut command = Command::Batch(vec![
             Command::Add {
                 entries: vec![entry("http://here/7"), entry("http://there/7")],

@@ -227,6 +227,20 @@ fn place(gain: Gain, max: Volume) -> f64 {
     10f64.powf(gain.db() / 60.0) * 10_000.0 / f64::from(max.value().max(1))
 }
 
+/// Returns what a position of the knob is in relation to its highest, whatever that is: 0 at 100, -60 dB at 10 and below.
+pub fn below_full(volume: Volume) -> Gain {
+    curve(f64::from(volume.value()), Volume::MAX).max(FLOOR)
+}
+
+/// Returns the position of the knob that comes closest to so much below its highest, never above it; 0 at -60 dB and
+/// below.
+pub fn at_below_full(gain: Gain) -> Volume {
+    let highest = Volume::MAX.value();
+    let fits = |value: &u8| Volume::new(*value).is_some_and(|volume| below_full(volume) <= gain);
+    let found = (0..=highest).rev().find(fits).filter(|_| gain > FLOOR);
+    found.and_then(Volume::new).unwrap_or(Volume::MIN)
+}
+
 /// Returns the gain of a knob at `level`, 0.0..=100.0: the cube of the share of `max`, so that equal steps sound alike;
 /// 100 of 100 is unity, 50 is -18 dB, 25 is -36 dB, 0 is silence.
 fn curve(level: f64, max: Volume) -> Gain {

@@ -70,7 +70,10 @@ impl State {
     /// Drops what lies behind the reader as far as `more` bytes need the room; returns how many bytes fit.
     fn make_room(&mut self, more: usize) -> usize {
         let over = (self.bytes.len() + more).saturating_sub(MOST);
-        let behind = usize::try_from(self.at.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        // Who looks at the head of a file goes back there, and a server without ranges gives it only once.
+        let keeps = self.start == 0 && self.at < HEAD && !self.ranges();
+        let behind = if keeps { 0 } else { self.at.saturating_sub(self.start) };
+        let behind = usize::try_from(behind).unwrap_or(usize::MAX);
         let drop = over.min(behind).min(self.bytes.len());
         self.bytes.drain(..drop);
         self.start += drop as u64;
@@ -380,6 +383,8 @@ impl Drop for Pipe {
 /// Bytes held of a stream: 25 s of CD quality, beside what the player holds; the whole box stays below 35 MB. With the
 /// piece that is on its way it stays below a power of two, to which the memory of it grows.
 pub(super) const MOST: usize = (4 << 20) - (128 << 10);
+/// Bytes at the start that stay while the reader is in them: readers of tags and decoders go back and forth there.
+const HEAD: u64 = 1 << 20;
 /// A file of at most so many bytes is held whole.
 pub(super) const WHOLE: u64 = (MOST - PIECE) as u64;
 /// Room that one more piece needs.

@@ -14,7 +14,7 @@ use tracing::debug;
 
 use crate::http::server::Peer;
 use crate::offer::{Caller, Via};
-use crate::upnp::service::{Arguments, Call, Fault, Value};
+use crate::upnp::service::{Arguments, Call, Fault, Value, at_host};
 use crate::upnp::{Offered, quirks, text};
 use crate::wire::didl_writer::Letters;
 use crate::wire::soap::device;
@@ -40,7 +40,7 @@ pub async fn answer(offered: &Offered, host: SocketAddrV4, parts: Parts, body: B
     drop(bytes);
     let reply = |(status, text)| xml(status, shaped(text, &parts.headers));
     if service == QUERY && action == "QueryStateVariable" {
-        return reply(query(offered, &call));
+        return reply(query(offered, &call, host));
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
     let result = match peer {
@@ -91,11 +91,14 @@ async fn act(offered: &Offered, service: &str, call: Result<Call<'_>, Fault>) ->
 }
 
 /// Answers the question for one variable (UPnP Device Architecture 1.0, 3.3; only old control points ask it).
-fn query(offered: &Offered, call: &device::Call) -> (StatusCode, String) {
+fn query(offered: &Offered, call: &device::Call, host: SocketAddrV4) -> (StatusCode, String) {
     let name = call.given.get("varName").map(|name| name.trim()).unwrap_or_default();
     let values = offered.handler.variables().borrow().clone();
     let found = values.iter().find_map(|(known, value)| match value {
-        Value::Text(text) if *known == name => Some(text.clone()),
+        Value::Text(text) if *known == name => Some(at_host(text, host).into_owned()),
+        Value::LastChange(all) if *known == name => {
+            all.since(None).map(|text| at_host(&text, host).into_owned())
+        }
         _ => None,
     });
     match found {

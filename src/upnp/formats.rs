@@ -122,6 +122,62 @@ pub const SERVED: [&str; 20] = [
     "http-get:*:audio/x-musepack:*",
 ];
 
+/// Returns what the renderer takes, for ConnectionManager's SinkProtocolInfo.
+pub fn taken() -> String {
+    let ways = PLAYED.iter().map(|mime| format!("http-get:*:{mime}:*"));
+    std::iter::once("http-get:*:audio/mpeg:DLNA.ORG_PN=MP3".to_owned())
+        .chain(ways)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Every media type that konpo plays, in all spellings that servers use: BubbleUPnP compares them letter by letter
+/// (reference upnp 2.3).
+const PLAYED: [&str; 42] = [
+    "audio/mpeg",
+    "audio/mp3",
+    "audio/x-mp3",
+    "audio/mpeg3",
+    "audio/x-mpeg",
+    "audio/flac",
+    "audio/x-flac",
+    "application/flac",
+    "application/x-flac",
+    "audio/mp4",
+    "audio/m4a",
+    "audio/x-m4a",
+    "audio/alac",
+    "audio/aac",
+    "audio/aacp",
+    "audio/x-aac",
+    "audio/vnd.dlna.adts",
+    "audio/ogg",
+    "audio/x-ogg",
+    "application/ogg",
+    "audio/vorbis",
+    "audio/x-vorbis",
+    "audio/x-vorbis+ogg",
+    "audio/opus",
+    "audio/wav",
+    "audio/x-wav",
+    "audio/wave",
+    "audio/vnd.wave",
+    "audio/aiff",
+    "audio/x-aiff",
+    "audio/dsf",
+    "audio/x-dsf",
+    "audio/dff",
+    "audio/x-dff",
+    "audio/x-ms-wma",
+    "audio/wavpack",
+    "audio/x-wavpack",
+    "audio/ape",
+    "audio/x-ape",
+    "audio/x-caf",
+    "audio/x-matroska",
+    "audio/x-musepack",
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use tracing::error;
 
 use crate::error::{Error, Kind};
 use crate::hifi::Hifi;
+use crate::hifi::command::QueueId;
 use crate::http::overlay::Overlay;
 use crate::http::problem::Problem;
 use crate::http::range;
@@ -22,6 +23,7 @@ use crate::offer::{Caller, Via};
 use crate::track::TrackId;
 use crate::upnp::content_directory::form;
 use crate::upnp::formats::Form;
+use crate::upnp::own::Mark;
 use crate::upnp::quirks::{Clients, PLAIN};
 
 /// What the routes stand on.
@@ -29,15 +31,18 @@ use crate::upnp::quirks::{Clients, PLAIN};
 struct Media {
     hifi: Hifi,
     clients: Arc<Clients>,
+    mark: Mark,
 }
 
-/// Returns `GET` and `HEAD /media/{id}.{ext}` and `/media/{id}/cover/{edge}.jpg`. The ids are those of tracks, so a URL holds
-/// over restarts and rescans, and carries no secret.
-pub fn router(hifi: Hifi, clients: Arc<Clients>) -> Router {
+/// Returns `GET` and `HEAD /media/{id}-{mark}.{ext}`, `/media/{id}/cover/{edge}.jpg`, and for what is played from a URL
+/// `/media/entry/{id}/cover/{edge}.jpg`. The ids are those of tracks, so a URL
+/// holds over restarts and rescans, and carries no secret; one that another box handed out is none of ours.
+pub fn router(hifi: Hifi, clients: Arc<Clients>, mark: Mark) -> Router {
     Router::new()
         .route("/media/{file}", get(file))
         .route("/media/{id}/cover/{file}", get(cover))
-        .with_state(Media { hifi, clients })
+        .route("/media/entry/{id}/cover/{file}", get(cover_of_entry))
+        .with_state(Media { hifi, clients, mark })
 }
 
 /// What is asked beside the path.
@@ -60,10 +65,10 @@ impl Asked {
 
 async fn file(State(media): State<Media>, Path(name): Path<String>, request: Request) -> Response {
     let asked = Asked::of(request);
-    let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    let Some(track) = media.mark.track(&name) else { return refused(unknown(&name)) };
     let answer = match asked.cover {
-        true => media.cover(stem, "160", &asked).await,
-        false => media.file(stem, &asked).await,
+        true => media.cover(track, "160", &asked).await,
+        false => media.file(track, &asked).await,
     };
     answer.unwrap_or_else(refused)
 }
@@ -74,17 +79,32 @@ async fn cover(
     request: Request,
 ) -> Response {
     let edge = name.strip_suffix(".jpg").unwrap_or("");
-    media.cover(&id, edge, &Asked::of(request)).await.unwrap_or_else(refused)
+    let Some(track) = media.mark.track(&id) else { return refused(unknown(&id)) };
+    media.cover(track, edge, &Asked::of(request)).await.unwrap_or_else(refused)
+}
+
+/// The cover in the file behind a URL, by the number of its entry.
+async fn cover_of_entry(
+    State(media): State<Media>,
+    Path((id, name)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let (edge, asked) = (name.strip_suffix(".jpg").unwrap_or(""), Asked::of(request));
+    let found = async {
+        let id = id.parse().map(QueueId).map_err(|_| unknown(&id))?;
+        media.hifi.of(Caller::room(Via::Upnp)).cover_of_entry(id, edge.parse()?).await
+    };
+    found.await.map_or_else(refused, |cover| picture(cover.jpeg, &cover.etag, edge, &asked))
 }
 
 impl Media {
-    async fn file(&self, stem: &str, asked: &Asked) -> Result<Response, Error> {
+    async fn file(&self, track: TrackId, asked: &Asked) -> Result<Response, Error> {
         let headers = &asked.headers;
         if let Some(refused) = beyond(headers) {
             return Ok(refused);
         }
         let session = self.hifi.of(Caller::room(Via::Upnp));
-        let served = session.open_media(track_id(stem)?).await?;
+        let served = session.open_media(track).await?;
         let device = asked.peer.map_or(&PLAIN, |peer| self.clients.of(headers, peer, Instant::now()));
         let form =
             form(device, &served.track).unwrap_or(Form { mime: "application/octet-stream", profile: None });
@@ -102,23 +122,28 @@ impl Media {
         Ok(response)
     }
 
-    async fn cover(&self, id: &str, edge: &str, asked: &Asked) -> Result<Response, Error> {
+    async fn cover(&self, track: TrackId, edge: &str, asked: &Asked) -> Result<Response, Error> {
         let session = self.hifi.of(Caller::room(Via::Upnp));
-        let cover = session.cover(track_id(id)?, edge.parse()?).await?;
-        let mut response = range::jpeg_response(&asked.headers, &asked.method, cover.jpeg, &cover.etag);
-        let put = response.headers_mut();
-        put.insert("transfermode.dlna.org", HeaderValue::from_static("Interactive"));
-        let profile = match edge {
-            "160" => "JPEG_TN",
-            "300" => "JPEG_SM",
-            _ => "JPEG_MED",
-        };
-        let rest = "DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00f00000000000000000000000000000";
-        if let Ok(features) = HeaderValue::from_str(&format!("DLNA.ORG_PN={profile};{rest}")) {
-            put.insert("contentfeatures.dlna.org", features);
-        }
-        Ok(response)
+        let cover = session.cover(track, edge.parse()?).await?;
+        Ok(picture(cover.jpeg, &cover.etag, edge, asked))
     }
+}
+
+/// Returns a cover with the headers of DLNA.
+fn picture(jpeg: Vec<u8>, etag: &str, edge: &str, asked: &Asked) -> Response {
+    let mut response = range::jpeg_response(&asked.headers, &asked.method, jpeg, etag);
+    let put = response.headers_mut();
+    put.insert("transfermode.dlna.org", HeaderValue::from_static("Interactive"));
+    let profile = match edge {
+        "160" => "JPEG_TN",
+        "300" => "JPEG_SM",
+        _ => "JPEG_MED",
+    };
+    let rest = "DLNA.ORG_OP=01;DLNA.ORG_CI=1;DLNA.ORG_FLAGS=00f00000000000000000000000000000";
+    if let Ok(features) = HeaderValue::from_str(&format!("DLNA.ORG_PN={profile};{rest}")) {
+        put.insert("contentfeatures.dlna.org", features);
+    }
+    response
 }
 
 /// Refuses what the fourth field of protocolInfo does not promise (DLNA guidelines as reference upnp 6.1 tells them).
@@ -150,8 +175,8 @@ fn transfer_mode(headers: &HeaderMap) -> &'static str {
     }
 }
 
-fn track_id(text: &str) -> Result<TrackId, Error> {
-    text.parse().map(TrackId).map_err(|_| Error::new(Kind::NotFound, format!("there is no track {text:?}")))
+fn unknown(name: &str) -> Error {
+    Error::new(Kind::NotFound, format!("there is no track {name:?}"))
 }
 
 /// The one table from konpo's errors to the statuses of these routes.

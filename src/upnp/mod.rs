@@ -7,9 +7,13 @@ mod control;
 pub mod describe;
 pub mod formats;
 mod gena;
+pub mod handed;
 mod icons;
 mod media;
+pub mod openhome;
+pub mod own;
 pub mod quirks;
+pub mod refusals;
 pub mod service;
 #[cfg(test)]
 mod tests;
@@ -39,9 +43,14 @@ use crate::lan::Lan;
 use crate::lan::interfaces::Interface;
 use crate::upnp::av::connection::{self, Role};
 use crate::upnp::av::registrar;
+use crate::upnp::av::renderer;
+use crate::upnp::av::rendering::{self, RenderingControl};
+use crate::upnp::av::transport::{self, AvTransport};
 use crate::upnp::content_directory::{ContentDirectory, table, updates};
 use crate::upnp::describe::Device;
 use crate::upnp::gena::{Asked, Events};
+use crate::upnp::openhome::Named;
+use crate::upnp::own::Mark;
 use crate::upnp::quirks::Clients;
 use crate::upnp::service::{Handler, Service};
 use crate::wire::ssdp::SERVER;
@@ -160,7 +169,7 @@ pub fn media_server(
     let clients = Arc::new(Clients::default());
     let (changes, values) = watch::channel(updates::initial(0));
     let task = tokio::spawn(updates::follow(hifi.clone(), changes, stop));
-    let directory = ContentDirectory::new(hifi.clone(), name, &udn.to_string(), clients.clone(), values);
+    let directory = ContentDirectory::new(hifi.clone(), name, udn, clients.clone(), values);
     let device = Device {
         role: "server",
         kind: "urn:schemas-upnp-org:device:MediaServer:1",
@@ -179,7 +188,43 @@ pub fn media_server(
         Offered { service: &registrar::SERVICE, handler: Arc::new(registrar::handler()) },
         Offered { service: &table::SERVICE, handler: Arc::new(directory) },
     ];
-    ((device, offered), media::router(hifi.clone(), clients), task)
+    ((device, offered), media::router(hifi.clone(), clients, Mark::of(udn)), task)
+}
+
+/// Returns the renderer of a box: apps put music on and work the knobs, by UPnP AV and by OpenHome, whose services stand on
+/// the same device (reference upnp 0, row 2). The tasks that tell subscribers end with the stop token.
+pub fn media_renderer(
+    hifi: &Hifi,
+    named: Named,
+    udn: Uuid,
+    mark: Mark,
+    stop: CancellationToken,
+) -> ((Device, Vec<Offered>), [JoinHandle<()>; 2]) {
+    let told = renderer::Told::new(hifi, mark);
+    let transport = AvTransport::new(hifi.clone(), mark, told.transport.subscribe());
+    let rendering = RenderingControl::new(hifi.clone(), told.rendering.subscribe());
+    let task = tokio::spawn(renderer::follow(hifi.clone(), mark, told, stop.clone()));
+    let device = Device {
+        role: "renderer",
+        kind: "urn:schemas-upnp-org:device:MediaRenderer:1",
+        classes: &["DMR-1.50"],
+        words: "A hi-fi component that plays what apps put on",
+        udn,
+        name: named.name.clone(),
+        product: named.product.clone(),
+        services: Vec::new(),
+    };
+    let (openhome, told) = openhome::services(hifi, named, mark, stop);
+    let mut offered = vec![
+        Offered {
+            service: &connection::SERVICE,
+            handler: Arc::new(connection::handler(Role::Takes(formats::taken()))),
+        },
+        Offered { service: &rendering::table::SERVICE, handler: Arc::new(rendering) },
+        Offered { service: &transport::table::SERVICE, handler: Arc::new(transport) },
+    ];
+    offered.extend(openhome);
+    ((device, offered), [task, told])
 }
 
 /// Ends the subscriptions of networks that are gone (reference upnp 1.5).
@@ -256,8 +301,8 @@ async fn event(
     match request.method().as_str() {
         "SUBSCRIBE" => {
             let written = extensions.get::<Written>().cloned();
-            let headers = request.headers();
-            let asked = Asked { service: path, headers, peer: peer.ip(), local: *local, written };
+            let (headers, host) = (request.headers(), upnp.host(&request));
+            let asked = Asked { service: path, headers, peer: peer.ip(), local: *local, host, written };
             upnp.events.subscribe(asked, offered.handler.variables())
         }
         "UNSUBSCRIBE" => upnp.events.unsubscribe(path, request.headers()),

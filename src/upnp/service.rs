@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -15,6 +15,7 @@ use tracing::error;
 
 use crate::error::{Error, Kind};
 use crate::offer::Caller;
+use crate::wire::last_change::{self, Changed};
 
 /// A service of a device.
 #[derive(Debug)]
@@ -424,18 +425,72 @@ pub trait Handler: Send + Sync + 'static {
     fn variables(&self) -> watch::Receiver<Values>;
 }
 
+/// Stands in the values of variables for our address and port: each subscriber is told the one by which it asked (reference
+/// upnp 0, row 6). No URL of anybody leads there (RFC 1122, 3.2.1.3).
+pub const HERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+
+/// Returns a text with our address in the place of [`HERE`].
+pub fn at_host(text: &str, host: SocketAddrV4) -> Cow<'_, str> {
+    let here = format!("http://{HERE}/");
+    if text.contains(&here) {
+        Cow::Owned(text.replace(&here, &format!("http://{host}/")))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// Evented variables with their values.
 pub type Values = Arc<Vec<(&'static str, Value)>>;
 
 /// The value of an evented variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// Told whole whenever it differs from what a subscriber was last told.
+    /// Told whole whenever it differs from what a subscriber was last told, with our address for [`HERE`].
     Text(String),
     /// Numbers by key, such as ContainerUpdateIDs: a subscriber is told `key,number,key,number` of those that differ from
     /// what it was last told, and nothing at all in its first event (ContentDirectory:1, 2.5.21). A key that is left out
     /// is not told. Keys have no comma.
     Pairs(Arc<BTreeMap<Arc<str>, u32>>),
+    /// The variables of AVTransport or RenderingControl: a subscriber is told a document of those that differ from what it
+    /// was last told, and of all in its first event.
+    LastChange(Arc<LastChange>),
+}
+
+/// The variables that LastChange tells of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastChange {
+    /// The namespace of the document.
+    pub space: &'static str,
+    /// The variables, always the same ones.
+    pub variables: Vec<Told>,
+}
+
+/// A variable in LastChange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its name.
+    pub name: &'static str,
+    /// The channel that it is of.
+    pub channel: Option<&'static str>,
+    /// Its value.
+    pub value: String,
+    /// Which instance the value is of: another one is told though the value is the same, such as one song twice.
+    pub of: u64,
+}
+
+impl LastChange {
+    /// Returns the document of what differs from an earlier value; `None` when nothing does.
+    pub fn since(&self, before: Option<&Value>) -> Option<String> {
+        let before = match before {
+            Some(Value::LastChange(before)) => before.variables.as_slice(),
+            _ => &[],
+        };
+        let mut changed = self.variables.iter().filter(|told| !before.contains(told)).peekable();
+        changed.peek()?;
+        let changed =
+            changed.map(|Told { name, channel, value, of: _ }| Changed { name, channel: *channel, value });
+        Some(last_change::document(self.space, changed))
+    }
 }
 
 impl Value {

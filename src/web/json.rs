@@ -197,6 +197,8 @@ pub struct StateJson {
     rev: u64,
     source: &'static str,
     transport: Transport,
+    /// Somebody sent it to bed; any play wakes it.
+    standby: bool,
     current: Option<u32>,
     starts: u64,
     position_ms: u64,
@@ -282,9 +284,10 @@ impl StateJson {
             rev: state.rev,
             source: match state.source {
                 Source::Queue => "queue",
-                Source::Guest { .. } => "guest",
+                Source::Guest { .. } | Source::Empty { .. } => "guest",
             },
             transport: state.transport,
+            standby: state.standby,
             current: state.current.map(|id| id.0),
             starts: state.starts,
             position_ms: state.position.now(now).0,
@@ -305,7 +308,7 @@ impl StateJson {
             queue_length: state.queue.entries.len(),
             queue: None,
             guest: match &state.source {
-                Source::Queue => None,
+                Source::Queue | Source::Empty { .. } => None,
                 Source::Guest { by, now, next } => Some(GuestJson {
                     by: *by,
                     now: EntryJson::of(now),

@@ -48,6 +48,8 @@ pub struct Item {
     pub genre: Option<String>,
     /// Track number.
     pub track: Option<u32>,
+    /// Where its cover lies.
+    pub cover: Option<String>,
     /// `object.item…`.
     pub class: String,
     /// Ways to get it.
@@ -213,6 +215,7 @@ impl Parser {
             ("creator", Some(item), _) => item.artist = item.artist.take().or(value),
             ("album", Some(item), _) => item.album = value,
             ("genre", Some(item), _) => item.genre = item.genre.take().or(value),
+            ("albumArtURI", Some(item), _) => item.cover = item.cover.take().or(value),
             ("originalTrackNumber", Some(item), _) => item.track = value.and_then(|n| n.parse().ok()),
             _ => {}
         }

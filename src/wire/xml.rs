@@ -112,12 +112,22 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
 }
 
 /// Adds text as it may stand in an element, quotes as they are: a listing has two for each attribute, and minidlna leaves
-/// them, too.
+/// them, too. A carriage return becomes a number, for a reader makes a line end of it (XML 1.0, 2.11).
 pub fn escape_into(out: &mut String, text: &str) {
     let text = allowed(text);
+    let returns = memchr::memchr(b'\r', text.as_bytes()).is_some();
+    let add = |out: &mut String, piece: &str| {
+        if !returns {
+            return out.push_str(piece);
+        }
+        for (nth, part) in piece.split('\r').enumerate() {
+            out.push_str(if nth > 0 { "&#13;" } else { "" });
+            out.push_str(part);
+        }
+    };
     let mut from = 0;
     for at in memchr::memchr3_iter(b'<', b'>', b'&', text.as_bytes()) {
-        out.push_str(&text[from..at]);
+        add(out, &text[from..at]);
         out.push_str(match text.as_bytes()[at] {
             b'<' => "&lt;",
             b'>' => "&gt;",
@@ -125,7 +135,7 @@ pub fn escape_into(out: &mut String, text: &str) {
         });
         from = at + 1;
     }
-    out.push_str(&text[from..]);
+    add(out, &text[from..]);
 }
 
 /// Leaves out what XML forbids.
@@ -212,6 +222,12 @@ mod tests {
         assert_eq!(written, "R&amp;B &lt;live&gt; &quot;12&apos;&quot; 🎵é");
         assert_eq!(unescape(&written), title.replace('\u{1}', ""));
         assert!(in_ascii(&written).is_ascii());
+        let mut lines = String::new();
+        escape_into(&mut lines, "a\r\n<b>\r&");
+        assert_eq!(
+            (lines.as_str(), unescape(&lines).as_str()),
+            ("a&#13;\n&lt;b&gt;&#13;&amp;", "a\r\n<b>\r&")
+        );
         assert_eq!(unescape(&in_ascii(&written)), title.replace('\u{1}', ""));
     }
 

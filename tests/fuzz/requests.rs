@@ -1,15 +1,17 @@
-//! What control points send: calls of actions, headers of subscriptions, byte ranges. What is taken is whole: a callback is a
+//! What control points send: calls of actions, headers of subscriptions, byte ranges, metadata. What is taken is whole: a callback is a
 //! literal address with a path, a part of a file lies within it.
 
 use std::time::Duration;
 
 use konpo::http::range::{self, Wanted};
+use konpo::upnp::handed;
 use konpo::wire::gena;
 use konpo::wire::soap::device;
+use konpo::wire::strict;
 
 use crate::Target;
 
-pub const TARGETS: [Target; 3] = [
+pub const TARGETS: [Target; 4] = [
     Target {
         name: "call",
         read: call,
@@ -75,7 +77,42 @@ pub const TARGETS: [Target; 3] = [
         largest: 200,
         memory: 1 << 20,
     },
+    Target {
+        name: "handed",
+        read: handed,
+        words: &[
+            b"<DIDL-Lite xmlns:dc=\"d\">",
+            b"</DIDL-Lite>",
+            b"<item id=\"1\">",
+            b"</item>",
+            b"<dc:title>",
+            b"</dc:title>",
+            b"<sec:x/>",
+            b"<res duration=\"0:00:01\">",
+            b"</res>",
+            b"&lt;DIDL-Lite&gt;",
+            b"&amp;lt;",
+            b"&nbsp;",
+            b"NOT_IMPLEMENTED",
+            b"<![CDATA[",
+            b"\x01",
+        ],
+        largest: 8_000,
+        memory: 2 << 20,
+    },
 ];
+
+/// What an app says of a URL: kept as it is, and what others are told of it is taken by every reader.
+fn handed(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let entry = handed::entry("http://10.77.0.2/a.flac", &text);
+    assert_eq!(entry.said.as_deref().unwrap_or_default(), text);
+    let readable = handed::is_readable(&text);
+    assert!(!readable || strict::is_whole(&text, "DIDL-Lite"));
+    let (shown, hints) = (&entry.shown, &entry.hints);
+    let known = (shown.title.is_some(), shown.artist.is_some(), shown.album.is_some());
+    format!("{readable} {known:?} {} {}", hints.cover.is_some(), hints.length.is_some())
+}
 
 fn call(bytes: &[u8]) -> String {
     match device::parse_call(bytes) {

@@ -16,8 +16,10 @@ mod media_server;
 #[path = "../support/mint.rs"]
 #[allow(dead_code)]
 mod mint;
+mod openhome;
 mod pairing;
 mod quiet;
+mod renderer;
 mod rights;
 mod saved;
 mod settings;

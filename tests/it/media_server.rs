@@ -374,7 +374,16 @@ async fn a_file_is_served_by_parts_with_the_headers_of_dlna_and_without_the_buye
     let found = server.search("0", "dc:title = \"song 77\"", 0, 1).await.expect("found");
     let url = objects(&found["Result"])[0].text("res").expect("a file").to_owned();
     let path = &url[url.find("/media/").expect("a path")..];
-    let id = path.trim_start_matches("/media/").trim_end_matches(".mp3");
+    let name = path.trim_start_matches("/media/").trim_end_matches(".mp3");
+    let (id, mark) = name.split_once('-').expect("a mark of the box");
+    assert_eq!(mark.len(), 8, "{name}");
+    assert_eq!(
+        get(&format!("/media/{id}.mp3"), &[]).await.0,
+        StatusCode::OK,
+        "as handed out before there were marks"
+    );
+    let another = format!("/media/{id}-{}.mp3", mark.chars().rev().collect::<String>());
+    assert_eq!(get(&another, &[]).await.0, StatusCode::NOT_FOUND, "another box handed it out");
     let (status, head, whole) = get(path, &[]).await;
     assert_eq!(status, StatusCode::OK);
     let length = whole.len().to_string();

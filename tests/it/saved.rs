@@ -37,6 +37,7 @@ async fn ten_thousand_entries_are_not_written_again_for_another_place() {
         what: Playable::Url(format!("http://10.0.0.2/{n}.flac").into()),
         shown: Arc::default(),
         said: None,
+        hints: Default::default(),
     };
     bench.send(Command::Add { entries: (0..10_000).map(entry).collect(), at: At::End, play: false }).await;
     let (queue, place) = until(&bench, "the queue", |memory, _| memory.contains("/9999.flac")).await;

@@ -59,7 +59,7 @@ impl Server {
 
     fn add(&self, name: &str) -> Command {
         let what = Playable::Url(format!("{}/{name}", self.0).into());
-        let entries = vec![NewEntry { what, shown: Arc::default(), said: None }];
+        let entries = vec![NewEntry { what, shown: Arc::default(), said: None, hints: Default::default() }];
         Command::Add { entries, at: At::End, play: true }
     }
 }

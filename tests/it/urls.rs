@@ -78,6 +78,7 @@ impl Server {
             what: Playable::Url(format!("{}/{name}", self.at).into()),
             shown: Arc::default(),
             said: None,
+            hints: Default::default(),
         };
         names.iter().map(entry).collect()
     }

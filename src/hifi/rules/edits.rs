@@ -26,6 +26,7 @@ impl Rules {
         let entries =
             entries.into_iter().map(|new| entry_of(new, given)).collect::<Result<Vec<Entry>, Refused>>()?;
         let ids = self.queue.add(entries, at, self.queue_place())?;
+        self.added.extend(&ids);
         if let (true, Some(&first)) = (play, ids.first()) {
             self.arrive(self.current, first);
             self.start(first, Millis::ZERO, now, out);
@@ -84,7 +85,8 @@ impl Rules {
         }
         self.queue.renew(|entry| {
             let Playable::Shelf(id) = entry.what else { return None };
-            let fresh = Entry { said: entry.said.clone(), id: entry.id, ..shelf_entry(tracks.get(&id)?) };
+            let Entry { said, named, id: number, .. } = entry.clone();
+            let fresh = Entry { said, named, id: number, ..shelf_entry(tracks.get(&id)?) };
             (fresh != *entry).then_some(fresh)
         });
     }

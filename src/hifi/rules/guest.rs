@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Effect, Given, Rules, shelf_entry};
-use crate::hifi::command::{NewEntry, Playable, QueueId, Refused};
+use crate::hifi::command::{Hints, Input, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
@@ -22,6 +22,21 @@ pub struct Guest {
     kept: Option<QueueId>,
 }
 
+impl Guest {
+    /// Returns the deck as it was written down; `kept` is the queue's own current entry.
+    pub(super) fn restored(deck: Source, kept: Option<QueueId>) -> Option<Guest> {
+        match deck {
+            Source::Guest { by, now, next } => Some(Guest { by, now, next, kept }),
+            Source::Queue | Source::Empty { .. } => None,
+        }
+    }
+
+    /// Returns what is on it now.
+    pub(super) fn entry(&self) -> &Entry {
+        &self.now
+    }
+}
+
 impl Rules {
     /// Puts an entry on the deck: while something sounds it plays at once, else it waits for `Play`. Without one the deck
     /// is taken away.
@@ -33,6 +48,7 @@ impl Rules {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         let Some(entry) = entry else {
+            self.empty_deck = None;
             if self.guest.is_some() {
                 self.stop(now, out);
                 self.leave_guest(now);
@@ -45,7 +61,9 @@ impl Rules {
         let kept = self.queue_place();
         self.stop(now, out);
         let id = entry.id;
+        self.empty_deck = None;
         self.guest = Some(Guest { by: given.by, now: Arc::new(entry), next: None, kept });
+        self.failed = None;
         if sounded {
             self.start(id, Millis::ZERO, now, out);
         } else {
@@ -71,6 +89,19 @@ impl Rules {
             guest.next = next;
         }
         Ok(())
+    }
+
+    /// Turns the selector: another input stops what sounds, and a deck that is left is empty.
+    pub(super) fn set_input(&mut self, input: Input, now: Instant, out: &mut Vec<Effect>) {
+        if self.source().input() == input {
+            return;
+        }
+        self.stop(now, out);
+        self.leave_guest(now);
+        self.empty_deck = match input {
+            Input::Queue => None,
+            Input::Deck(by) => Some(by),
+        };
     }
 
     /// Gives the box back to the queue, which stays where it was.
@@ -193,10 +224,13 @@ impl Rules {
     }
 
     /// Returns where the sound comes from.
-    pub(super) fn source(&self) -> Source {
-        match &self.guest {
-            Some(guest) => Source::Guest { by: guest.by, now: guest.now.clone(), next: guest.next.clone() },
-            None => Source::Queue,
+    pub fn source(&self) -> Source {
+        match (&self.guest, self.empty_deck) {
+            (Some(guest), _) => {
+                Source::Guest { by: guest.by, now: guest.now.clone(), next: guest.next.clone() }
+            }
+            (None, Some(by)) => Source::Empty { by },
+            (None, None) => Source::Queue,
         }
     }
 
@@ -227,16 +261,20 @@ impl Rules {
 /// # Errors
 /// `NoSuchTrack`, `Locked`; `Unsupported` for what is no URL of http, `OutOfRange` for texts beyond [`LONGEST_TEXT`].
 pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
+    let Hints { named, cover, length } = new.hints;
+    let longer = |text: &Option<Arc<str>>, most| text.as_ref().is_some_and(|text| text.len() > most);
+    if longer(&new.said, LONGEST_TEXT) || longer(&named, LONGEST_URL) || longer(&cover, LONGEST_URL) {
+        return Err(Refused::OutOfRange);
+    }
     let url = match new.what {
         Playable::Shelf(id) => {
             let track = given.tracks.get(&id).ok_or(Refused::NoSuchTrack)?;
             track.playable().ok_or(Refused::Locked)?;
-            return Ok(Entry { said: new.said, ..shelf_entry(track) });
+            return Ok(Entry { said: new.said, named, ..shelf_entry(track) });
         }
         Playable::Url(url) => url,
     };
-    let said = new.said.as_ref().map_or(0, |said| said.len());
-    if url.len() > LONGEST_URL || said > LONGEST_TEXT {
+    if url.len() > LONGEST_URL {
         return Err(Refused::OutOfRange);
     }
     let scheme = url.split_once("://").filter(|(_, rest)| !rest.is_empty()).map(|(scheme, _)| scheme);
@@ -252,8 +290,10 @@ pub(super) fn entry_of(new: NewEntry, given: &Given) -> Result<Entry, Refused> {
         id: QueueId(0),
         what: Playable::Url(url),
         shown,
-        duration: Millis::ZERO,
+        duration: length.unwrap_or(Millis::ZERO),
         said: new.said,
+        named: None,
+        cover,
         measured: Measured::default(),
     })
 }

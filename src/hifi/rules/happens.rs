@@ -1,7 +1,7 @@
 //! What happens to the box without anybody's command: the motor's events, the device, what breaks.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::landed::Song;
 use super::modes::HEARD_ENOUGH;
@@ -20,6 +20,7 @@ impl Rules {
                 self.opened(Opened { serial, duration, seekable, signal });
             }
             Event::Started { serial, at } => self.started(serial, at, out),
+            Event::At { serial, position } if self.loaded == Some(serial) && self.is_past(position, now) => {}
             Event::At { serial, position } if self.loaded == Some(serial) => {
                 // A late report of a running clock must not undo a pause that was answered already. A clock that
                 // stands still while it should run waits for the device.
@@ -60,7 +61,7 @@ impl Rules {
             }
             Event::Shelf { rev, tracks } => self.shelf(rev, &tracks),
             Event::OnAir { serial, on_air } => self.hear(serial, on_air),
-            Event::Tags { serial, tags } => self.tell_tags(serial, &tags),
+            Event::Tags { serial, tags, picture } => self.tell_tags(serial, &tags, picture),
             Event::Offers(count) => self.offers = count,
             Event::Landed { beam, index, track, from, wish } => {
                 self.land(Song { beam, index, track, from, wish }, now, wall, out);
@@ -72,6 +73,18 @@ impl Rules {
             // Answers about a start that is no longer wanted.
             Event::At { .. } | Event::Finished(_) => {}
         }
+    }
+
+    /// Returns whether the motor said so before it heard where somebody moved to.
+    fn is_past(&mut self, position: Position, now: Instant) -> bool {
+        let Some((to, at)) = self.sought else { return false };
+        let gone = now.saturating_duration_since(at);
+        let near = position.anchor.0.abs_diff(to.0) <= Millis::from(gone).0.saturating_add(NEAR.0);
+        if near || gone > HEARD_WITHIN {
+            self.sought = None;
+            return false;
+        }
+        true
     }
 
     fn started(&mut self, serial: PlaySerial, at: Instant, out: &mut Vec<Effect>) {
@@ -147,7 +160,9 @@ impl Rules {
             return;
         }
         if self.ends_here() {
-            return self.finished(now, out);
+            self.finished(now, out);
+            self.failed = Some(id);
+            return;
         }
         self.broken += 1;
         let others = if self.is_guest(id) { 2 } else { self.queue.view().entries.len() };
@@ -167,6 +182,7 @@ impl Rules {
             None => {
                 self.broken = 0;
                 self.stop(now, out);
+                self.failed = Some(id);
             }
         }
     }
@@ -188,3 +204,7 @@ impl Rules {
 
 /// How many entries in a row may break before the box stops looking for one that plays.
 const MOST_BROKEN: usize = 50;
+/// How far from where somebody moved to the motor may land.
+const NEAR: Millis = Millis(250);
+/// Within this time the motor has heard of a move; what it says later counts.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);

@@ -5,16 +5,24 @@ use std::sync::Arc;
 use super::Rules;
 use super::guest::name_of;
 use crate::hifi::command::{Playable, QueueId};
-use crate::hifi::state::Entry;
+use crate::hifi::state::{Entry, Picture};
 use crate::signal::PlaySerial;
 use crate::track::Tags;
 
 impl Rules {
     /// Takes the tags of a start that is wanted; a late answer about another one is dropped.
-    pub(super) fn tell_tags(&mut self, serial: PlaySerial, tags: &Tags) {
+    pub(super) fn tell_tags(&mut self, serial: PlaySerial, tags: &Tags, picture: Option<Picture>) {
         let current = self.current.filter(|_| self.loaded == Some(serial));
         let primed = self.primed.filter(|(primed, _)| *primed == serial).map(|(_, id)| id);
         let Some(id) = current.or(primed) else { return };
+        if let Some(picture) = picture.filter(|_| self.entry(id).is_some_and(|entry| entry.cover.is_none())) {
+            let pictures = Arc::make_mut(&mut self.pictures);
+            pictures.retain(|(of, _)| *of != id);
+            pictures.push((id, picture));
+            if pictures.len() > MOST_PICTURES {
+                pictures.remove(0);
+            }
+        }
         let renew = |entry: &Entry| said(id, entry, tags);
         self.renew_guest(renew);
         self.queue.renew(renew);
@@ -35,6 +43,9 @@ fn said(id: QueueId, entry: &Entry, tags: &Tags) -> Option<Entry> {
     (fresh != **shown).then(|| Entry { shown: Arc::new(fresh), ..entry.clone() })
 }
 
+/// What sounds, what follows, and what was before: each is at most 512 KiB.
+const MOST_PICTURES: usize = 3;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +59,8 @@ mod tests {
             shown: Arc::new(shown),
             duration: Millis::ZERO,
             said: None,
+            named: None,
+            cover: None,
             measured: Default::default(),
         }
     }

@@ -11,7 +11,7 @@ mod size;
 use std::time::Duration;
 
 use super::*;
-use crate::hifi::command::NewEntry;
+use crate::hifi::command::{Input, NewEntry};
 use crate::track::{AudioFormat, Codec, Container, CopyId, Measured, Protection, Tags};
 use crate::units::{ByteCount, Gain, SampleRate, Volume};
 use proptest::prelude::*;
@@ -88,8 +88,12 @@ impl Bench {
     }
 
     fn add(&mut self, ids: &[i64], at: At, play: bool) -> Result<(), Refused> {
-        let entry =
-            |&id: &i64| NewEntry { what: Playable::Shelf(TrackId(id)), shown: Arc::default(), said: None };
+        let entry = |&id: &i64| NewEntry {
+            what: Playable::Shelf(TrackId(id)),
+            shown: Arc::default(),
+            said: None,
+            hints: Default::default(),
+        };
         self.send(Command::Add { entries: ids.iter().map(entry).collect(), at, play })
     }
 
@@ -398,6 +402,9 @@ fn any_command() -> impl Strategy<Value = Command> {
         (prop::collection::vec(id(), 0..3), 0u32..8).prop_map(|(ids, to)| Command::Move { ids, to }),
         Just(Command::Clear),
         Just(Command::Standby),
+        Just(Command::Wake),
+        Just(Command::SetInput(Input::Queue)),
+        Just(Command::SetInput(Input::Deck(Via::OpenHome))),
         Just(Command::Yield),
         Just(Command::Resume),
     ]

@@ -223,3 +223,28 @@ async fn the_stop_token_ends_opening_and_reading_at_once() {
         streams.stopped().await;
     }
 }
+
+/// A decoder looks at the head again after the tags were read; by then a fast server has sent much more.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_head_of_a_stream_without_ranges_can_be_read_again_however_fast_it_comes() {
+    let whole = content(9 << 20);
+    let served = whole.clone();
+    let server = Server::start(move |_, mut peer| {
+        peer.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", served.len()));
+        peer.say(&served);
+    });
+    let (again, _) = with(&server.url, move |sound| {
+        let mut sound = sound.expect("opened");
+        let mut some = vec![0; 1000];
+        sound.seek(SeekFrom::Start(500_000)).expect("a place");
+        sound.read_exact(&mut some).expect("there");
+        // All that may be held has come.
+        std::thread::sleep(Duration::from_millis(300));
+        sound.seek(SeekFrom::Start(0)).expect("a place");
+        let mut all = Vec::new();
+        sound.read_to_end(&mut all).map(|_| all == whole)
+    })
+    .await;
+    assert!(again.expect("the head is still there"));
+    assert_eq!(server.asked().len(), 1);
+}

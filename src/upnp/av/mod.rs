@@ -1,7 +1,10 @@
-//! The small services of UPnP AV devices, and how one without a state of its own is fulfilled.
+//! The services of UPnP AV devices beside the directory, and how one without a state of its own is fulfilled.
 
 pub mod connection;
 pub mod registrar;
+pub mod renderer;
+pub mod rendering;
+pub mod transport;
 
 use std::sync::Arc;
 

@@ -19,6 +19,7 @@ use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 use crate::error::Kind;
 use crate::hifi::{Hifi, Session};
@@ -26,6 +27,7 @@ use crate::upnp::content_directory::filter::Wanted;
 use crate::upnp::content_directory::listing::{Listing, Part};
 use crate::upnp::content_directory::object::{Object, Reader, Thing};
 use crate::upnp::content_directory::tree::ObjectId;
+use crate::upnp::own::Mark;
 use crate::upnp::quirks::{Clients, Device};
 use crate::upnp::service::{Arguments, Call, Fault, Handler, Values};
 use crate::wire::didl_writer::Writer;
@@ -39,21 +41,28 @@ pub struct ContentDirectory {
     name: Arc<str>,
     /// Another one when update ids begin anew: the device's UUID.
     token: Arc<str>,
+    mark: Mark,
     clients: Arc<Clients>,
     values: watch::Receiver<Values>,
 }
 
 impl ContentDirectory {
-    /// Returns the handler of a box of this name; `token` is told as ServiceResetToken, `values` come from
-    /// [`updates::follow`].
+    /// Returns the handler of a box of this name whose media server has this UDN; `values` come from [`updates::follow`].
     pub fn new(
         hifi: Hifi,
         name: &str,
-        token: &str,
+        udn: Uuid,
         clients: Arc<Clients>,
         values: watch::Receiver<Values>,
     ) -> ContentDirectory {
-        ContentDirectory { hifi, name: name.into(), token: token.into(), clients, values }
+        ContentDirectory {
+            hifi,
+            name: name.into(),
+            token: udn.to_string().into(),
+            mark: Mark::of(udn),
+            clients,
+            values,
+        }
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Arguments, Fault> {
@@ -145,7 +154,7 @@ impl ContentDirectory {
     /// Writes an answer; one that would be too large ends early, and its count says so.
     fn answer(&self, page: Part, call: &Call<'_>, device: &'static Device, session: &Session) -> Arguments {
         let wanted = Wanted::parse(call.given.text("Filter"));
-        let reader = Reader { device, host: call.host, wanted: &wanted, name: &self.name };
+        let reader = Reader { device, host: call.host, mark: self.mark, wanted: &wanted, name: &self.name };
         let mut writer = Writer::new(device.letters, page.objects.len());
         let mut count = 0;
         for object in &page.objects {

@@ -9,6 +9,7 @@ use crate::units::Millis;
 use crate::upnp::content_directory::filter::Wanted;
 use crate::upnp::content_directory::tree::{List, ObjectId};
 use crate::upnp::formats::{self, Form};
+use crate::upnp::own::Mark;
 use crate::upnp::quirks::Device;
 use crate::wire::didl_writer::{Writer, duration};
 
@@ -50,6 +51,8 @@ pub struct Reader<'a> {
     pub device: &'static Device,
     /// Where it reached us.
     pub host: SocketAddrV4,
+    /// What our files' names carry.
+    pub mark: Mark,
     /// What it asked for.
     pub wanted: &'a Wanted,
     /// The name of the root.
@@ -190,7 +193,7 @@ impl Reader<'_> {
         let Some(copy) = track.playable() else { return };
         let form =
             form(self.device, track).unwrap_or(Form { mime: "application/octet-stream", profile: None });
-        let url = format!("http://{}/media/{}.{}", self.host, track.id, formats::extension(&copy.format));
+        let url = self.mark.url(self.host, track.id, formats::extension(&copy.format));
         let mut attributes = vec![("protocolInfo", form.protocol_info()), ("size", copy.size.0.to_string())];
         if track.duration > Millis::ZERO {
             attributes.push(("duration", duration(track.duration)));

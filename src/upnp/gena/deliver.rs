@@ -1,6 +1,7 @@
 //! One subscriber: what it was told, and telling it what changed. Runs as a task of its own, so that one who is slow delays
 //! nobody; nothing is queued: what changed meanwhile is told together, each variable once, with its last value.
 
+use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use uuid::Uuid;
 use crate::http::client::{Allow, Client, GetOptions};
 use crate::http::written::Written;
 use crate::upnp::gena::table::Table;
-use crate::upnp::service::{Value, Values};
+use crate::upnp::service::{Value, Values, at_host};
 use crate::wire::gena::{self, Callback};
 
 /// A subscriber.
@@ -23,6 +24,8 @@ pub struct Subscriber {
     pub sid: Uuid,
     /// Where it listens; the first one that can be reached is told.
     pub callbacks: Vec<Callback>,
+    /// Our address by which it asked.
+    pub host: SocketAddrV4,
     /// What it wants to know.
     pub values: watch::Receiver<Values>,
     /// How it is told.
@@ -109,9 +112,10 @@ impl Subscriber {
 
     async fn send(&self, changed: &[(&'static str, String)], sequence: u32) -> Sent {
         let body = gena::propertyset(changed);
+        let body = at_host(&body, self.host).into_owned();
         for callback in &self.callbacks {
             let allow = Allow::Near { peer: (*callback.to.ip()).into(), networks: Vec::new() };
-            let mut options = GetOptions::talk(allow);
+            let mut options = GetOptions { stall: ANSWERS_WITHIN, ..GetOptions::talk(allow) };
             options.headers = vec![
                 ("nt", "upnp:event".into()),
                 ("nts", "upnp:propchange".into()),
@@ -146,11 +150,12 @@ fn difference(told: Option<&Values>, now: &Values) -> Vec<(&'static str, String)
     let changed = |(name, value): &(&'static str, Value)| match (value, before(name)) {
         (value, Some(before)) if value == before => None,
         (Value::Text(text), _) => Some((*name, text.clone())),
+        (Value::LastChange(all), before) => all.since(before).map(|text| (*name, text)),
         (Value::Pairs(_), None) => Some((*name, String::new())),
         (Value::Pairs(pairs), Some(before)) => {
             let known = |key: &str| match before {
                 Value::Pairs(before) => before.get(key).copied(),
-                Value::Text(_) => None,
+                Value::Text(_) | Value::LastChange(_) => None,
             };
             let new = pairs.iter().filter(|(key, number)| known(key) != Some(**number));
             let new: Vec<String> = new.map(|(key, number)| format!("{key},{number}")).collect();
@@ -160,6 +165,9 @@ fn difference(told: Option<&Values>, now: &Values) -> Vec<(&'static str, String)
     now.iter().filter_map(changed).collect()
 }
 
+/// An event that is not answered within this time counts as told: upnp-mediarenderer-client 1.4.0 answers none, and is not
+/// to hear of everything half a minute late.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(4);
 const ANSWERED_WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

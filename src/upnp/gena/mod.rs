@@ -6,7 +6,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub struct Asked<'a> {
     pub peer: IpAddr,
     /// Our address that was asked.
     pub local: SocketAddr,
+    /// The same as others reach it.
+    pub host: SocketAddrV4,
     /// Waits until the answer is on the wire.
     pub written: Option<Written>,
 }
@@ -76,7 +78,7 @@ impl Events {
                     debug!(peer = %asked.peer, callback = text("callback"), "a subscription for others is refused");
                     return refusal(StatusCode::PRECONDITION_FAILED);
                 }
-                match self.begin(asked.service, callbacks, lasts, values, asked.written) {
+                match self.begin(&asked, callbacks, lasts, values) {
                     Ok(sid) => granted(sid, lasts),
                     Err(Full) => refusal(StatusCode::SERVICE_UNAVAILABLE),
                 }
@@ -98,16 +100,15 @@ impl Events {
 
     fn begin(
         &self,
-        service: &str,
+        asked: &Asked<'_>,
         callbacks: Vec<Callback>,
         lasts: Duration,
         values: watch::Receiver<Values>,
-        written: Option<Written>,
     ) -> Result<Uuid, Full> {
         let to = callbacks.first().map_or(Ipv4Addr::UNSPECIFIED, |callback| *callback.to.ip());
-        let (sid, ended) = self.table().subscribe(service, to, lasts, Instant::now())?;
-        let subscriber = Subscriber { sid, callbacks, values, terms: self.terms };
-        self.tasks.spawn(subscriber.run(written, self.table.clone(), ended, self.stop.clone()));
+        let (sid, ended) = self.table().subscribe(asked.service, to, lasts, Instant::now())?;
+        let subscriber = Subscriber { sid, callbacks, host: asked.host, values, terms: self.terms };
+        self.tasks.spawn(subscriber.run(asked.written.clone(), self.table.clone(), ended, self.stop.clone()));
         Ok(sid)
     }
 

@@ -1,6 +1,6 @@
 //! Subscriptions over real connections of this machine: who is told what, in which order, and who delays whom.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
 use axum::response::Response;
@@ -13,9 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliver::Terms;
 use super::{Asked, Events};
-use crate::http::written::Counted;
+use crate::http::written::{Counted, Written};
 use crate::upnp::service::Values;
 use crate::upnp::tests::Echo;
+
+/// By which address of ours every app here asks.
+const HOST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(192, 168, 7, 1), 8200);
 
 /// An event as a subscriber gets it.
 #[derive(Debug)]
@@ -91,13 +94,16 @@ fn events() -> Events {
     Events { terms: Terms { again, ..Terms::USUAL }, ..Events::new(CancellationToken::new()) }
 }
 
+fn asked(headers: &HeaderMap, written: Option<Written>) -> Asked<'_> {
+    let (peer, local) = (Ipv4Addr::LOCALHOST.into(), SocketAddr::from(([127, 0, 0, 1], 8200)));
+    Asked { service: "a", headers, peer, local, host: HOST, written }
+}
+
 fn ask(events: &Events, headers: &[(&'static str, &str)], values: &Echo) -> Response {
     let value = |text: &str| HeaderValue::from_str(text).expect("a value");
     let headers: HeaderMap =
         headers.iter().map(|(name, text)| (HeaderName::from_static(name), value(text))).collect();
-    let (peer, local) = (Ipv4Addr::LOCALHOST.into(), SocketAddr::from(([127, 0, 0, 1], 8200)));
-    let asked = Asked { service: "a", headers: &headers, peer, local, written: None };
-    events.subscribe(asked, values.0.subscribe())
+    events.subscribe(asked(&headers, None), values.0.subscribe())
 }
 
 fn new(events: &Events, callback: &str, values: &Echo) -> Response {
@@ -167,7 +173,8 @@ async fn the_first_event_waits_until_the_answer_is_written() {
     let (mut connection, writes) = Counted::new(stream);
     let callbacks = crate::wire::gena::callbacks(&app.callback());
     let lasts = Duration::from_secs(60);
-    let begun = events.begin("a", callbacks, lasts, values.0.subscribe(), Some(writes.next()));
+    let begun =
+        events.begin(&asked(&HeaderMap::new(), Some(writes.next())), callbacks, lasts, values.0.subscribe());
     assert!(begun.is_ok());
     let early = timeout(Duration::from_millis(50), app.told.recv()).await;
     assert!(early.is_err(), "{early:?}");
@@ -283,7 +290,8 @@ async fn five_hundred_rounds_leave_nothing() {
     let rounds = if std::env::var_os("KONPO_ALL").is_some() { 10_000 } else { 500 };
     for round in 0..rounds {
         let lasts = Duration::from_millis(round % 3);
-        let begun = events.begin("a", callbacks.clone(), lasts, values.0.subscribe(), None);
+        let begun =
+            events.begin(&asked(&HeaderMap::new(), None), callbacks.clone(), lasts, values.0.subscribe());
         assert!(begun.is_ok());
         tokio::task::yield_now().await;
         while app.told.try_recv().is_ok() {}
@@ -292,4 +300,18 @@ async fn five_hundred_rounds_leave_nothing() {
     events.stop.cancel();
     timeout(Duration::from_secs(5), events.stopped()).await.expect("every task ended");
     assert_eq!((events.tasks.len(), values.0.receiver_count()), (0, 0));
+}
+
+/// Reference upnp 0, row 6: of a box with two addresses each subscriber is told the one it knows.
+#[tokio::test]
+async fn our_address_in_a_value_is_that_by_which_the_subscriber_asked() {
+    let mut app = App::start(200).await;
+    let values = Echo::new(1, "<res>http://0.0.0.0:0/media/7.flac</res> http://0.0.0.0:01/");
+    let events = events();
+    assert_eq!(new(&events, &app.callback(), &values).status(), 200);
+    let body = app.event().await.body;
+    assert!(
+        body.contains("http://192.168.7.1:8200/media/7.flac") && body.contains("http://0.0.0.0:01/"),
+        "{body}"
+    );
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use super::{CONNECTIONS, SERVER, Stereo};
+use super::{CONNECTIONS, RENDERER, SERVER, Stereo};
 use crate::support::control_point::{self, Seen, discover, search};
 use crate::support::konpo::text;
 use crate::support::net::{Lan, Link};
@@ -32,6 +32,15 @@ fn every_name_is_found_once_and_says_good_bye() {
         assert_eq!(names.iter().filter(|name| name.ends_with(part)).count(), 1, "{part} in {names:?}");
     }
     assert_eq!(own(discover(&phone, 4, SERVER)).len(), 1);
+    // The renderer is a root device of its own, with a name of its own.
+    let at = format!("http://{}{RENDERER}", konpo.address);
+    let kind = "urn:schemas-upnp-org:device:MediaRenderer:1";
+    let found: Vec<Seen> = discover(&phone, 4, kind).into_iter().filter(|seen| seen.location == at).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].usn.ends_with(kind) && !names.iter().any(|name| name[..41] == found[0].usn[..41]),
+        "{found:?}"
+    );
     assert_eq!(discover(&phone, 4, "urn:schemas-upnp-org:device:MediaServer:9"), []);
     let watching = control_point::watch(&phone, "eth0", &folder.path().join("seen"));
     let count =

@@ -1,12 +1,17 @@
 //! konpo's UPnP device among control points: who finds it, who can load it, who is told, and who cannot disturb it.
 
 mod actions;
+mod casts;
 mod clients;
 mod crowd;
 mod directory;
 mod events;
 mod files;
 mod found;
+mod gapless;
+mod openhome;
+mod renderer;
+mod story;
 mod vlc;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,7 +27,11 @@ struct Stereo {
 
 impl Stereo {
     fn start(host: &Host) -> Stereo {
-        Stereo::of(Konpo::new(host, SILENT))
+        Stereo::start_with(host, SILENT)
+    }
+
+    fn start_with(host: &Host, settings: &str) -> Stereo {
+        Stereo::of(Konpo::new(host, settings))
     }
 
     /// Starts a konpo whose folders are laid out.
@@ -53,3 +62,4 @@ const CONNECTIONS: &str = "urn:schemas-upnp-org:service:ConnectionManager:1";
 const SERVER: &str = "urn:schemas-upnp-org:device:MediaServer:1";
 const CONTROL: &str = "/upnp/server/connection-manager/control";
 const EVENT: &str = "/upnp/server/connection-manager/event";
+const RENDERER: &str = "/upnp/renderer/description.xml";

@@ -41,8 +41,12 @@ fn bench(mode: GainMode, tracks: &[Arc<Track>]) -> Bench {
 pub fn queued(mut bench: Bench, tracks: &[Arc<Track>]) -> Bench {
     let given =
         Given { tracks: tracks.iter().map(|track| (track.id, track.clone())).collect(), ..Bench::given() };
-    let entry =
-        |track: &Arc<Track>| NewEntry { what: Playable::Shelf(track.id), shown: Arc::default(), said: None };
+    let entry = |track: &Arc<Track>| NewEntry {
+        what: Playable::Shelf(track.id),
+        shown: Arc::default(),
+        said: None,
+        hints: Default::default(),
+    };
     let add = Command::Add { entries: tracks.iter().map(entry).collect(), at: At::End, play: false };
     let effects = bench.rules.command(add, &given, bench.now).expect("fits");
     bench.obey(effects);

@@ -6,7 +6,12 @@ use crate::signal::OnAir;
 
 fn url(name: &str) -> NewEntry {
     let what = Playable::Url(format!("http://10.0.0.9/{name}").into());
-    NewEntry { what, shown: Arc::default(), said: Some(format!("<item>{name}</item>").into()) }
+    NewEntry {
+        what,
+        shown: Arc::default(),
+        said: Some(format!("<item>{name}</item>").into()),
+        hints: Default::default(),
+    }
 }
 
 fn guest(name: &str) -> Command {
@@ -37,6 +42,73 @@ impl Bench {
     fn is_guest(&self) -> bool {
         matches!(self.rules.state(0).source, Source::Guest { .. })
     }
+}
+
+#[test]
+fn the_selector_stops_what_another_input_played_and_the_queue_stays_where_it_was() {
+    let mut bench = Bench::with(&[1, 2, 3]);
+    let deck = |by| Command::SetInput(Input::Deck(by));
+    bench.send(Command::Play(Some(QueueId(2)))).expect("there");
+    bench.sound();
+    bench.send(deck(Via::OpenHome)).expect("always");
+    let state = bench.rules.state(0);
+    assert_eq!((bench.does(), bench.motor.0, state.place), (Transport::Stopped, None, Some(QueueId(2))));
+    assert_eq!(state.source, Source::Empty { by: Via::OpenHome });
+    // Another deck is another input; the same one again changes nothing.
+    bench.send(deck(Via::Upnp)).expect("always");
+    assert_eq!(bench.rules.state(0).source.input(), Input::Deck(Via::Upnp));
+    bench.send(guest("one")).expect("a url");
+    assert_eq!((bench.does(), bench.is_guest()), (Transport::Stopped, true), "it waits for its play");
+    bench.send(Command::Play(None)).expect("the guest");
+    bench.sound();
+    bench.send(deck(Via::Web)).expect("the deck that plays");
+    assert_eq!((bench.does(), bench.is_guest()), (Transport::Playing, true));
+    assert_eq!(bench.rules.state(0).place, Some(QueueId(2)), "the queue's place, whoever plays");
+    bench.send(Command::SetInput(Input::Queue)).expect("always");
+    let state = bench.rules.state(0);
+    assert_eq!(
+        (bench.does(), state.source, state.current),
+        (Transport::Stopped, Source::Queue, Some(QueueId(2)))
+    );
+    // Whoever plays the queue has turned the selector.
+    bench.send(deck(Via::OpenHome)).expect("always");
+    bench.send(Command::Play(None)).expect("there is a queue");
+    bench.sound();
+    assert_eq!((bench.heard(), bench.rules.state(0).source), (Some(2), Source::Queue));
+    // A deck that is taken away is not chosen any more.
+    bench.send(deck(Via::OpenHome)).expect("always");
+    bench.send(Command::SetGuest(None)).expect("always");
+    assert_eq!(bench.rules.state(0).source, Source::Queue);
+}
+
+#[test]
+fn the_place_of_an_empty_queue_is_none_and_of_a_fresh_one_its_first() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.rules.state(0).place, None);
+    bench.add(&[4, 5], At::End, false).expect("fits");
+    assert_eq!(bench.rules.added(), [QueueId(1), QueueId(2)]);
+    assert_eq!((bench.rules.state(0).place, bench.rules.state(0).current), (Some(QueueId(1)), None));
+    bench.add(&[6], At::After(QueueId(1)), false).expect("fits");
+    assert_eq!(bench.rules.added(), [QueueId(3)]);
+    assert_eq!(bench.add(&[6], At::After(QueueId(9)), false), Err(Refused::NoSuchEntry));
+    assert!(bench.rules.added().is_empty(), "a refused command adds nothing");
+}
+
+#[test]
+fn standby_holds_until_it_is_woken_or_played() {
+    let mut bench = Bench::with(&[1, 2]);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    bench.sound();
+    bench.send(Command::Standby).expect("always");
+    assert!(bench.rules.state(0).standby && bench.does() == Transport::Stopped);
+    assert!(bench.effects.contains(&Effect::Release));
+    bench.send(Command::Wake).expect("always");
+    assert!(!bench.rules.state(0).standby && bench.does() == Transport::Stopped, "nothing plays by that");
+    bench.send(Command::Standby).expect("always");
+    bench.send(Command::SetVolume(Volume::MIN)).expect("always");
+    assert!(bench.rules.state(0).standby);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    assert!(!bench.rules.state(0).standby);
 }
 
 #[test]
@@ -313,7 +385,10 @@ proptest! {
                     state.current.is_none_or(|id| state.queue.entries.iter().any(|e| e.id == id))
                 ),
                 Source::Guest { now, .. } => prop_assert_eq!(state.current, Some(now.id)),
+                Source::Empty { .. } => prop_assert_eq!(state.transport, Transport::Stopped),
             }
+            let place = state.place.is_none_or(|id| state.queue.entries.iter().any(|e| e.id == id));
+            prop_assert!(place && state.place.is_none() == state.queue.entries.is_empty());
             let sounding = matches!(state.transport, Transport::Playing | Transport::Opening);
             prop_assert!(!sounding || bench.motor.0.is_some(), "the state says sound, the motor has none");
             prop_assert!(bench.motor.0.is_none() || state.transport != Transport::Stopped,

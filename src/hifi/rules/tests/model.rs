@@ -241,6 +241,7 @@ impl Model {
             At::End => self.list.len(),
             At::Next => here.map_or(0, |here| here + 1),
             At::Index(place) => self.list.len().min(place as usize),
+            At::After(QueueId(id)) => self.list.iter().position(|&e| e == id).map_or(0, |here| here + 1),
         };
         for offset in 0..count {
             self.last_id += 1;

@@ -19,7 +19,12 @@ fn full(shuffled: bool) -> (Bench, Vec<QueueId>, State) {
 
 #[test]
 fn ten_thousand_entries_are_edited_in_milliseconds() {
-    let entry = |id| NewEntry { what: Playable::Shelf(TrackId(id)), shown: Arc::default(), said: None };
+    let entry = |id| NewEntry {
+        what: Playable::Shelf(TrackId(id)),
+        shown: Arc::default(),
+        said: None,
+        hints: Default::default(),
+    };
     let entries = |count: i64| (0..count).map(|n| entry(n % 20 + 1)).collect::<Vec<_>>();
     for shuffled in [false, true] {
         let (bench, ids, state) = full(shuffled);

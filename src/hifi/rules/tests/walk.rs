@@ -186,7 +186,8 @@ impl Walk {
             Step::Press(command) => self.press(command),
             Step::Add(id, at, play) => {
                 let what = Playable::Shelf(TrackId(id));
-                let entries = vec![NewEntry { what, shown: Arc::default(), said: None }];
+                let entries =
+                    vec![NewEntry { what, shown: Arc::default(), said: None, hints: Default::default() }];
                 self.press(Command::Add { entries, at, play });
             }
             Step::Look => self.look()?,
