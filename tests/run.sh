@@ -63,13 +63,6 @@ install_node() {
   mkdir -p "$place" && npm install --silent --no-audit --no-fund --prefix "$place" "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
 }
 
-# Another LocalSend device, which takes minutes to build: for the long form only.
-install_rust() {
-  [ -n "${KONPO_ALL:-}" ] || return 0
-  [ -x target/peers-rust/bin/localsend-rs ] && return 0
-  cargo install --quiet localsend-rs --version 0.1.2 --root target/peers-rust --target-dir target/peers-rust-build
-}
-
 log="$(mktemp)"
 trap 'rm -f "$log"' EXIT
 begun=$SECONDS
@@ -138,7 +131,6 @@ fi
 step "peers are installed" install_peers || { close; exit 1; }
 step "peers in Python" install_python || { close; exit 1; }
 step "peers in JavaScript" install_node || { close; exit 1; }
-step "peers in Rust" install_rust || { close; exit 1; }
 step "form" cargo fmt --all --check
 step "lints" cargo clippy --locked --all-targets -- -D warnings
 step "documents" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
