@@ -87,7 +87,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         own_udns: ["server", "renderer"].map(|role| identity.udn(role).to_string()).into(),
     };
     let lan = Lan::start(lan, sources.clone()).await?;
-    let hosts = Hosts::new(&config.http.names);
+    let hosts = hosts(&config.http.names, &lan);
     let here = lan.clone();
     let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
     let streams = Streams::new(Client::new(), own);
@@ -286,6 +286,15 @@ fn control_socket(path: &Path) -> Result<UnixListener> {
     // Who connects is asked of the kernel; the mode only keeps other groups out.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(failed)?;
     Ok(listener)
+}
+
+/// Returns the names and addresses under which the box is asked, those of now: an app that is told at the start that nobody
+/// lives here gives up its upload.
+fn hosts(names: &[String], lan: &Lan) -> Hosts {
+    let hosts = Hosts::new(names);
+    hosts.set_addresses(lan.addresses().into_iter().map(Into::into).collect());
+    hosts.set_labels(lan.labels().borrow().clone());
+    hosts
 }
 
 /// Keeps the names under which the page may be asked for in step with the addresses of the box.

@@ -98,7 +98,7 @@ pub fn is_readable(said: &str) -> bool {
     strict::is_whole(said, "DIDL-Lite") && didl::parse(said).is_ok_and(|didl| !didl.items.is_empty())
 }
 
-/// Writes what is shown of an entry (reference upnp 5.2), each of its words up to [`LONGEST_WORD`] characters.
+/// Writes what is shown of an entry (reference upnp 5.2), each of its words up to `LONGEST_WORD` characters.
 pub fn written(entry: &Entry, host: SocketAddrV4, mark: Mark) -> String {
     let mut writer = Writer::new(Letters::Unicode, 1);
     let shown = &entry.shown;
