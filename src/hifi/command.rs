@@ -143,9 +143,9 @@ pub enum Command {
     /// Moves to this position in the current track; while stopped the next `Play(None)` begins there. `EmptyQueue`,
     /// `OutOfRange` beyond the end, `NotSeekable`.
     Seek(Millis),
-    /// Sets the knob; in quiet hours up to their limit. `FixedVolume` in fixed mode.
+    /// Sets the knob; in quiet hours up to their limit. Above zero it ends a mute. `FixedVolume` in fixed mode.
     SetVolume(Volume),
-    /// Turns the knob by steps. `FixedVolume` in fixed mode.
+    /// Turns the knob by steps; up, it ends a mute. `FixedVolume` in fixed mode.
     MoveVolume(i16),
     /// Mutes or unmutes; the knob stays. `FixedVolume` in fixed mode.
     SetMute(bool),
@@ -196,7 +196,8 @@ pub enum Command {
     /// The queue stays as it is and is stopped; any play of the queue ends the deck. `None` takes the deck away and stops it.
     /// `Unsupported` for what is no http or https URL, `NoSuchTrack`, `Locked`, `OutOfRange` for texts that are too long.
     SetGuest(Option<NewEntry>),
-    /// Sets what follows the guest without a gap; `None` takes it back. `NoSuchEntry` without a guest, else as `SetGuest`.
+    /// Sets what follows the guest without a gap; `None` takes it back. `NoSuchEntry` without a guest of the
+    /// same face, else as `SetGuest`.
     SetGuestNext(Option<NewEntry>),
     /// Turns the selector. What sounded from another input stops; a deck that is left is empty then, and the queue stays
     /// where it was. Any play of the queue, and whatever is put on the deck, turns it as well.

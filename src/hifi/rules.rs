@@ -28,7 +28,7 @@ use crate::hifi::volume::Knob;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::offer::{Right, Via};
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
-use crate::track::{Tags, Track, TrackId};
+use crate::track::{AudioFormat, Tags, Track, TrackId};
 use crate::units::{Millis, UnixTime};
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
@@ -87,11 +87,11 @@ pub enum Event {
     Device(Device),
     /// The device was let go.
     Released,
-    /// The shelf changed; the tracks of the queue as they are now, missing ones left out.
+    /// The shelf changed; the tracks of the queue and the deck as they are now, missing ones left out.
     Shelf {
         /// The revision.
         rev: u64,
-        /// The queue's tracks.
+        /// Those tracks.
         tracks: HashMap<TrackId, Arc<Track>>,
     },
     /// What a live stream says about itself.
@@ -227,6 +227,7 @@ pub struct Rules {
     seekable: bool,
     /// What stations say, by the start it belongs to.
     on_air: Vec<(PlaySerial, Arc<OnAir>)>,
+    format: Option<Arc<AudioFormat>>,
     signal: Option<Arc<SignalPath>>,
     device: Arc<Device>,
     /// The output that is wanted.
@@ -316,6 +317,7 @@ impl Rules {
             ahead: Vec::new(),
             seekable: true,
             on_air: Vec::new(),
+            format: None,
             signal: None,
             output: device.name.as_str().into(),
             device: Arc::new(device),
@@ -345,6 +347,7 @@ impl Rules {
             seekable: self.seekable,
             on_air: self.heard_on_air(),
             pictures: self.pictures.clone(),
+            format: self.format.clone(),
             signal: self.signal.clone(),
             volume: self.knob.volume(),
             fixed_volume: self.knob.is_fixed(),
@@ -433,8 +436,8 @@ impl Rules {
             Command::Next => self.next(now, out)?,
             Command::Previous => self.previous(now, out)?,
             Command::Seek(to) => self.seek(to, now, out)?,
-            Command::SetVolume(volume) => self.turn(volume, now)?,
-            Command::MoveVolume(steps) => self.turn(self.knob.volume().moved(steps), now)?,
+            Command::SetVolume(volume) => self.set_volume(volume, now)?,
+            Command::MoveVolume(steps) => self.move_volume(steps, now)?,
             Command::SetMute(_) if self.knob.is_fixed() => return Err(Refused::FixedVolume),
             Command::SetMute(mute) => self.knob.set_mute(mute, self.sounding(), now),
             Command::SetRepeat(repeat) => self.repeat = repeat,
@@ -577,6 +580,8 @@ impl Rules {
     fn choose(&mut self, id: QueueId, from: Millis, now: Instant) {
         self.move_guest(id);
         self.current = Some(id);
+        // What is told of a track ends with it; what is open ahead is told at once again.
+        (self.format, self.signal) = (None, None);
         self.seekable = true;
         self.duration = self.entry(id).map_or(Millis::ZERO, |entry| entry.duration);
         self.position = Position { anchor: from, at: now, running: false };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::hifi::command::{Input, Playable, QueueId, QuietMode, Repeat, SleepEnd};
 use crate::offer::{Caller, Right};
 use crate::signal::{Device, OnAir, SignalPath};
-use crate::track::{Measured, Tags};
+use crate::track::{AudioFormat, Measured, Tags};
 use crate::units::calendar::TimeOfDay;
 use crate::units::{Gain, Millis, UnixTime, Volume};
 
@@ -111,6 +111,15 @@ impl Source {
             Source::Queue => Input::Queue,
             Source::Guest { by, .. } | Source::Empty { by } => Input::Deck(*by),
         }
+    }
+
+    /// Returns what is on the deck, in order: none to two entries.
+    pub fn deck(&self) -> impl Iterator<Item = &Entry> {
+        let deck = match self {
+            Source::Guest { now, next, .. } => [Some(now), next.as_ref()],
+            Source::Queue | Source::Empty { .. } => [None, None],
+        };
+        deck.into_iter().flatten().map(Arc::as_ref)
     }
 }
 
@@ -225,7 +234,10 @@ pub struct State {
     pub on_air: Option<Arc<OnAir>>,
     /// Covers that lie in the files behind URLs, for the entries that sounded last or follow.
     pub pictures: Arc<Vec<(QueueId, Picture)>>,
-    /// From file to DAC, while a device is open.
+    /// How the current track is coded: from when it is open until another one is current, also while the device is let go.
+    /// The rate is that of its samples.
+    pub format: Option<Arc<AudioFormat>>,
+    /// The current track from file to DAC, while a device is open.
     pub signal: Option<Arc<SignalPath>>,
     /// The knob; 100 in fixed mode.
     pub volume: Volume,
@@ -287,7 +299,7 @@ pub struct Changes(u16);
 impl Changes {
     /// Nothing.
     pub const NONE: Changes = Changes(0);
-    /// Transport, standby, current entry, starts, moves, position anchor, length, source, what a station says.
+    /// Transport, standby, current entry, starts, moves, position anchor, length, coding, source, what a station says.
     pub const PLAYER: Changes = Changes(1);
     /// The queue's entries.
     pub const QUEUE: Changes = Changes(2);
@@ -316,7 +328,7 @@ impl Changes {
             |s: &State| (s.transport, s.current, s.starts, s.moves, s.position, s.duration, s.failed);
         let said = old.on_air != new.on_air || old.pictures != new.pictures;
         let rest = |s: &State| (s.standby, s.place, s.seekable);
-        let other = rest(old) != rest(new) || old.source != new.source || said;
+        let other = rest(old) != rest(new) || old.source != new.source || old.format != new.format || said;
         mark(player(old) != player(new) || other, Changes::PLAYER);
         mark(old.queue.version != new.queue.version, Changes::QUEUE);
         let mixer = |s: &State| (s.volume, s.gain, s.mute, s.fixed_volume);

@@ -314,7 +314,7 @@ pub async fn write_notes(library: Library, mut notes: mpsc::Receiver<Note>, owed
     }
 }
 
-/// Reads the queue's tracks anew whenever the shelf changes. Runs as one tokio task.
+/// Reads the tracks of the queue and the deck anew whenever the shelf changes. Runs as one tokio task.
 pub async fn follow_shelf(
     library: Library,
     state: watch::Receiver<Arc<State>>,
@@ -330,7 +330,7 @@ pub async fn follow_shelf(
                 Playable::Shelf(id) => Some(id),
                 Playable::Url(_) => None,
             };
-            state.queue.entries.iter().filter_map(id).collect()
+            state.queue.entries.iter().chain(state.source.deck()).filter_map(id).collect()
         };
         match tracks_by_id(&library, &ids).await {
             Ok(tracks) => {
@@ -338,7 +338,7 @@ pub async fn follow_shelf(
                     return;
                 }
             }
-            Err(error) => warn!(%error, "the queue's tracks could not be read anew"),
+            Err(error) => warn!(%error, "the tracks of the queue and the deck could not be read anew"),
         }
         tokio::select! {
             () = stop.cancelled() => return,

@@ -18,7 +18,7 @@ pub struct Active {
     pub serial: PlaySerial,
     /// Its decoder.
     pub source: Box<dyn Source>,
-    /// Whether `Opened` was told.
+    /// Whether `Opened` was told for the device that is open.
     pub announced: bool,
     /// Whether `Started` was told.
     started: bool,
@@ -342,6 +342,13 @@ impl Line {
     pub fn next_mark(&self) -> Option<u64> {
         let span = self.spans.front()?;
         if span.started { span.end } else { Some(span.start + 1) }
+    }
+
+    /// The device was let go: the next one has another way of the signal, which is told of every track again.
+    pub fn untold(&mut self) {
+        for active in self.current.iter_mut().chain(&mut self.waiting) {
+            active.announced = false;
+        }
     }
 
     /// Takes back everything that was not heard: the first track goes to a time (`None`: to where it was heard), the

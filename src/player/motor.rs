@@ -447,7 +447,7 @@ impl Motor {
         Ok(())
     }
 
-    /// Tells that the current source is open, once.
+    /// Tells that the current source is open, once until the device is let go.
     fn announce(&mut self) {
         let (Some(device), Some(active)) = (&self.device, &mut self.line.current) else { return };
         if std::mem::replace(&mut active.announced, true) {
@@ -618,6 +618,7 @@ impl Motor {
     fn release(&mut self, now: Instant) {
         self.put_by(now);
         let Some(plan) = self.close(now) else { return };
+        self.line.untold();
         self.volume.leave();
         self.tell_device(Device {
             name: plan.device,

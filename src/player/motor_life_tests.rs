@@ -304,3 +304,16 @@ fn a_gain_stays_with_its_track_over_a_seek_and_a_lost_device() {
     let back = rig.sound();
     assert!(back.first().is_some_and(|first| (108_820..120_000).contains(first)), "{:?}", back.first());
 }
+
+#[test]
+fn a_device_that_was_let_go_in_a_pause_is_told_of_again_with_the_track() {
+    let mut rig = Rig::new();
+    rig.take(Message::Load(load(1, 1, 441_000, 44_100, 0, 0)));
+    rig.run(500);
+    rig.take(Message::Pause);
+    rig.run(20_000);
+    assert_eq!((rig.count("released"), rig.count("opened 1")), (1, 1), "{:?}", rig.events);
+    rig.take(Message::Resume);
+    rig.run(500);
+    assert_eq!((rig.count("opened 1"), rig.count("started 1")), (2, 1), "{:?}", rig.events);
+}

@@ -4,8 +4,9 @@
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 
-use crate::hifi::command::{Hints, NewEntry, Playable};
-use crate::hifi::state::Entry;
+use crate::hifi::command::{Command, Hints, Input, NewEntry, Playable};
+use crate::hifi::state::{Entry, Source, State};
+use crate::offer::Via;
 use crate::track::Tags;
 use crate::units::Millis;
 use crate::upnp::own::Mark;
@@ -53,6 +54,15 @@ pub fn read(url: &str, metadata: &str) -> Handed {
         length: timed.and_then(|one| one.duration).filter(|length| *length > Millis::ZERO),
         class: item.class,
     }
+}
+
+/// Returns what an app's empty URL does: the deck is empty then, as the one of this face (reference upnp 7.1, row "any"; the
+/// queue is not played instead). `None` while the box plays its queue: that is the owner's music, which an app that clears
+/// away its own must not stop.
+pub fn emptied(state: &State, by: Via) -> Option<Command> {
+    let away = Command::SetGuest(None);
+    let empty = Command::SetInput(Input::Deck(by));
+    (state.source != Source::Queue).then(|| Command::Batch(vec![away, empty]))
 }
 
 /// Returns the entry of a URL that an app hands in. Whether it is a track of the shelf is found out by the box.

@@ -41,11 +41,11 @@ impl Rules {
         out: &mut Vec<Effect>,
     ) -> Result<(), Refused> {
         let gone = Ids::of(ids);
-        let current = self.current.filter(|&id| gone.holds(id));
-        let heir = current.and_then(|id| self.queue.left_from(id, &gone));
+        let place = self.queue_place().filter(|&id| gone.holds(id));
+        let heir = place.and_then(|id| self.queue.left_from(id, &gone));
         self.queue.remove(&gone)?;
         self.forget_landed(&gone);
-        if current.is_none() {
+        if place.is_none() || self.wait_at(heir) {
             return Ok(());
         }
         let sounding = self.sounding();
@@ -83,12 +83,21 @@ impl Rules {
             // Its disk may be back.
             (self.primed, self.primed_broken) = (None, false);
         }
-        self.queue.renew(|entry| {
+        let renew = |entry: &Entry| {
             let Playable::Shelf(id) = entry.what else { return None };
             let Entry { said, named, id: number, .. } = entry.clone();
             let fresh = Entry { said, named, id: number, ..shelf_entry(tracks.get(&id)?) };
             (fresh != *entry).then_some(fresh)
-        });
+        };
+        self.queue.renew(renew);
+        self.renew_guest(renew);
+        // Of what is open the motor knows the length better.
+        let current = self.current.and_then(|id| self.entry(id));
+        let length =
+            current.filter(|entry| matches!(entry.what, Playable::Shelf(_))).map(|entry| entry.duration);
+        if self.loaded.is_none() || self.duration == Millis::ZERO {
+            self.duration = length.filter(|length| *length > Millis::ZERO).unwrap_or(self.duration);
+        }
     }
 
     pub(super) fn notice(&mut self, words: String, right: Right, at: UnixTime) {

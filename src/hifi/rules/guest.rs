@@ -57,7 +57,6 @@ impl Rules {
         };
         let entry = Entry { id: self.queue.new_id(), ..entry_of(entry, given)? };
         let (sounded, paused) = (self.sounding(), self.transport == Transport::Paused);
-        let was_guest = self.guest.is_some();
         let kept = self.queue_place();
         self.stop(now, out);
         let id = entry.id;
@@ -68,17 +67,18 @@ impl Rules {
             self.start(id, Millis::ZERO, now, out);
         } else {
             self.choose(id, Millis::ZERO, now);
-            if paused && was_guest {
-                // An app that paused sets another one and plays it later.
+            if paused {
+                // Whatever was paused: an app sets another one, and plays it later (reference upnp 7.1, row "PAUSED").
                 self.transport = Transport::Paused;
             }
         }
         Ok(())
     }
 
-    /// Sets what follows on the deck, or takes it back.
+    /// Sets what follows on the deck, or takes it back; only for the face whose deck it is.
     pub(super) fn set_guest_next(&mut self, entry: Option<NewEntry>, given: &Given) -> Result<(), Refused> {
-        if self.guest.is_none() {
+        // What another face put on is not this one's to go on with.
+        if self.guest.as_ref().is_none_or(|guest| guest.by != given.by) {
             return Err(Refused::NoSuchEntry);
         }
         let next = match entry {
@@ -111,6 +111,13 @@ impl Rules {
             Some(id) => self.choose(id, Millis::ZERO, now),
             None => (self.current, self.duration) = (None, Millis::ZERO),
         }
+    }
+
+    /// Moves the place of the queue that waits beside the deck; returns whether there is a deck.
+    pub(super) fn wait_at(&mut self, place: Option<QueueId>) -> bool {
+        let Some(guest) = &mut self.guest else { return false };
+        guest.kept = place;
+        true
     }
 
     /// Ends the deck for the queue's sake, unless it is paused and waits to go on.

@@ -55,6 +55,7 @@ impl Rules {
                 self.device = Arc::new(device);
             }
             Event::Released => {
+                // How the track is coded stays true; the motor tells the way of the signal when it opens a device again.
                 self.signal = None;
                 let device = Device { open: false, ..Device::clone(&self.device) };
                 self.device = Arc::new(device);

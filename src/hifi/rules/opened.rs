@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Rules;
 use crate::signal::{PlaySerial, SignalPath};
+use crate::track::AudioFormat;
 use crate::units::Millis;
 
 /// What the motor says of a start.
@@ -24,8 +25,11 @@ impl Rules {
     /// Takes what is said of a start that is wanted.
     pub(super) fn opened(&mut self, opened: Opened) {
         let (serial, known) = (opened.serial, self.serials());
-        self.ahead.push(opened);
-        self.ahead.retain(|opened| known.contains(&Some(opened.serial)));
+        // A device that opens anew says it once more.
+        self.ahead.retain(|opened| known.contains(&Some(opened.serial)) && opened.serial != serial);
+        if known.contains(&Some(serial)) {
+            self.ahead.push(opened);
+        }
         if self.loaded == Some(serial) {
             self.know(serial);
         }
@@ -37,6 +41,8 @@ impl Rules {
         let Opened { duration, seekable, signal, .. } = self.ahead.swap_remove(at);
         self.duration = duration.unwrap_or(self.duration);
         self.seekable = seekable;
+        let rate = signal.source.rate.unwrap_or(signal.rate);
+        self.format = Some(Arc::new(AudioFormat { rate: Some(rate), ..signal.source.clone() }));
         self.signal = Some(signal);
     }
 }

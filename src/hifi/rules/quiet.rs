@@ -37,13 +37,37 @@ impl Rules {
         self.known
     }
 
-    /// Turns the knob, as far as it goes at this hour.
-    pub(super) fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
+    /// Sets the knob, as far as it goes at this hour; above nothing it is heard again (reference upnp 7.4, "mute").
+    pub(super) fn set_volume(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
+        self.turn(volume, now)?;
+        if volume > Volume::MIN {
+            self.hear_again(now);
+        }
+        Ok(())
+    }
+
+    /// Turns the knob by steps, as far as it goes at this hour; up, it is heard again. Down, a muted box stays muted.
+    pub(super) fn move_volume(&mut self, steps: i16, now: Instant) -> Result<(), Refused> {
+        self.turn(self.knob.volume().moved(steps), now)?;
+        if steps > 0 {
+            self.hear_again(now);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, volume: Volume, now: Instant) -> Result<(), Refused> {
         if self.knob.is_fixed() {
             return Err(Refused::FixedVolume);
         }
         self.knob.turn(volume, self.sounding(), now);
         Ok(())
+    }
+
+    /// Ends a mute for whoever turns the knob up. It begins with what was heard before, and rises as slowly as ever.
+    fn hear_again(&mut self, now: Instant) {
+        if self.knob.is_muted() {
+            self.knob.set_mute(false, self.sounding(), now);
+        }
     }
 
     /// Takes what somebody chooses.

@@ -1,11 +1,13 @@
 //! What the box does, told as what is pressed and what is heard.
 
+mod deck;
 mod gains;
 mod landed;
 mod loudness;
 mod model;
 mod modes;
 mod night;
+mod released;
 mod size;
 
 use std::time::Duration;
@@ -393,6 +395,31 @@ fn a_fixed_volume_says_where_the_knob_is() {
     assert_eq!(bench.send(Command::MoveVolume(-5)), Err(Refused::FixedVolume));
     assert_eq!(bench.send(Command::SetMute(true)), Err(Refused::FixedVolume));
     assert_eq!(bench.rules.state(0).gain, Gain::UNITY);
+}
+
+/// Reference upnp 7.4, "mute"; product: nothing gets louder by itself.
+#[test]
+fn who_turns_a_muted_box_up_hears_it_again_slowly() {
+    let turns: [(Command, bool); 5] = [
+        (Command::SetVolume(Volume::new(60).expect("in range")), false),
+        (Command::SetVolume(Volume::new(5).expect("in range")), false),
+        (Command::MoveVolume(1), false),
+        (Command::MoveVolume(-1), true),
+        (Command::SetVolume(Volume::MIN), true),
+    ];
+    for (turn, muted) in turns {
+        let mut bench = Bench::with(&[1]);
+        bench.send(Command::Play(None)).expect("there is a queue");
+        bench.sound();
+        let before = bench.rules.state(0).gain;
+        bench.send(Command::SetMute(true)).expect("always");
+        bench.now += Duration::from_secs(5);
+        bench.send(turn.clone()).expect("always");
+        let state = bench.rules.state(0);
+        assert_eq!(state.mute, muted, "{turn:?}");
+        assert!(state.gain <= before, "{turn:?} is heard at once");
+        assert!(muted == (state.gain == Gain::SILENT), "{turn:?}: {:?}", state.gain);
+    }
 }
 
 #[test]

@@ -11,9 +11,8 @@ use tracing::debug;
 use crate::hifi::Session;
 use crate::hifi::command::{Playable, QueueId};
 use crate::hifi::state::{Entry, State, Transport};
-use crate::signal::SignalPath;
-use crate::track::{Codec, Track, TrackId};
-use crate::units::Millis;
+use crate::track::{AudioFormat, Codec, Track, TrackId};
+use crate::units::{Millis, SampleRate};
 use crate::upnp::av::transport::view::with_cover;
 use crate::upnp::openhome::info::{Counts, Details};
 use crate::upnp::openhome::product::Product;
@@ -313,23 +312,21 @@ impl Teller {
 /// Returns how what sounds is coded; `None` before its first sample.
 pub fn details(state: &State, track: Option<&Track>) -> Option<Details> {
     let sounds = matches!(state.transport, Transport::Playing | Transport::Paused);
-    let signal = state.signal.as_ref().filter(|_| sounds && current(state).is_some())?;
-    let source = &signal.source;
-    let lossless = source.codec.is_lossless();
+    let format = state.format.as_ref().filter(|_| sounds && current(state).is_some())?;
+    let lossless = format.codec.is_lossless();
     Some(Details {
         duration: time::duration(state),
-        bit_rate: bit_rate(signal, track, state.duration),
-        bit_depth: source.bits.filter(|_| lossless).map_or(0, u32::from),
-        sample_rate: source.rate.unwrap_or(signal.rate).hz(),
+        bit_rate: bit_rate(format, track, state.duration),
+        bit_depth: format.bits.filter(|_| lossless).map_or(0, u32::from),
+        sample_rate: format.rate.map_or(0, SampleRate::hz),
         lossless,
-        codec: source.codec.name(),
+        codec: format.codec.name(),
     })
 }
 
 /// Bits a second: of PCM exactly, else of a file of the shelf in the mean.
-fn bit_rate(signal: &SignalPath, track: Option<&Track>, length: Millis) -> u32 {
-    let source = &signal.source;
-    let exact = match (source.codec, source.rate, source.channels, source.bits) {
+fn bit_rate(format: &AudioFormat, track: Option<&Track>, length: Millis) -> u32 {
+    let exact = match (format.codec, format.rate, format.channels, format.bits) {
         (Codec::Pcm, Some(rate), Some(channels), Some(bits)) => {
             Some(u64::from(rate.hz()) * u64::from(channels) * u64::from(bits))
         }

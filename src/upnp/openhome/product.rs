@@ -93,6 +93,10 @@ impl Product {
 }
 
 async fn choose(source: Source, session: &Session) -> Result<Arguments, Fault> {
+    // The deck of the page is told as UPnP AV's, too: choosing what is told already changes nothing.
+    if Source::of(&session.state()) == source {
+        return Ok(Arguments::new());
+    }
     tell(session, Command::SetInput(source.input()), Asked::Key).await
 }
 

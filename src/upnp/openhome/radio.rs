@@ -4,6 +4,7 @@
 use crate::hifi::Session;
 use crate::hifi::command::Command;
 use crate::hifi::state::State;
+use crate::offer::Via;
 use crate::upnp::openhome::follow::Now;
 use crate::upnp::openhome::shown::{Shown, current};
 use crate::upnp::openhome::{Source, play, seek_absolute, seek_relative, tell, transport_of};
@@ -45,10 +46,17 @@ pub(super) async fn act(call: &Call<'_>, session: &Session, mark: Mark) -> Resul
     }
 }
 
-/// Puts a URL on the deck, where it waits for Play unless something sounds; without one the deck is emptied.
+/// Puts a URL on the deck, where it waits for Play unless something sounds; without one the deck is emptied, and the queue
+/// stays as it is.
 async fn set_channel(uri: &str, metadata: &str, session: &Session) -> Result<Arguments, Fault> {
-    let entry = (!uri.trim().is_empty()).then(|| handed::entry(uri, metadata));
-    tell(session, Command::SetGuest(entry), Asked::Entry).await
+    let command = match uri.trim().is_empty() {
+        true => handed::emptied(&session.state(), Via::OpenHome),
+        false => Some(Command::SetGuest(Some(handed::entry(uri, metadata)))),
+    };
+    match command {
+        Some(command) => tell(session, command, Asked::Entry).await,
+        None => Ok(Arguments::new()),
+    }
 }
 
 /// Returns what is on the deck as this service wrote it.

@@ -77,6 +77,7 @@ fn rest(now: Instant) -> State {
         seekable: true,
         on_air: None,
         pictures: Arc::default(),
+        format: None,
         signal: None,
         volume: Volume::new(30).expect("in range"),
         fixed_volume: false,
@@ -112,6 +113,7 @@ fn playing(state: &State, id: u32, at: Instant) -> State {
         transport: Transport::Playing,
         starts: state.starts + 1,
         position: Position { anchor: Millis::ZERO, at, running: true },
+        format: Some(Arc::new(signal().source)),
         signal: Some(Arc::new(signal())),
         ..opening(state, id)
     }
@@ -220,6 +222,28 @@ fn a_track_counts_once_and_its_details_begin_anew() {
     teller.look(&empty, None, begun);
     assert_eq!(counts(&teller, &empty), ["4", "0", "", ""]);
     assert_eq!(value(&playlist::values(&teller.now(&empty)), "Id"), "2");
+}
+
+/// A device that is let go in a pause takes nothing from what is told of the track.
+#[test]
+fn a_pause_without_a_device_keeps_the_details_and_the_length() {
+    let begun = Instant::now();
+    let mut teller = Teller::new(mark());
+    let first = playing(&rest(begun), 1, begun);
+    let told = |teller: &mut Teller, state: &State| {
+        teller.look(state, None, begun);
+        let values = info::values(&teller.now(state));
+        let names =
+            ["DetailsCount", "Duration", "BitRate", "BitDepth", "SampleRate", "Lossless", "CodecName"];
+        names.map(|name| value(&values, name))
+    };
+    let before = told(&mut teller, &first);
+    assert_eq!(before, ["1", "10", "1411200", "16", "44100", "1", "PCM"]);
+    let paused = State { transport: Transport::Paused, signal: None, ..first.clone() };
+    assert_eq!(told(&mut teller, &paused), before);
+    assert_eq!(told(&mut teller, &first), before);
+    let other = State { format: None, ..opening(&paused, 2) };
+    assert_eq!(told(&mut teller, &other), ["0", "0", "0", "0", "0", "0", ""]);
 }
 
 #[test]

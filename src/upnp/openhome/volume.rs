@@ -38,15 +38,10 @@ pub(super) async fn act(call: &Call<'_>, session: &Session) -> Result<Arguments,
     }
 }
 
-/// Turns the knob; what is turned up is heard again (reference upnp 7.4, "mute"). In quiet hours it stops at their limit.
+/// Turns the knob. In quiet hours it stops at their limit.
 async fn set(value: u32, session: &Session) -> Result<Arguments, Fault> {
     let volume = u8::try_from(value).ok().and_then(Volume::new).ok_or(TOO_HIGH)?;
-    let turn = Command::SetVolume(volume);
-    let command = match session.state().mute && volume > Volume::MIN {
-        true => Command::Batch(vec![turn, Command::SetMute(false)]),
-        false => turn,
-    };
-    tell(session, command, Asked::Volume).await
+    tell(session, Command::SetVolume(volume), Asked::Volume).await
 }
 
 /// Returns how far the knob goes at the moment.

@@ -133,6 +133,16 @@ async fn the_radio_plays_one_url_beside_the_list() {
         room.call("radio", "SetChannel", &[("Uri", "ftp://x/y"), ("Metadata", "")]).await.err(),
         Some(600)
     );
+    // Without a channel nothing is on it, and the list is not played instead.
+    room.call("radio", "SetChannel", &[("Uri", ""), ("Metadata", "")]).await.expect("it is emptied");
+    assert_eq!((index(&room).await.as_str(), room.state().transport), ("1", Transport::Stopped));
+    assert_eq!(room.call("radio", "Channel", &[]).await.expect("answered")["Uri"], "");
+    // The page's deck is told as UPnP AV's: choosing that goes on.
+    let entry = json!({ "what": { "url": own } });
+    room.page(json!({ "batch": [{ "set_guest": entry }, { "play": null }] })).await;
+    wait("the page's deck plays", || room.state().transport == Transport::Playing).await;
+    room.set("product", "SetSourceIndex", 2).await;
+    assert_eq!((index(&room).await.as_str(), room.state().transport), ("2", Transport::Playing));
     // The list takes over, and the deck is empty.
     room.set("playlist", "SeekId", ids[2]).await;
     room.is_told("playlist", "TransportState", "Playing").await;

@@ -11,6 +11,7 @@ mod volume;
 use std::collections::HashMap;
 
 use konpo::hifi::command::{At, Command, NewEntry, Playable};
+use konpo::hifi::state::Source;
 use konpo::track::TrackId;
 
 use crate::renderer::rig::{Rig, Web};
@@ -54,7 +55,7 @@ async fn the_states_of_the_transport_follow_the_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_queue_is_shown_while_it_plays_and_an_empty_uri_gives_the_box_back_to_it() {
+async fn the_queue_is_shown_while_it_plays_and_an_empty_uri_never_plays_it() {
     let (rig, web) = (Rig::new().await, Web::start(HashMap::new()));
     let what = Playable::Shelf(TrackId(1));
     let entry = NewEntry { what, shown: Default::default(), said: None, hints: Default::default() };
@@ -69,10 +70,24 @@ async fn the_queue_is_shown_while_it_plays_and_an_empty_uri_gives_the_box_back_t
     rig.start(&url).await;
     assert_eq!(rig.snapshot().queue.entries.len(), 1, "the queue is untouched");
     rig.set("", "").await;
-    assert_eq!(rig.state().await, "STOPPED");
-    assert!(rig.av("GetMediaInfo", &[]).await["CurrentURI"].contains("/media/1-"));
-    rig.play().await;
+    assert_eq!(rig.state().await, "NO_MEDIA_PRESENT");
+    assert_eq!(rig.av("GetMediaInfo", &[]).await["CurrentURI"], "");
+    // What waits in the queue is not an app's to move or play.
+    let seek = [("Unit", "REL_TIME"), ("Target", "0:00:01")];
+    let place = rig.snapshot().place;
+    for (action, given) in
+        [("Play", &[("Speed", "1")][..]), ("Next", &[]), ("Previous", &[]), ("Seek", &seek)]
+    {
+        assert_eq!(rig.call("transport", action, given).await.err(), Some(701), "{action}");
+    }
+    assert_eq!((rig.state().await.as_str(), rig.snapshot().place), ("NO_MEDIA_PRESENT", place));
+    // While the queue is the source, an empty URI changes nothing.
+    rig.send(Command::Play(place)).await;
     rig.until("PLAYING").await;
+    rig.set("", "").await;
+    assert_eq!(rig.snapshot().source, Source::Queue);
+    assert!(rig.av("GetMediaInfo", &[]).await["CurrentURI"].contains("/media/1-"));
+    assert_ne!(rig.state().await, "NO_MEDIA_PRESENT");
     rig.end().await;
 }
 

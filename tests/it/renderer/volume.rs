@@ -20,6 +20,12 @@ async fn volume_and_mute_are_those_of_the_box_both_ways() {
     assert!(rig.snapshot().mute);
     told.until("Mute", "1").await;
     assert_eq!(rig.rc("GetVolume", &[MASTER]).await["CurrentVolume"], "40", "mute is not the knob");
+    rig.rc("SelectPreset", &[("PresetName", "FactoryDefaults")]).await;
+    assert!(rig.snapshot().mute, "a preset makes nothing louder");
+    assert_eq!(rig.snapshot().volume.value(), 25);
+    rig.rc("SetVolume", &[MASTER, ("DesiredVolume", "40")]).await;
+    assert!(!rig.snapshot().mute, "turned up it is heard again");
+    rig.send(Command::SetMute(true)).await;
     rig.send(Command::SetMute(false)).await;
     rig.send(Command::SetVolume(Volume::new(30).expect("in range"))).await;
     told.until("Volume", "30").await;

@@ -41,13 +41,13 @@ impl RenderingControl {
             "SetVolume" => Command::SetVolume(volume(call.given.number("DesiredVolume"))?),
             "SetVolumeDB" => Command::SetVolume(at_below_full(Gain(call.given.signed("DesiredVolume")))),
             "SetMute" => Command::SetMute(call.given.truth("DesiredMute")),
-            // A preset makes nothing louder.
-            "SelectPreset" => Command::SetVolume(state.volume.min(volume(FACTORY)?)),
+            // A preset makes nothing louder, and a muted box stays muted.
+            "SelectPreset" => Command::MoveVolume(-i16::from(state.volume.value().saturating_sub(FACTORY))),
             _ => return Err(Fault::INVALID_ACTION),
         };
         match session.send(command.clone()).await? {
             // The amplifier has the knob: 100 is told and stays (reference upnp 7.4, "fixed output").
-            Err(Refused::FixedVolume) if matches!(command, Command::SetVolume(_)) => Ok(answer),
+            Err(Refused::FixedVolume) if !matches!(command, Command::SetMute(_)) => Ok(answer),
             done => done.map(|_| answer).map_err(|refused| fault(Asked::Rendering, refused)),
         }
     }
@@ -88,4 +88,4 @@ fn volume(value: u32) -> Result<Volume, Fault> {
 const MASTER: Option<&str> = Some("Master");
 const PRESETS: &str = "FactoryDefaults";
 /// What the knob of a box stands at before anybody turned it.
-const FACTORY: u32 = 25;
+const FACTORY: u8 = 25;

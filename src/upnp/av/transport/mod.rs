@@ -41,8 +41,15 @@ impl AvTransport {
         let given = |name| call.given.text(name);
         let done = match call.action.name {
             "SetAVTransportURI" => {
-                let entry = brought(given("CurrentURI"), given("CurrentURIMetaData"));
-                send(&session, Command::SetGuest(entry), Asked::Uri).await
+                let brought = brought(given("CurrentURI"), given("CurrentURIMetaData"));
+                let command = match brought {
+                    Some(entry) => Some(Command::SetGuest(Some(entry))),
+                    None => handed::emptied(&session.state(), call.caller.via),
+                };
+                match command {
+                    Some(command) => send(&session, command, Asked::Uri).await,
+                    None => Ok(()),
+                }
             }
             "SetNextAVTransportURI" => {
                 let entry = brought(given("NextURI"), given("NextURIMetaData"));
@@ -53,8 +60,10 @@ impl AvTransport {
                     done => done,
                 }
             }
-            // The deck was chosen and nothing is on it.
-            "Play" if matches!(session.state().source, Source::Empty { .. }) => {
+            // The deck was chosen and nothing is on it: what waits in the queue is not meant.
+            "Play" | "Next" | "Previous" | "Seek"
+                if matches!(session.state().source, Source::Empty { .. }) =>
+            {
                 Err(Fault::new(701, "Transition not available"))
             }
             "Play" => match given("Speed").trim() {
