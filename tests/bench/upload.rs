@@ -163,7 +163,7 @@ fn sounds(count: u64) -> Vec<Duration> {
             std::thread::sleep(Duration::from_millis(3));
         }
         times.push(last.elapsed());
-        konpo.tell(&serde_json::json!("stop"));
+        // What somebody stops by hand is not started again by the next song that comes.
         konpo.tell(&serde_json::json!("clear"));
     }
     times
