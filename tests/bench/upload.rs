@@ -140,10 +140,11 @@ fn ask(stream: &mut TcpStream, head: &str, body: &[u8]) -> String {
 fn sounds(count: u64) -> Vec<Duration> {
     let lan = Lan::new();
     let (place, phone) = (lan.host("box"), lan.host("phone"));
-    let konpo = box_at(&place);
     let folder = tempfile::tempdir().expect("a folder");
     let mut times = Vec::new();
     for number in 0..count {
+        // A new one for each: what somebody stops by hand is not started again by the next song that comes.
+        let mut konpo = box_at(&place);
         let path = folder.path().join("song.m4a");
         let title = format!("Song {number}");
         let sound = fixtures::noise(number, 44_100, 16, 44_100 * 125);
@@ -163,8 +164,7 @@ fn sounds(count: u64) -> Vec<Duration> {
             std::thread::sleep(Duration::from_millis(3));
         }
         times.push(last.elapsed());
-        // What somebody stops by hand is not started again by the next song that comes.
-        konpo.tell(&serde_json::json!("clear"));
+        konpo.stop();
     }
     times
 }
