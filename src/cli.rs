@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
+use crate::config::layers::Layers;
 use crate::ctl;
 use crate::error::{Error, Kind, Result};
 
@@ -185,6 +186,10 @@ pub struct Serve {
 pub struct Settled {
     /// The settings, the command line's included.
     pub config: Config,
+    /// Where they come from.
+    pub layers: Layers,
+    /// What the owner should know of them.
+    pub complaint: Option<String>,
     /// Music folders, the first is where new tracks go.
     pub music: Vec<PathBuf>,
     /// The folder of data.
@@ -197,10 +202,11 @@ impl Place {
     /// # Errors
     /// `Invalid` when the settings are wrong or no folder can be found.
     pub fn settle(&self) -> Result<Settled> {
-        let config = match self.config.clone().or_else(usual_config) {
-            Some(path) => Config::read(&path)?,
-            None => Config::default(),
+        let layers = match self.config.clone().or_else(usual_config) {
+            Some(path) => Layers::read(&path)?,
+            None => Layers::default(),
         };
+        let config = layers.config()?;
         let music = match (&self.music, config.library.music.is_empty()) {
             (Some(music), _) => vec![full(music)?],
             (None, false) => config.library.music.clone(),
@@ -210,23 +216,30 @@ impl Place {
             Some(data) => full(data)?,
             None => usual_data()?,
         };
-        Ok(Settled { config, music, data })
+        Ok(Settled { config, layers, complaint: None, music, data })
     }
 }
 
 impl Serve {
-    /// Decides everything: as [`Place::settle`], with name, port and output of the command line.
+    /// Decides everything: as [`Place::settle`], with name, port and output of the command line, and what the page set.
     ///
     /// # Errors
     /// As [`Place::settle`].
     pub fn settle(&self) -> Result<Settled> {
         let mut settled = self.place.settle()?;
-        let config = &mut settled.config;
-        config.name = self.name.clone().or(config.name.take());
-        config.http.port = self.port.or(config.http.port);
-        if let Some(output) = &self.output {
-            config.output.device.clone_from(output);
+        let layers = &mut settled.layers;
+        if let Some(name) = &self.name {
+            layers.command("name", name.as_str());
         }
+        if let Some(port) = self.port {
+            layers.command("http.port", i64::from(port));
+        }
+        if let Some(output) = &self.output {
+            layers.command("output.device", output.as_str());
+        }
+        layers.config()?;
+        settled.complaint = layers.lay_page(&settled.data)?;
+        settled.config = layers.config()?;
         Ok(settled)
     }
 }

@@ -1,9 +1,11 @@
 //! TOML to one struct per module. Unknown keys are refused with file, line and key.
 
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+pub mod layers;
 
-use serde::Deserialize;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Result};
 use crate::offer::push::{OnArrival, Push};
@@ -52,13 +54,21 @@ impl Library {
 }
 
 /// `[http]`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// An explicit port never moves; 0 takes a free one; `None`: the one that worked, else 8200 to 8209.
     pub port: Option<u16>,
     /// Further host names under which the page may be asked for.
     pub names: Vec<String>,
+    /// The page is at port 80 as well, where konpo may open it.
+    pub port_80: bool,
+}
+
+impl Default for Http {
+    fn default() -> Http {
+        Http { port: None, names: Vec::new(), port_80: true }
+    }
 }
 
 /// `[lan]`.
@@ -112,7 +122,7 @@ pub enum ReplayGain {
 }
 
 /// Where the volume knob is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Knob {
     /// konpo has it.
@@ -221,7 +231,7 @@ impl Default for Quiet {
 }
 
 /// What happens to sound that runs when quiet hours begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QuietAction {
     /// It goes down to the limit in 60 s.
@@ -243,16 +253,6 @@ impl Config {
         })?;
         config.check().map_err(|what| Error::new(Kind::Invalid, format!("{file}: {what}")))?;
         Ok(config)
-    }
-
-    /// Returns the settings of a file.
-    ///
-    /// # Errors
-    /// As `parse`, and those of reading the file.
-    pub fn read(path: &Path) -> Result<Config> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::io(format!("read the settings {}", path.display()), error))?;
-        Config::parse(&text, &path.display().to_string())
     }
 
     /// Returns the name shown on phones.

@@ -161,6 +161,8 @@ pub enum Ask {
     Beam(beam::Beam),
     /// Correct words that tracks show; the files are not touched
     Correct(Box<correct::Correct>),
+    /// What is set, and where: by default, on the page, in konpo.toml, on the command line
+    Settings,
     /// Make a token with the owner's right, for `--url` and scripts
     Token,
 }
@@ -319,6 +321,7 @@ impl Ask {
             Ask::Arrivals => read("/api/offers"),
             Ask::Beam(beam) => Ok(beam.request()),
             Ask::Correct(correct) => Ok((Method::POST, "/api/corrections".into(), Some(correct.body()?))),
+            Ask::Settings => read("/api/settings"),
             Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),
         }
     }

@@ -18,9 +18,26 @@ pub fn show(ask: &Ask, value: &Value) -> String {
         Ask::Neighbours => rows(&value["items"], neighbour),
         Ask::Arrivals => rows(&value["items"], arrival),
         Ask::Beam(beam) => beam.show(value),
+        Ask::Settings => settings(value),
         Ask::Token => text(&value["token"]).to_owned(),
         _ => "done".to_owned(),
     }
+}
+
+/// One line for each setting: its value and who says it.
+fn settings(all: &Value) -> String {
+    let by = |source: &str| match source {
+        "page" => "the page",
+        "file" => "konpo.toml",
+        "command" => "the command line",
+        _ => "the default",
+    };
+    let line = |(key, told): (&String, &Value)| {
+        let value = &told["value"];
+        let value = if value.is_null() { "not set".to_owned() } else { value.to_string() };
+        format!("{key} = {value}  ({})\n", by(text(&told["source"])))
+    };
+    all.as_object().into_iter().flatten().map(line).collect()
 }
 
 fn text(value: &Value) -> &str {

@@ -13,6 +13,7 @@
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`upnp`]: root devices for apps, players and televisions: the shelf as a media server, the deck, the queue and the knob as
 //!   a renderer for UPnP AV and OpenHome.
+//! - [`settings`]: what the owner sets while the box runs, applied at once and kept.
 //! - [`web`]: the HTTP API, a remote control without music state of its own, and the page that is built on it (`assets`);
 //!   `web::upload` hands files that phones send to [`intake::door`].
 //! - [`run`] screws it together; [`seams`] and [`ctl`] are the command line's ways in.
@@ -56,6 +57,8 @@ pub mod stream;
 pub mod player;
 
 pub mod hifi;
+
+pub mod settings;
 
 pub mod upnp;
 

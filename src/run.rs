@@ -1,12 +1,15 @@
 //! Builds every part, connects them, starts the faces, waits for the stop, tears down in reverse.
 
 use std::io::IsTerminal;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::net::UnixListener;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -14,11 +17,11 @@ use tracing::{info, warn};
 use crate::beam::localsend::{LocalSend, LocalSendConfig};
 use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
-use crate::config::{self, Knob, Output, Pull, Take};
+use crate::config::{Knob, Output, Pull, Take};
 use crate::error::{Error, Kind, Result};
-use crate::hifi::quiet::{QuietAction, QuietConfig};
 use crate::hifi::urls::{UrlAsk, Urls};
-use crate::hifi::{Hifi, HifiConfig, Parts, Running};
+use crate::hifi::words::Words;
+use crate::hifi::{Hifi, Parts, Running};
 use crate::http::client::{Allow, Client};
 use crate::http::hosts::Hosts;
 use crate::http::own_tls;
@@ -28,13 +31,13 @@ use crate::identity::Identity;
 use crate::intake::{Intake, IntakeConfig};
 use crate::lan::{Lan, LanConfig};
 use crate::library::{Library, LibraryConfig};
-use crate::offer::Right;
+use crate::offer::{Caller, Right};
 use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
-use crate::signal::{Device, GainMode};
+use crate::settings::{self, Settings};
+use crate::signal::Device;
 use crate::stream::{self, Streams};
 use crate::units::Gain;
-use crate::units::calendar::Hours;
 use crate::upnp::openhome::Named;
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
@@ -45,9 +48,9 @@ use crate::web::{self, Web, routes};
 /// # Errors
 /// Whatever keeps it from starting: settings, locks of a second daemon, the disk, a port that is taken.
 pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
-    let Settled { config, music, data } = settled;
-    let name = config.name().to_owned();
-    info!(name, version = env!("CARGO_PKG_VERSION"), data = %data.display(), "starting");
+    let Settled { config, layers, complaint, music, data } = settled;
+    let (name_in, name) = watch::channel(Arc::from(config.name()));
+    info!(name = config.name(), version = env!("CARGO_PKG_VERSION"), data = %data.display(), "starting");
     std::fs::create_dir_all(&data)
         .map_err(|error| Error::io(format!("make the folder of data {}", data.display()), error))?;
 
@@ -61,12 +64,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let Listening { listener, port, moved } = opened;
 
     let (output, device) = output(&config.output);
-    let knob = HifiConfig {
-        fixed_volume: output.knob == player::Knob::Fixed,
-        max_volume: config.output.max_volume,
-        gains: gains(&config.output),
-        quiet: quiet(config.quiet),
-    };
+    let knob = settings::knob(&config);
     let (player, events) = Player::start(output)?;
 
     // What feeds the box stops before the box, and the box before the shelf.
@@ -98,31 +96,45 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let pulling = BeamConfig { pull: policy(config.intake.pull), take };
     let beam = Beam::start(pulling, lan.clone(), Client::new(), intake.clone(), sources).await?;
 
-    let web = Web::new(hifi.clone(), intake.clone(), &name);
+    let settings = Settings::new(layers, data.clone(), name_in, hifi.clone(), intake.clone());
+    let short = match config.http.port_80 && port != port::SHORT {
+        true => short().await,
+        false => None,
+    };
+    let shown = if short.is_some() { port::SHORT } else { port };
+    let web = Web::new(hifi.clone(), intake.clone(), settings).at(shown);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
-    let upnp =
-        config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
+    let upnp = config
+        .upnp
+        .enabled
+        .then(|| devices(&hifi, (config.name(), &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
-    let phones = Phones { name: &name, port: config.localsend.port, data: &data };
+    let phones = Phones { name: name.clone(), port: config.localsend.port, data: &data };
     let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
-        tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
-        tokio::spawn(follow_addresses(lan.clone(), hosts, faces.clone())),
+        tokio::spawn(server::serve_unix(control_socket(&socket)?, app.clone(), faces.clone())),
+        tokio::spawn(follow_addresses(lan.clone(), hosts.clone(), faces.clone())),
     ];
 
-    for words in moved.into_iter().chain(unheard) {
+    if let Some(short) = short {
+        served.push(tokio::spawn(server::serve(short, app.clone(), hosts.clone(), faces.clone())));
+    }
+    let moved =
+        moved.map(|(old, holder)| Words::new("port_moved", &[&old.to_string(), &holder, &port.to_string()]));
+    for words in moved.into_iter().chain(unheard).chain(complaint.map(Words::from)) {
         hifi.say(words, Right::Room).await;
     }
-    let address = lan.addresses().first().map_or("127.0.0.1".to_owned(), ToString::to_string);
+    let address = lan.addresses().first().copied().unwrap_or(Ipv4Addr::LOCALHOST);
     library.start_scanning()?;
     match upnp.as_ref().map(|upnp| upnp.announce(&lan)) {
         // The stop came first; what was started ends in order.
         Some(Err(error)) if error.kind() == Kind::Stopped => {}
         announced => announced.transpose().map(drop)?,
     }
-    announce(&format!("http://{address}:{port}/"));
+    println!("konpo ready http://{address}:{port}/");
+    invite(&intake, &web::page_at(address.into(), shown))?;
     notify(&[NotifyState::Ready]);
 
     stop.cancelled().await;
@@ -157,7 +169,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
 /// Returns the media server and the renderer, which are found only once they are announced.
 fn devices(
     hifi: &Hifi,
-    (name, config): (&str, &config::Upnp),
+    (name, config): (&str, &crate::config::Upnp),
     identity: &Identity,
     lan: &Lan,
     stop: CancellationToken,
@@ -176,7 +188,7 @@ fn devices(
 
 /// Where phones send to.
 struct Phones<'a> {
-    name: &'a str,
+    name: watch::Receiver<Arc<str>>,
     port: u16,
     data: &'a Path,
 }
@@ -187,7 +199,7 @@ async fn receive(
     identity: &mut Identity,
     (lan, intake, hosts): (&Lan, &Intake, &Hosts),
     stop: CancellationToken,
-) -> (Option<LocalSend>, Option<String>) {
+) -> (Option<LocalSend>, Option<Words>) {
     let Phones { name, port, data } = phones;
     if port == 0 {
         return (None, None);
@@ -195,16 +207,16 @@ async fn receive(
     let started = async {
         let (certificate, key) = identity.certificate(data)?;
         let own = own_tls::Own::read(&certificate, &key)?;
-        let config = LocalSendConfig { alias: name.to_owned(), port, own };
+        let config = LocalSendConfig { alias: name, port, own };
         LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
     };
     match started.await {
         Ok(localsend) => (Some(localsend), None),
         Err(error) => {
             warn!(%error, "phones with LocalSend cannot send");
-            let taken = format!("Port {port} is taken by another program: phones with LocalSend cannot send");
-            let other = || format!("Phones with LocalSend cannot send: {error}");
-            (None, Some(if error.kind() == Kind::Busy { taken } else { other() }))
+            let other = || Words::from(format!("Phones with LocalSend cannot send: {error}"));
+            let taken = || Words::new("localsend_port", &[&port.to_string()]);
+            (None, Some(if error.kind() == Kind::Busy { taken() } else { other() }))
         }
     }
 }
@@ -222,26 +234,6 @@ fn output(config: &Output) -> (PlayerConfig, Device) {
     let knob = if config.volume == Knob::Fixed { player::Knob::Fixed } else { player::Knob::Box };
     let device = Device::closed(name.as_str(), name == "silent");
     (PlayerConfig { device: name, knob, mixer: Wish::of(&config.mixer), gain: Gain::SILENT }, device)
-}
-
-/// Returns which gains are used; none where the amplifier has the knob.
-fn gains(config: &Output) -> GainMode {
-    match (config.volume, config.replaygain) {
-        (Knob::Fixed, _) | (_, Some(config::ReplayGain::Off)) => GainMode::Off,
-        (_, None | Some(config::ReplayGain::Auto)) => GainMode::Auto,
-        (_, Some(config::ReplayGain::Track)) => GainMode::Track,
-        (_, Some(config::ReplayGain::Album)) => GainMode::Album,
-    }
-}
-
-fn quiet(quiet: config::Quiet) -> QuietConfig {
-    let config::Quiet { from, to, days, max_volume, action } = quiet;
-    let action = match action {
-        config::QuietAction::Fade => QuietAction::Fade,
-        config::QuietAction::Stop => QuietAction::Stop,
-    };
-    let hours = from.zip(to).map(|(from, to)| Hours { from, to, days });
-    QuietConfig { hours, limit: max_volume, action }
 }
 
 fn policy(pull: Pull) -> Policy {
@@ -316,15 +308,34 @@ async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
     }
 }
 
-/// Prints where the page is; on a terminal with a code for the phone's camera.
-fn announce(url: &str) {
-    println!("konpo ready {url}");
-    if !std::io::stdout().is_terminal() {
-        return;
+/// Opens port 80 as well; where that is not to be had, the log says why.
+async fn short() -> Option<TcpListener> {
+    match port::short().await {
+        Ok(listener) => Some(listener),
+        Err(why) => {
+            info!(why, "the address of the page needs its port");
+            None
+        }
     }
-    if let Ok(code) = qrcode::QrCode::new(url) {
+}
+
+/// Tells in the log, and on a terminal with a code for the phone's camera, the address that pairs one phone: who reads them is
+/// trusted with that. The phone becomes the owner's while there is none.
+fn invite(intake: &Intake, page: &str) -> Result<()> {
+    let (token, lasts) = intake.invite(&Caller::itself())?;
+    let url = web::beam::invitation(page, &token);
+    info!(url, minutes = lasts.as_secs() / 60, "this address pairs one phone, once");
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    if let Ok(code) = qrcode::QrCode::new(web::beam::coded(&url)) {
         println!("{}", code.render::<qrcode::render::unicode::Dense1x2>().build());
     }
+    println!(
+        "Point a phone's camera at it, or open {url}\nIt pairs one phone, once, within {} minutes.",
+        lasts.as_secs() / 60
+    );
+    Ok(())
 }
 
 fn notify(state: &[NotifyState]) {

@@ -60,7 +60,12 @@ pub async fn neighbours(
     as_json: bool,
 ) -> Result<()> {
     let stop = CancellationToken::new();
-    let config = LanConfig { interfaces, http_port: 0, name: "konpo".into(), own_udns: Vec::new() };
+    let config = LanConfig {
+        interfaces,
+        http_port: 0,
+        name: tokio::sync::watch::channel("konpo".into()).1,
+        own_udns: Vec::new(),
+    };
     let lan = Lan::listen(config, stop.clone()).await?;
     let found = beam::read_neighbours(&lan, &addresses, listen).await;
     let named = lan.names().borrow().clone();

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hifi::HifiConfig;
 use crate::offer::{Right, Via};
 use crate::track::{Tags, TrackId};
 use crate::units::{Millis, Volume};
@@ -168,6 +169,13 @@ pub enum Command {
     /// Plays on another output, named as `konpo outputs` prints it, or `auto`, until konpo starts again: then the settings
     /// count. Owner. What sounds goes on there at its place. `NoDevice` for one that is not there.
     SetOutput(Arc<str>),
+    /// Takes the settings of the box as they are now; how they are set and kept is none of its business. Owner, and never by
+    /// JSON. Where the knob goes to the amplifier or comes back, the sound ends.
+    #[serde(skip)]
+    Adjust(HifiConfig),
+    /// Plays a short quiet chime on the output, as loud as music would be. Owner. What is paused stays where it is. `Busy` while
+    /// something sounds, `QuietHours`.
+    TestSound,
     /// Adds entries. `OutOfRange` above 10,000 entries or 16 MiB of apps' text in the queue, `NoSuchTrack`, `Locked`,
     /// `NoSuchEntry` behind one that is not there, `Unsupported` for what is no http or https URL. A URL of our own media
     /// path is that track.
@@ -221,7 +229,9 @@ impl Command {
     /// Returns the least right that may send it.
     pub fn right(&self) -> Right {
         match self {
-            Command::SetQuiet(_) | Command::SetOutput(_) => Right::Owner,
+            Command::SetQuiet(_) | Command::SetOutput(_) | Command::Adjust(_) | Command::TestSound => {
+                Right::Owner
+            }
             Command::Batch(commands) => commands.iter().map(Command::right).max().unwrap_or(Right::Room),
             _ => Right::Room,
         }

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use crate::hifi::rules::Event;
 use crate::hifi::task::say;
+use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::offer::Right;
 use crate::offer::push::Pushed;
@@ -37,7 +38,7 @@ pub async fn follow(
             },
             Some(Pushed::Undone(tracks)) => Event::TakenBack(tracks),
             Some(Pushed::Said { from, text }) => {
-                say(&events, format!("{from} writes: {text}"), Right::Member).await;
+                say(&events, Words::new("wrote", &[&from, &text]), Right::Member).await;
                 continue;
             }
         };

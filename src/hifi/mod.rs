@@ -1,5 +1,6 @@
 //! The box: one `Command` goes in, one `State` comes out. The one API of all faces.
 
+mod chime;
 mod clock;
 pub mod command;
 pub mod export;
@@ -15,6 +16,7 @@ pub mod state;
 mod task;
 pub mod urls;
 pub mod volume;
+pub mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -37,13 +39,14 @@ use crate::hifi::state::State;
 use crate::hifi::task::{Done, Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
+use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::library::art::{self, Size};
 use crate::library::cover::Cover;
 use crate::library::serve::Served;
 use crate::offer::push::Pushed;
 use crate::offer::{Board, Caller, Right, ShelfProgress, Via};
-use crate::player::{Player, PlayerEvent, choice};
+use crate::player::{OutputInfo, Player, PlayerEvent, choice};
 use crate::query::{Field, Filter, Group, GroupId, Item, Page, Query, Section, What};
 use crate::signal::{Device, GainMode};
 use crate::track::correction::Change;
@@ -81,7 +84,7 @@ pub struct Parts {
 }
 
 /// `[output]` and `[quiet]` as far as the box obeys them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HifiConfig {
     /// The amplifier has the knob: full scale, bit-perfect.
     pub fixed_volume: bool,
@@ -97,8 +100,7 @@ pub struct HifiConfig {
 pub struct Running {
     /// The handle.
     pub hifi: Hifi,
-    /// The loop first, then the writer, the followers of the shelf, of its news and of what is sent, and the clock's where
-    /// there are quiet hours.
+    /// The loop first, then the writer, the followers of the shelf, of its news, of what is sent, and of the clock.
     pub tasks: Vec<JoinHandle<()>>,
 }
 
@@ -147,9 +149,7 @@ impl Hifi {
         if let Some(pushes) = pushes {
             tasks.push(tokio::spawn(landed::follow(library.clone(), pushes, events.clone(), stop.clone())));
         }
-        if config.quiet.hours.is_some() {
-            tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
-        }
+        tasks.push(tokio::spawn(task::follow_clock(clock, events.clone(), stop)));
         let scaling = Arc::new(Semaphore::new(1));
         let hifi = Hifi { commands, state, events, library, urls, scaling };
         if let Some(words) = complaint {
@@ -164,7 +164,7 @@ impl Hifi {
     }
 
     /// Puts a notice on every face whose caller has this right.
-    pub async fn say(&self, words: String, right: Right) {
+    pub async fn say(&self, words: impl Into<Words>, right: Right) {
         task::say(&self.events, words, right).await;
     }
 
@@ -262,6 +262,24 @@ impl Session {
         let message = Message { command, given, reply };
         self.hifi.commands.send(message).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())
+    }
+
+    /// Takes other settings of the box at once. Owner only.
+    ///
+    /// # Errors
+    /// As [`Session::send`].
+    pub async fn adjust(&self, config: HifiConfig) -> Result<Result<u64, Refused>> {
+        self.send(Command::Adjust(config)).await
+    }
+
+    /// Returns the sound outputs, in the order in which `auto` prefers them. Owner only: the devices are asked.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner.
+    pub async fn outputs(&self) -> Result<Vec<OutputInfo>> {
+        self.need(Right::Owner, "look for outputs")?;
+        let looked = tokio::task::spawn_blocking(choice::outputs).await;
+        looked.map_err(|error| Error::with(Kind::Internal, "look for outputs", error))
     }
 
     /// Returns the snapshots; show them through `State::seen_by`.
@@ -467,13 +485,13 @@ async fn first_look(mut clock: WallClock) -> Result<(WallClock, Clock)> {
 }
 
 /// Returns the memory, or what to say when there is one that cannot be read.
-async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<String>)> {
+async fn read_memory(library: &Library) -> Result<(Option<Memory>, Option<Words>)> {
     let Some(json) = library.load_memory().await? else { return Ok((None, None)) };
     match Memory::read(&json) {
         Ok(memory) => Ok((Some(memory.at(library.load_place().await?.as_deref())), None)),
         Err(error) => {
             warn!(%error, "the queue starts empty");
-            Ok((None, Some("The queue of last time could not be read; it starts empty.".into())))
+            Ok((None, Some(Words::new("queue_lost", &[]))))
         }
     }
 }

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hifi::rules::Event;
 use crate::hifi::task::say;
+use crate::hifi::words::Words;
 use crate::library::{Library, News};
 use crate::offer::Right;
 use crate::track::{Track, TrackId};
@@ -29,18 +30,20 @@ pub async fn follow(library: Library, events: mpsc::Sender<Event>, stop: Cancell
 }
 
 /// Returns a notice for each song, or one for all when they are many.
-async fn unlocked(library: &Library, ids: &[TrackId]) -> Vec<String> {
+async fn unlocked(library: &Library, ids: &[TrackId]) -> Vec<Words> {
     if ids.len() > MOST_NAMED {
-        return vec![format!("unlocked: {} songs that were copy-protected can be played now", ids.len())];
+        return vec![Words::new("unlocked_many", &[&ids.len().to_string()])];
     }
     let tracks = library.get(ids).await.unwrap_or_default();
     tracks.iter().flatten().map(|track| words(track)).collect()
 }
 
-fn words(track: &Track) -> String {
+fn words(track: &Track) -> Words {
     let title = track.tags.title_or("a song");
-    let by = track.tags.artist.as_ref().map(|artist| format!(" by {artist}")).unwrap_or_default();
-    format!("unlocked: {title}{by} was copy-protected and can be played now")
+    match &track.tags.artist {
+        Some(artist) => Words::new("unlocked_by", &[title, artist]),
+        None => Words::new("unlocked", &[title]),
+    }
 }
 
 /// So many songs at once are named one by one.

@@ -80,6 +80,15 @@ impl Quiet {
         self.tell(self.clock);
     }
 
+    /// Takes other settings. A choice against hours that are gone is over.
+    pub fn set_config(&mut self, config: QuietConfig) {
+        self.config = config;
+        if config.hours.is_none() && self.choice.mode == QuietMode::Off {
+            self.choice = Choice::default();
+        }
+        self.tell(self.clock);
+    }
+
     /// Takes what is known of the time.
     pub fn tell(&mut self, clock: Clock) {
         self.clock = clock;

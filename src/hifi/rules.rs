@@ -11,6 +11,7 @@ mod modes;
 mod opened;
 mod quiet;
 mod said;
+mod setup;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,8 +26,10 @@ use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
+use crate::hifi::words::Words;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::offer::{Right, Via};
+use crate::player;
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{AudioFormat, Tags, Track, TrackId};
 use crate::units::{Millis, UnixTime};
@@ -128,8 +131,8 @@ pub enum Event {
     /// Songs that somebody sent are taken back.
     TakenBack(Vec<TrackId>),
     /// Something to say.
-    Notice(String, Right),
-    /// What is known of the time; at least once a minute where there are quiet hours.
+    Notice(Words, Right),
+    /// What is known of the time; at least once a minute.
     Clock(Clock),
     /// Time went on.
     Tick,
@@ -165,6 +168,10 @@ pub enum Effect {
     Rescan,
     /// Play on this output.
     Output(Arc<str>),
+    /// Who has the knob from now on. The sound has ended before.
+    Knob(player::Knob),
+    /// Play the test sound; its end is of no interest.
+    TestSound(PlaySerial),
 }
 
 /// What the rules keep.
@@ -237,6 +244,8 @@ pub struct Rules {
     offers: u64,
     /// What senders brought and is in the queue, the newest last.
     landings: Vec<Landing>,
+    /// The last test sound, until it ended.
+    testing: Option<PlaySerial>,
 }
 
 /// What is broken when a start fails.
@@ -325,6 +334,7 @@ impl Rules {
             library_rev: 0,
             offers: 0,
             landings: Vec::new(),
+            testing: None,
         };
         rules.keep_quiet(now);
         rules
@@ -451,6 +461,8 @@ impl Rules {
                 self.output = name.clone();
                 out.push(Effect::Output(name));
             }
+            Command::Adjust(config) => self.adjust(&config, now, out),
+            Command::TestSound => self.test_sound(now, out)?,
             Command::Add { entries, at, play } => self.add(entries, at, play, given, now, out)?,
             Command::Move { ids, to } => self.queue.shift(&ids, to)?,
             Command::Remove(ids) => self.remove(&ids, now, out)?,

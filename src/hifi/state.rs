@@ -197,8 +197,12 @@ pub struct Notice {
     pub number: u64,
     /// When.
     pub at: UnixTime,
-    /// For a person.
+    /// For a person, in English.
     pub words: String,
+    /// Which sentence it is, for a face in another language; empty for one that has no code.
+    pub code: &'static str,
+    /// What is told in it.
+    pub about: Vec<String>,
     /// The least right that may read it.
     pub right: Right,
 }

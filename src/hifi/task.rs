@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::hifi::chime;
 use crate::hifi::clock::WallClock;
 use crate::hifi::command::{Command, Playable, QueueId, Refused};
 use crate::hifi::memory::{Memory, Place};
@@ -18,6 +19,7 @@ use crate::hifi::queue::Queue;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
 use crate::hifi::state::{Changes, Position, Source, State, Transport};
 use crate::hifi::urls::Links;
+use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::offer::{Board, Right};
 use crate::player::{Load, Opener, Player, PlayerEvent};
@@ -128,7 +130,8 @@ impl Task {
                         (board.pending, board.trouble.clone())
                     };
                     if now != trouble {
-                        let words = now.clone().unwrap_or_else(|| "music can come in again".into());
+                        let again = || Words::new("takes_again", &[]);
+                        let words = now.clone().map_or_else(again, Words::from);
                         self.event(Event::Notice(words, Right::Room));
                         trouble = now;
                     }
@@ -201,6 +204,8 @@ impl Task {
                 Effect::Seek(serial, to) => self.player.seek(serial, to),
                 Effect::Release => self.player.release(),
                 Effect::Output(name) => self.player.set_output(&name),
+                Effect::Knob(knob) => self.player.set_knob(knob),
+                Effect::TestSound(serial) => self.player.load(chime::load(serial)),
                 Effect::Rescan => {
                     self.library.rescan();
                     continue;
@@ -347,8 +352,8 @@ pub async fn follow_shelf(
     }
 }
 
-/// Tells the box what is known of the time, now and at every full minute. Runs as one tokio task where there are quiet
-/// hours.
+/// Tells the box what is known of the time, now and at every full minute: quiet hours may be set at any time. Runs as one
+/// tokio task.
 pub async fn follow_clock(mut clock: WallClock, events: mpsc::Sender<Event>, stop: CancellationToken) {
     loop {
         let look = move || (clock.look(), clock);
@@ -405,9 +410,9 @@ pub async fn tracks_by_id(
 }
 
 /// Says something to everyone with this right, by way of the loop.
-pub async fn say(events: &mpsc::Sender<Event>, words: String, right: Right) {
+pub async fn say(events: &mpsc::Sender<Event>, words: impl Into<Words>, right: Right) {
     // A closed channel means that the box is stopping.
-    let _stopping = events.send(Event::Notice(words, right)).await;
+    let _stopping = events.send(Event::Notice(words.into(), right)).await;
 }
 
 /// Logs a command that the motor did not take; its own events tell the box how it goes on.

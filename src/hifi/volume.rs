@@ -132,6 +132,13 @@ impl Knob {
         self.forward(sounding, now);
     }
 
+    /// Sets what 100 means. What was louder comes down at once; what may be louder now rises as slowly as ever.
+    pub fn set_max(&mut self, max: Volume, sounding: bool, now: Instant) {
+        self.forward(sounding, now);
+        self.max = max;
+        self.forward(sounding, now);
+    }
+
     /// Mutes or unmutes; the knob stays. What was turned up meanwhile is not heard at once.
     pub fn set_mute(&mut self, mute: bool, sounding: bool, now: Instant) {
         self.forward(sounding, now);

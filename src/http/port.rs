@@ -19,8 +19,25 @@ pub struct Listening {
     pub listener: TcpListener,
     /// Its number.
     pub port: u16,
-    /// What to tell people when it is not the one they know.
-    pub moved: Option<String>,
+    /// The port that people know and who holds it, when it is not that one.
+    pub moved: Option<(u16, String)>,
+}
+
+/// Opens port 80 beside the port of the page, so that nobody has to type a port.
+///
+/// # Errors
+/// In words why it cannot be had: konpo goes on without it.
+pub async fn short() -> std::result::Result<TcpListener, String> {
+    match TcpListener::bind((Ipv4Addr::UNSPECIFIED, SHORT)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            Err(format!("port {SHORT} is held by {}", holder_of(SHORT).await))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(format!("port {SHORT} needs the capability CAP_NET_BIND_SERVICE, which the service has"))
+        }
+        Err(error) => Err(format!("port {SHORT} cannot be opened: {error}")),
+    }
 }
 
 /// Opens the port (product.md, "Settings"). An `explicit` one never moves, 0 being any free one. Else the `remembered` one
@@ -53,7 +70,7 @@ pub async fn listen(explicit: Option<u16>, remembered: Option<u16>) -> Result<Li
         if let Some(listener) = bind(port).await? {
             let moved = remembered.map(|old| {
                 warn!(port, old, holder, "the port of last time is taken: the page is found here now");
-                format!("Port {old} is taken by {holder}: the page is at port {port} now")
+                (old, holder)
             });
             return opened(listener, moved);
         }
@@ -62,7 +79,7 @@ pub async fn listen(explicit: Option<u16>, remembered: Option<u16>) -> Result<Li
     Err(Error::new(Kind::Busy, format!("every port from {first} to {last} is taken: set http.port")))
 }
 
-fn opened(listener: TcpListener, moved: Option<String>) -> Result<Listening> {
+fn opened(listener: TcpListener, moved: Option<(u16, String)>) -> Result<Listening> {
     let address = listener.local_addr();
     let port = address.map_err(|error| Error::io("read the port that was opened", error))?.port();
     Ok(Listening { listener, port, moved })
@@ -146,6 +163,8 @@ fn listener_in(table: &str, port: u16) -> Option<Listener> {
     })
 }
 
+/// The port of http: addresses (RFC 9110, 4.2.1).
+pub const SHORT: u16 = 80;
 /// The ports tried when none is set (design, `[http]`).
 const USUAL: RangeInclusive<u16> = 8200..=8209;
 /// How long the port that apps know is waited for (product.md, "Settings").

@@ -25,7 +25,6 @@ use crate::lan::announce::Advertised;
 use crate::lan::heard::Heard;
 use crate::lan::interfaces::Interface;
 use crate::lan::mdns::Name;
-use crate::lan::publish::Announcement;
 use crate::lan::ssdp::{Ask, Engine};
 
 /// How the network is used.
@@ -35,8 +34,8 @@ pub struct LanConfig {
     pub interfaces: Vec<String>,
     /// The port of the page, announced by name.
     pub http_port: u16,
-    /// The name of the box.
-    pub name: String,
+    /// The name of the box; the owner may change it.
+    pub name: watch::Receiver<Arc<str>>,
     /// Our own devices, never listed as neighbours.
     pub own_udns: Vec<String>,
 }
@@ -58,13 +57,12 @@ impl Lan {
     /// # Errors
     /// Those of the sockets.
     pub async fn start(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
-        let label = publish::label_of(&config.name);
-        let announcement =
-            Announcement { instance: config.name.clone(), label: label.clone(), port: config.http_port };
+        let (names, port) = (config.name.clone(), config.http_port);
+        let label = publish::label_of(&names.borrow());
         let mut lan = Lan::open(config, stop.clone())?;
         let (labels_in, labels) = watch::channel(vec![label]);
         lan.labels = labels;
-        lan.keep(publish::run(announcement, lan.interfaces.clone(), labels_in, stop));
+        lan.keep(publish::run(names, port, lan.interfaces.clone(), labels_in, stop));
         Ok(lan)
     }
 

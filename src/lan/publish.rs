@@ -2,6 +2,7 @@
 //! else by our own responder; looked at again whenever either or an address changes. Runs as one task.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mdns_sd::{DaemonEvent, Receiver, ServiceInfo};
@@ -25,6 +26,11 @@ pub struct Announcement {
 }
 
 impl Announcement {
+    /// Returns what is announced of a page at this port under this name.
+    fn of(name: &str, port: u16) -> Announcement {
+        Announcement { instance: name.to_owned(), label: label_of(name), port }
+    }
+
     /// Returns what is announced when others have our name already: the second one is 2.
     fn namesake(&self, number: u32) -> Announcement {
         if number < 2 {
@@ -45,9 +51,10 @@ pub fn label_of(name: &str) -> String {
     if label.is_empty() { "konpo".into() } else { label }
 }
 
-/// Announces until the stop token falls, then says goodbye. `labels` tells under which host labels the box is known.
+/// Announces the page at this port until the stop token falls, then says goodbye. `labels` tells under which host labels the box is known.
 pub async fn run(
-    announcement: Announcement,
+    mut names: watch::Receiver<Arc<str>>,
+    port: u16,
     mut interfaces: watch::Receiver<Vec<Interface>>,
     labels: watch::Sender<Vec<String>>,
     stop: CancellationToken,
@@ -62,6 +69,7 @@ pub async fn run(
         }
     };
     let avahi = Avahi::connect().await;
+    let announcement = Announcement::of(&names.borrow_and_update(), port);
     let mut publisher = Publisher {
         announcement,
         here,
@@ -72,7 +80,7 @@ pub async fn run(
         by: By::Nobody,
         retry_at: Instant::now(),
     };
-    publisher.follow(&mut interfaces, &monitor, &stop).await;
+    publisher.follow((&mut names, &mut interfaces), &monitor, &stop).await;
     publisher.withdraw().await;
     publisher.responder.end().await;
 }
@@ -102,7 +110,7 @@ enum By {
 impl Publisher {
     async fn follow(
         &mut self,
-        interfaces: &mut watch::Receiver<Vec<Interface>>,
+        (names, interfaces): (&mut watch::Receiver<Arc<str>>, &mut watch::Receiver<Vec<Interface>>),
         monitor: &Receiver<DaemonEvent>,
         stop: &CancellationToken,
     ) {
@@ -120,6 +128,13 @@ impl Publisher {
                     }
                     self.here = interfaces.borrow_and_update().clone();
                     self.responder.follow(&self.here);
+                    renew = true;
+                }
+                // A sender that is gone renames nobody.
+                Ok(()) = names.changed() => {
+                    self.withdraw().await;
+                    let name = names.borrow_and_update().clone();
+                    (self.announcement, self.number) = (Announcement::of(&name, self.announcement.port), 1);
                     renew = true;
                 }
                 news = avahi::news(&mut self.avahi) => renew = self.heed(news),

@@ -101,11 +101,11 @@ impl Drop for Receiver {
 
 /// Whether the newer message leaves nothing of an older one that waits.
 fn overtakes(newer: &Message, older: &Message) -> bool {
-    use Message::{Close, Gain, Load, Next, Output, Pause, Release, Resume, Seek, Stop};
+    use Message::{Close, Gain, Knob, Load, Next, Output, Pause, Release, Resume, Seek, Stop};
     match (newer, older) {
         (Close, _) => true,
         (Load(_) | Stop, Load(_) | Next(_) | Pause | Resume | Stop | Seek(..)) => true,
-        (Next(_), Next(_)) | (Gain(_), Gain(_)) | (Output(_), Output(_)) => true,
+        (Next(_), Next(_)) | (Gain(_), Gain(_)) | (Output(_), Output(_)) | (Knob(_), Knob(_)) => true,
         (Pause | Resume, Pause | Resume) | (Release, Release | Pause) => true,
         (Seek(newer, _), Seek(older, _)) => newer == older,
         _ => false,

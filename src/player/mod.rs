@@ -177,6 +177,7 @@ enum Message {
     Gain(Gain),
     Release,
     Output(Replaced),
+    Knob(Knob),
     Close,
 }
 
@@ -314,6 +315,15 @@ impl Player {
     /// As [`Player::load`].
     pub fn set_output_to(&self, device: &str, output: Box<dyn output::Output>) -> Result<()> {
         self.tell(Message::Output(Replaced { device: device.to_owned(), output }))
+    }
+
+    /// Gives the volume knob to konpo or to the amplifier: what sounds is cut and the device closed, so that nothing on its way
+    /// comes out at another level than it was meant for.
+    ///
+    /// # Errors
+    /// As [`Player::load`].
+    pub fn set_knob(&self, knob: Knob) -> Result<()> {
+        self.tell(Message::Knob(knob))
     }
 
     fn tell(&self, message: Message) -> Result<()> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::player::gain::{Swing, lifted};
 use crate::player::line::Line;
+use crate::player::mixer::Wish;
 use crate::player::motor::switch::Switch;
 use crate::player::motor::volume::Volume;
 use crate::player::opening::{Opening, open};
@@ -29,6 +30,8 @@ pub struct Motor {
     wanted: String,
     knob: Knob,
     gain: Gain,
+    /// Where the volume is applied when konpo has the knob.
+    mixer: Wish,
     volume: Volume,
     device: Option<OpenDevice>,
     /// The level of the stream that was closed last, behind the card's mixer, and when.
@@ -96,6 +99,7 @@ impl Motor {
             wanted: config.device.clone(),
             knob: config.knob,
             gain: config.gain,
+            mixer: config.mixer.clone(),
             volume: Volume::new(config.mixer.clone(), config.knob),
             device: None,
             left: None,
@@ -145,6 +149,7 @@ impl Motor {
                 self.leave_at = Some(now + FADE_HEARD);
             }
             Message::Output(to) => self.switch_to(to, now),
+            Message::Knob(knob) => self.hand_over_knob(knob, now),
             Message::Close => {
                 self.cut();
                 self.device = None;

@@ -317,3 +317,23 @@ fn a_device_that_was_let_go_in_a_pause_is_told_of_again_with_the_track() {
     rig.run(500);
     assert_eq!((rig.count("opened 1"), rig.count("started 1")), (2, 1), "{:?}", rig.events);
 }
+
+#[test]
+fn a_knob_that_goes_to_the_amplifier_ends_the_sound_and_lets_no_gain_through() {
+    let mut rig = Rig::new();
+    rig.take(Message::Load(load(1, 1, 44_100, 44_100, 0, 0)));
+    rig.run(100);
+    rig.motor.take(Message::Gain(crate::units::Gain(-40 * 256)), rig.now);
+    rig.motor.take(Message::Knob(Knob::Fixed), rig.now);
+    rig.run(300);
+    assert_eq!(rig.count("finished 1"), 0, "{:?}", rig.events);
+    rig.heard.clear();
+    rig.take(Message::Load(load(2, 50_001, 4_410, 44_100, 0, 0)));
+    rig.run(500);
+    assert_eq!(rig.sound(), (50_001..=54_410).collect::<Vec<i32>>(), "every sample as it is");
+    // The same word again changes nothing.
+    rig.take(Message::Load(load(3, 1, 4_410, 44_100, 0, 0)));
+    rig.motor.take(Message::Knob(Knob::Fixed), rig.now);
+    rig.run(500);
+    assert_eq!(rig.count("finished 3"), 1, "{:?}", rig.events);
+}

@@ -38,7 +38,7 @@ pub struct Me {
 
 /// `GET /api/me`.
 pub async fn me(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Json<Me> {
-    Json(Me { right: caller.right, device: caller.device, name: web.name.to_string() })
+    Json(Me { right: caller.right, device: caller.device, name: web.settings.name().to_string() })
 }
 
 /// The answer of a command: the revision of the state that shows its effect.
@@ -87,7 +87,7 @@ pub async fn health(State(web): State<Web>, Extension(caller): Extension<Caller>
     Json(Health {
         status: if well { "ok" } else { "degraded" },
         trouble,
-        name: web.name.to_string(),
+        name: web.settings.name().to_string(),
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: web.started.elapsed().as_secs(),
         music_disk: if online { "online" } else { "offline" },

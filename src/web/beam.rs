@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind};
-use crate::http::server::Peer;
+use crate::http::server::{Local, Peer};
 use crate::intake::door::Pin;
 use crate::lan::interfaces;
 use crate::offer::push::{Beam, BeamId, Device, OnArrival, Request, RequestId};
@@ -109,6 +109,9 @@ pub struct Newcomer {
     /// The PIN, where one is needed.
     #[serde(default)]
     pin: Option<String>,
+    /// The token of an invitation, in place of a PIN.
+    #[serde(default)]
+    token: Option<String>,
 }
 
 /// `POST /api/setup`: the first device becomes the owner. Only from a network of the box, never from beyond.
@@ -161,6 +164,9 @@ pub async fn pair(
     body: Result<Json<Newcomer>, JsonRejection>,
 ) -> Result<Response, Failure> {
     let Json(new) = body.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
+    if let Some(token) = &new.token {
+        return invited(&web, peer, token, &new.name).await;
+    }
     let from = peer.map(|Extension(Peer(peer))| peer.ip());
     let from =
         from.ok_or_else(|| Error::new(Kind::Invalid, "pair over the local socket: it is the owner's"))?;
@@ -178,6 +184,69 @@ pub async fn pair(
     let (token, key) = new_token();
     web.intake.pair(key, &new.name.chars().take(LONGEST_NAME).collect::<String>(), Right::Member).await?;
     Ok(paired(&token, Right::Member))
+}
+
+/// Whoever brings the token of an invitation is paired; the owner only comes from a network of the box.
+async fn invited(
+    web: &Web,
+    peer: Option<Extension<Peer>>,
+    token: &str,
+    name: &str,
+) -> Result<Response, Failure> {
+    let most = if is_near(peer.map(|Extension(peer)| peer)).await { Right::Owner } else { Right::Member };
+    let (cookie, key) = new_token();
+    let paired_as = web.intake.pair_invited(token, key, name, most).await;
+    let right = paired_as.map_err(|error| match error.kind() {
+        Kind::NotAllowed => {
+            let words = "this code was used already or is too old: ask the owner for another one";
+            Failure::new(StatusCode::FORBIDDEN, "invitation_over", words)
+        }
+        _ => error.into(),
+    })?;
+    Ok(paired(&cookie, right))
+}
+
+/// An invitation: an address that pairs one device, and the QR code of it.
+#[derive(Debug, Serialize)]
+pub struct Invitation {
+    url: String,
+    seconds: u64,
+    /// The edge of the code in modules, without its margin.
+    side: usize,
+    /// Its dark modules as the data of an SVG path, one unit each.
+    path: String,
+}
+
+/// `POST /api/invitations`: an address with a token that pairs the one device that opens it.
+pub async fn invite(
+    State(web): State<Web>,
+    Extension(caller): Extension<Caller>,
+    local: Option<Extension<Local>>,
+) -> Answer<Invitation> {
+    let (token, lasts) = web.intake.invite(&caller)?;
+    let url = invitation(&web.base(local.map(|Extension(local)| local)).await, &token);
+    let code = qrcode::QrCode::new(coded(&url));
+    let code = code.map_err(|error| Error::with(Kind::Internal, "draw the code", error))?;
+    let (side, colours) = (code.width(), code.to_colors());
+    let mut path = String::new();
+    for (at, colour) in colours.iter().enumerate() {
+        if *colour == qrcode::Color::Dark {
+            let (row, column) = (at / side, at % side);
+            path.push_str(&format!("M{column} {row}h1v1h-1z"));
+        }
+    }
+    ok(Invitation { url, seconds: lasts.as_secs(), side, path })
+}
+
+/// Returns the address that pairs by a token, below the address of the page.
+pub fn invitation(base: &str, token: &str) -> String {
+    format!("{base}b/{token}")
+}
+
+/// Returns an invitation as its code has it: in capitals it is smaller (ISO/IEC 18004, 7.4.4), and browsers read scheme and host
+/// all the same (RFC 3986, 6.2.2.1).
+pub fn coded(invitation: &str) -> String {
+    invitation.to_ascii_uppercase()
 }
 
 /// `GET /api/devices`: who is paired.

@@ -263,7 +263,12 @@ pub struct EntryJson {
 pub struct NoticeJson {
     number: u64,
     at: String,
+    /// In English.
     words: String,
+    /// Which sentence that is, for another language; empty for one that has no code.
+    code: &'static str,
+    /// What is told in it.
+    about: Vec<String>,
 }
 
 impl StateJson {
@@ -279,6 +284,8 @@ impl StateJson {
             number: notice.number,
             at: notice.at.rfc3339(),
             words: notice.words.clone(),
+            code: notice.code,
+            about: notice.about.clone(),
         };
         StateJson {
             rev: state.rev,

@@ -3,7 +3,7 @@
 mod answer;
 mod api;
 mod art;
-mod beam;
+pub mod beam;
 mod corrections;
 mod events;
 mod export;
@@ -15,33 +15,66 @@ mod page;
 mod plain;
 mod purchases;
 pub mod routes;
+mod settings;
 mod upload;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Instant;
 
 use crate::hifi::Hifi;
+use crate::http::server::Local;
 use crate::http::zip::Turns;
 use crate::intake::Intake;
 use crate::intake::door::uploads::Uploads;
+use crate::lan::interfaces;
+use crate::settings::Settings;
 
 /// What the API is built on. Cheap to clone.
 #[derive(Clone)]
 pub struct Web {
     hifi: Hifi,
     intake: Intake,
-    name: std::sync::Arc<str>,
+    settings: Settings,
     started: Instant,
     archives: Turns,
     uploads: Uploads,
+    port: u16,
 }
 
 impl Web {
-    /// Returns the API of a box of this name.
-    pub fn new(hifi: Hifi, intake: Intake, name: &str) -> Web {
+    /// Returns the API of a box with these settings.
+    pub fn new(hifi: Hifi, intake: Intake, settings: Settings) -> Web {
         let uploads = Uploads::new(intake.clone());
-        Web { hifi, intake, name: name.into(), started: Instant::now(), archives: Turns::default(), uploads }
+        Web { hifi, intake, settings, started: Instant::now(), archives: Turns::default(), uploads, port: 80 }
     }
+}
+
+impl Web {
+    /// Returns the API of a page at this port; 80 is not named in addresses.
+    pub fn at(self, port: u16) -> Web {
+        Web { port, ..self }
+    }
+
+    /// Returns the address of the page, literal, with a slash at its end: the one that was asked, else the first of ours.
+    async fn base(&self, local: Option<Local>) -> String {
+        let asked = local.map(|Local(local)| local.ip().to_canonical());
+        let asked = asked.filter(|address| address.is_ipv4() && !address.is_loopback());
+        let address = match asked {
+            Some(address) => address,
+            None => {
+                let found = tokio::task::spawn_blocking(|| interfaces::usable(&[])).await;
+                let first = found.ok().and_then(Result::ok).and_then(|all| Some(all.first()?.address));
+                first.unwrap_or(Ipv4Addr::LOCALHOST).into()
+            }
+        };
+        page_at(address, self.port)
+    }
+}
+
+/// Returns the address of a page.
+pub fn page_at(address: IpAddr, port: u16) -> String {
+    if port == 80 { format!("http://{address}/") } else { format!("http://{address}:{port}/") }
 }
 
 /// Returns where the control socket lies: `$RUNTIME_DIRECTORY/ctl.sock`, else `<data>/ctl.sock`.

@@ -95,5 +95,7 @@ const ASSETS: &[Asset] = &[
     script("arrivals.js", include_str!("assets/arrivals.js")),
     script("neighbours.js", include_str!("assets/neighbours.js")),
     script("purchases.js", include_str!("assets/purchases.js")),
+    script("settings.js", include_str!("assets/settings.js")),
+    script("corrections.js", include_str!("assets/corrections.js")),
     script("welcome.js", include_str!("assets/welcome.js")),
 ];

@@ -14,7 +14,7 @@ use crate::web::Web;
 /// `GET /plain`.
 pub async fn page(State(web): State<Web>, Extension(caller): Extension<Caller>) -> Response {
     let state = web.hifi.of(caller).state();
-    let html = render(&web.name, &state, Instant::now());
+    let html = render(&web.settings.name(), &state, Instant::now());
     // Nothing but this text is ever loaded or run.
     let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     ([(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()

@@ -13,6 +13,7 @@ use crate::track::correction::MOST_PICTURE;
 use crate::web::upload::{form, raw, tus};
 use crate::web::{
     Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
+    settings,
 };
 
 /// One route.
@@ -214,6 +215,15 @@ pub fn table() -> Vec<Route> {
             "Senders that wait for a yes, what they brought, files on their way in and what became of the last ones",
             get(beam::offers),
         ),
+        Route::new("get", "/api/settings", Owner, "What is set, and where", get(settings::shown)),
+        Route::new(
+            "put",
+            "/api/settings",
+            Owner,
+            "Sets values at once and for good; null: the default again",
+            put(settings::change),
+        ),
+        Route::new("get", "/api/outputs", Owner, "Sound outputs that can be chosen", get(settings::outputs)),
         Route::new("post", "/api/tokens", Owner, "Makes a token with the owner's right", post(api::token)),
         Route::new("get", "/api/health", Room, "Whether the box is well", get(api::health)),
         Route::new("get", "/api/openapi.json", Room, "This document", get(document)),
@@ -224,7 +234,7 @@ pub fn table() -> Vec<Route> {
 }
 
 /// What senders bring, and who may.
-fn pairing() -> [Route; 13] {
+fn pairing() -> [Route; 16] {
     use Right::{Member, Owner, Room};
     [
         Route::new(
@@ -252,6 +262,17 @@ fn pairing() -> [Route; 13] {
         Route::new("delete", "/api/pin", Owner, "Takes the PIN back", delete(beam::clear_pin))
             .answers(204, ""),
         Route::new("post", "/api/pair", Room, "Pairs the device that says the PIN", post(beam::pair)),
+        Route::new(
+            "post",
+            "/api/invitations",
+            Owner,
+            "An address, and its QR code, that pairs the one device that opens it",
+            post(beam::invite),
+        ),
+        Route::new("get", "/b/{token}", Room, "The page, for a device that was invited", get(page::page))
+            .answers(200, "text/html"),
+        Route::new("get", "/B/{token}", Room, "The same, as QR codes have it", get(page::page))
+            .answers(200, "text/html"),
         Route::new("get", "/api/devices", Owner, "Paired devices", get(beam::devices)),
         Route::new("put", "/api/devices/{id}", Owner, "What happens to its songs", put(beam::set_device))
             .answers(204, ""),
@@ -297,6 +318,13 @@ fn uploads() -> Vec<Route> {
         Route::new("options", "/api/uploads", Room, "tus 1.0.0: what is spoken", options(tus::about))
             .answers(204, ""),
         Route::new("post", "/api/uploads", Room, "tus: begins a file", post(tus::create)).answers(201, ""),
+        Route::new(
+            "get",
+            "/api/uploads/{id}/verdict",
+            Room,
+            "What became of a file, for whoever sent it, in its language",
+            get(tus::verdict),
+        ),
         Route::new("options", one, Room, "tus: what is spoken", options(tus::about)).answers(204, ""),
         Route::new("head", one, Room, "tus: how many bytes are here", head(tus::head)).answers(200, ""),
         Route::new("patch", one, Room, "tus: the next bytes", patch(tus::patch)).answers(204, ""),
@@ -347,7 +375,7 @@ pub fn openapi() -> Value {
                 "default": { "description": "why not", "content": { "application/problem+json": {} } },
             },
         });
-        if route.method == "post" && route.answer.0 == 200 {
+        if matches!(route.method, "post" | "put") && route.answer == (200, JSON) {
             operation["requestBody"] = json!({ "content": { "application/json": {} } });
         }
         let path = paths.entry(route.path).or_insert_with(|| json!({}));

@@ -1,10 +1,12 @@
 //! Every route against the OpenAPI document and against every right, without a network: requests go straight into the router.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use konpo::config::layers::Layers;
 use konpo::error::Result;
 use konpo::hifi::quiet::QuietConfig;
 use konpo::hifi::urls::Urls;
@@ -15,6 +17,7 @@ use konpo::library::{Library, LibraryConfig, NewCopy};
 use konpo::offer::{OfferId, Provenance, Right};
 use konpo::player::mixer::Wish;
 use konpo::player::{Knob, Player, PlayerConfig};
+use konpo::settings::Settings;
 use konpo::signal::{Device, GainMode};
 use konpo::track::Sha256;
 use konpo::units::{ByteCount, Gain, UnixTime, Volume};
@@ -22,6 +25,7 @@ use konpo::web::Web;
 use konpo::web::routes::{openapi, router, table};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
@@ -36,6 +40,12 @@ pub(crate) struct Bench {
     tasks: Vec<tokio::task::JoinHandle<()>>,
     pub(crate) library: Library,
     pub(crate) folder: TempDir,
+}
+
+/// The settings of a box that konpo.toml gives a name.
+pub(crate) fn named(name: &str, data: PathBuf, hifi: &Hifi, intake: &Intake) -> Settings {
+    let layers = Layers::parse(&format!("name = {name:?}\n"), "konpo.toml").expect("a name");
+    Settings::new(layers, data, watch::channel(name.into()).0, hifi.clone(), intake.clone())
 }
 
 /// Who asks.
@@ -81,7 +91,8 @@ impl Bench {
             pushes: intake.pushes(),
         };
         let Running { hifi, tasks } = Hifi::start(parts, knob, stop.clone()).await?;
-        let app = router(Web::new(hifi.clone(), intake.clone(), "Test <1>"));
+        let settings = named("Test <1>", folder.path().join("data"), &hifi, &intake);
+        let app = router(Web::new(hifi.clone(), intake.clone(), settings));
         Ok(Bench { app, hifi, stop, intake, tasks, library, folder })
     }
 
@@ -129,7 +140,7 @@ impl Bench {
 }
 
 fn example(path: &str) -> String {
-    path.replace("{id}", "1").replace("{file}", "1.flac").replace("{what}", "look")
+    path.replace("{id}", "1").replace("{file}", "1.flac").replace("{what}", "look").replace("{token}", "X")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const GROUND: [&str; 6] = ["units", "track", "query", "offer", "error", "signal"];
 
 /// Each module beside the ground, and whom it may use beside the ground and itself.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("wire", &[]),
     ("media", &[]),
     ("library", &["media"]),
@@ -21,7 +21,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("hifi", &["media", "library", "player", "intake"]),
     ("upnp", &["hifi", "intake", "wire", "lan", "http"]),
     ("mpd", &["hifi", "intake", "wire", "lan", "http"]),
-    ("web", &["hifi", "intake", "wire", "lan", "http"]),
+    ("settings", &["config", "hifi", "intake"]),
+    ("web", &["hifi", "intake", "settings", "wire", "lan", "http"]),
     ("panel", &["hifi", "intake", "wire", "lan", "http"]),
     ("config", &[]),
     ("identity", &[]),

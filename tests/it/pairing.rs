@@ -94,6 +94,46 @@ async fn the_first_phone_becomes_the_owner_and_pairs_the_next_by_a_pin() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_pairs_one_device_and_nothing_is_used_up_by_looking() {
+    let mut bench = Bench::new().await.expect("started");
+    let invite = async |bench: &mut Bench| {
+        let (status, made) = bench.ask(Who::Owner, "POST", "/api/invitations", None).await;
+        assert_eq!(status, StatusCode::OK, "{made}");
+        let path = made["path"].as_str().expect("a drawing");
+        assert!(path.starts_with("M0 0h1v1h-1z") && made["side"].as_u64() >= Some(21), "{made}");
+        assert!(made["seconds"].as_u64() > Some(60), "{made}");
+        let url = made["url"].as_str().expect("an address").to_owned();
+        assert!(url.starts_with("http://") && !url.contains("localhost"), "literal: {url}");
+        url.rsplit_once("/b/").expect("a token").1.to_owned()
+    };
+    let (status, ..) = bench.ask(Who::Room, "POST", "/api/invitations", None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let pair = |token: &str| json!({ "name": "Ken", "token": token });
+    // While nobody is the owner the first one is, but only from a network of the box.
+    let token = invite(&mut bench).await;
+    let path = format!("/B/{}", token.to_ascii_uppercase());
+    assert_eq!(bench.ask(Who::Room, "GET", &path, None).await.0, StatusCode::OK, "the page");
+    let (status, body, cookie) = ask(&mut bench, BEYOND, None, ("POST", "/api/pair"), pair(&token)).await;
+    assert_eq!((status, &body["right"]), (StatusCode::OK, &json!("member")), "{body}");
+    assert!(cookie.is_some_and(|cookie| cookie.contains("HttpOnly")));
+    let (status, body, _) = ask(&mut bench, HERE, None, ("POST", "/api/pair"), pair(&token)).await;
+    assert_eq!((status, &body["code"]), (StatusCode::FORBIDDEN, &json!("invitation_over")), "once: {body}");
+    for (want, typed) in [("owner", str::to_ascii_lowercase as fn(&str) -> String), ("member", str::to_owned)]
+    {
+        let token = typed(&invite(&mut bench).await);
+        let (status, body, _) = ask(&mut bench, HERE, None, ("POST", "/api/pair"), pair(&token)).await;
+        assert_eq!((status, &body["right"]), (StatusCode::OK, &json!(want)), "{body}");
+    }
+    let (_, open) = bench.ask(Who::Room, "GET", "/api/setup", None).await;
+    assert_eq!(open["open"], false, "the door of the first start is closed by that");
+    for wrong in ["", "0000000000000000", "../../etc"] {
+        let (status, ..) = ask(&mut bench, HERE, None, ("POST", "/api/pair"), pair(wrong)).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{wrong:?}");
+    }
+    bench.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sender_is_answered_for_over_the_api() {
     let mut bench = Bench::new().await.expect("started");
     let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address: BEYOND.into() };

@@ -53,6 +53,7 @@ impl Announcer {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut buffer = vec![0; LARGEST];
         self.moved();
+        let mut renamed = self.desk.alias.clone();
         loop {
             let next = self.due.iter().min().copied().unwrap_or_else(|| Instant::now() + EVERY);
             tokio::select! {
@@ -63,6 +64,8 @@ impl Announcer {
                     }
                     self.moved();
                 }
+                // A sender that is gone renames nobody.
+                Ok(()) = renamed.changed() => self.moved(),
                 () = tokio::time::sleep_until(next.into()) => self.announce(),
                 heard = self.group.receive(&mut buffer) => match heard {
                     Ok((length, from)) => self.hear(&buffer[..length], from),
@@ -82,7 +85,7 @@ impl Announcer {
         self.answers.shutdown().await;
     }
 
-    /// Lives on the networks that there are now and says so three times, for datagrams get lost.
+    /// Lives on the networks that there are now, under the name of now, and says so three times, for datagrams get lost.
     fn moved(&mut self) {
         let interfaces = self.interfaces.borrow_and_update().clone();
         self.group.live_on(&interfaces);

@@ -2,6 +2,7 @@
 //! bounds; beside it what 1.18 sends as "2.2": sums of files and cancelling without a session (reference beam, a.3).
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -43,7 +44,7 @@ pub struct Device {
 #[serde(rename_all = "camelCase")]
 pub struct Info<'a> {
     /// What the box is called.
-    pub alias: &'a str,
+    pub alias: Arc<str>,
     /// Of the protocol.
     pub version: &'a str,
     /// What it is.

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -29,8 +30,8 @@ use crate::lan::Lan;
 /// What LocalSend needs to know.
 #[derive(Debug, Clone)]
 pub struct LocalSendConfig {
-    /// What phones show.
-    pub alias: String,
+    /// What phones show; the owner may change it.
+    pub alias: watch::Receiver<Arc<str>>,
     /// Where it listens.
     pub port: u16,
     /// The certificate by which phones know this box.
@@ -64,7 +65,7 @@ impl LocalSend {
         let acceptor = own.acceptor()?;
         let sessions = Arc::new(Sessions::default());
         let fingerprint = own.fingerprint().into();
-        let desk = Desk { alias: alias.into(), fingerprint, port, intake, sessions: sessions.clone() };
+        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone() };
         let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces())?;
         info!(port, "phones with LocalSend find this box");
         let served = http_server::serve_either(listener, router(desk), hosts, acceptor, stop.clone());

@@ -15,6 +15,7 @@ use http::{Method, StatusCode, header};
 use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::beam::localsend::messages::{self, Info, Prepare};
@@ -31,7 +32,7 @@ use crate::units::ByteCount;
 #[derive(Debug, Clone)]
 pub struct Desk {
     /// What the box is called.
-    pub alias: Arc<str>,
+    pub alias: watch::Receiver<Arc<str>>,
     /// The SHA-256 of our certificate.
     pub fingerprint: Arc<str>,
     /// Where we listen.
@@ -46,7 +47,7 @@ impl Desk {
     /// Returns who we are, as answers have it.
     pub fn info(&self) -> Info<'_> {
         Info {
-            alias: &self.alias,
+            alias: self.alias.borrow().clone(),
             version: VERSION,
             device_model: "konpo",
             device_type: "headless",

@@ -9,6 +9,7 @@ use super::{Effect, Given, Rules, shelf_entry};
 use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::shuffle::Ids;
 use crate::hifi::state::{Entry, Notice};
+use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::track::{Track, TrackId};
 use crate::units::{Millis, UnixTime};
@@ -100,10 +101,11 @@ impl Rules {
         }
     }
 
-    pub(super) fn notice(&mut self, words: String, right: Right, at: UnixTime) {
+    pub(super) fn notice(&mut self, words: impl Into<Words>, right: Right, at: UnixTime) {
+        let Words { text: words, code, about } = words.into();
         let number = self.notices.last().map_or(0, |n| n.number) + 1;
         let notices = Arc::make_mut(&mut self.notices);
-        notices.push(Notice { number, at, words, right });
+        notices.push(Notice { number, at, words, code, about, right });
         if notices.len() > MOST_NOTICES {
             notices.remove(0);
         }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{Effect, Given, Rules, shelf_entry};
 use crate::hifi::command::{Hints, Input, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
+use crate::hifi::words::Words;
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
 use crate::track::{Measured, Tags};
@@ -132,8 +133,8 @@ impl Rules {
     /// say so.
     pub(super) fn complain(&mut self, id: QueueId, why: &str, wall: UnixTime) {
         let name = self.entry(id).map_or("a track", |e| e.shown.title_or("a track without a title"));
-        let words = format!("{name} cannot be played: {why}");
-        if self.notices.last().is_none_or(|last| last.words != words) {
+        let words = Words::new("cannot_play", &[name, why]);
+        if self.notices.last().is_none_or(|last| last.words != words.text) {
             self.notice(words, Right::Room, wall);
         }
     }

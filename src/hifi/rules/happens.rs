@@ -44,6 +44,7 @@ impl Rules {
                     }
                 }
             }
+            Event::Failed { serial, why, .. } if self.testing == Some(serial) => self.test_failed(&why, wall),
             Event::Failed { serial, why, fault: Fault::Entry } => self.failed(serial, &why, now, wall, out),
             Event::Failed { serial, why, fault: Fault::Shelf } => self.away(serial, &why, now, wall, out),
             Event::Device(device) => {

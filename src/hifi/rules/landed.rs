@@ -8,6 +8,7 @@ use super::{Effect, Rules, shelf_entry};
 use crate::hifi::command::{At, Command, Playable, QueueId};
 use crate::hifi::shuffle::Ids;
 use crate::hifi::state::Transport;
+use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::track::{Track, TrackId};
@@ -55,11 +56,7 @@ impl Rules {
         let stopped = self.transport == Transport::Stopped;
         let anchor = if stopped { self.queue.last() } else { self.anchor(at, song.index) };
         let Ok(ids) = self.queue.add(vec![shelf_entry(&song.track)], At::Next, anchor) else {
-            return self.notice(
-                format!("a song from {} stays on the shelf: the queue is full", song.from),
-                Right::Room,
-                wall,
-            );
+            return self.notice(Words::new("queue_full", &[&song.from]), Right::Room, wall);
         };
         let Some(&id) = ids.first() else { return };
         let landing = &mut self.landings[at];
@@ -107,17 +104,18 @@ impl Rules {
         }
         let rests = self.rests();
         if let Some(why) = rests {
-            self.notice(format!("what {} sent stays on the shelf: {why}", song.from), Right::Room, wall);
+            self.notice(Words::new(why, &[&song.from]), Right::Room, wall);
         }
         let kept = rests.is_some();
         self.landings.push(Landing { beam: song.beam, placed: Vec::new(), kept, ended_by_hand: false });
         self.landings.len() - 1
     }
 
+    /// Returns the code of the words why nothing that is sent plays now.
     fn rests(&self) -> Option<&'static str> {
         match (self.was_quiet, self.standby) {
-            (true, _) => Some("these are quiet hours"),
-            (_, true) => Some("the box is in standby"),
+            (true, _) => Some("kept_quiet"),
+            (_, true) => Some("kept_standby"),
             _ => None,
         }
     }

@@ -34,6 +34,11 @@ impl Rules {
         self
     }
 
+    /// Sets which gains are used, from the next start on.
+    pub(super) fn levels_by(&mut self, mode: GainMode) {
+        self.levels.mode = mode;
+    }
+
     /// Returns by how much a start is made louder or quieter.
     pub fn level_of(&self, serial: PlaySerial) -> Option<ReplayGain> {
         self.levels.fixed.iter().find(|fixed| fixed.serial == serial)?.given

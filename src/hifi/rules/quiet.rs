@@ -6,6 +6,7 @@ use super::{Effect, Rules};
 use crate::hifi::command::{QuietMode, Refused};
 use crate::hifi::quiet::{Clock, Quiet, QuietAction};
 use crate::hifi::state::QuietCause;
+use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::units::{Millis, UnixTime, Volume};
 
@@ -23,12 +24,12 @@ impl Rules {
         }
         if self.quiet.because() == Some(QuietCause::Clock) && !self.clock_told {
             self.clock_told = true;
-            self.notice(CLOCK_UNKNOWN.to_owned(), Right::Room, wall);
+            self.notice(Words::new("clock_unknown", &[]), Right::Room, wall);
         }
         let before = self.finishing;
         self.keep_quiet(now);
         if before.is_none() && self.finishing.is_some() {
-            self.notice(LAST_TRACK.to_owned(), Right::Room, wall);
+            self.notice(Words::new("last_track", &[]), Right::Room, wall);
         }
     }
 
@@ -108,7 +109,7 @@ impl Rules {
     /// `QuietHours` when it starts sound that the knob here cannot hold down.
     pub(super) fn allow(&self, effects: &[Effect]) -> Result<(), Refused> {
         let silent = self.was_quiet && self.knob.is_fixed();
-        if silent && effects.iter().any(|effect| matches!(effect, Effect::Load { .. } | Effect::Resume)) {
+        if silent && effects.iter().any(starts) {
             return Err(Refused::QuietHours);
         }
         Ok(())
@@ -131,7 +132,10 @@ impl Rules {
     }
 }
 
+/// Returns whether something is heard by that.
+fn starts(effect: &Effect) -> bool {
+    matches!(effect, Effect::Load { .. } | Effect::Resume | Effect::TestSound(_))
+}
+
 /// How long the sound takes to come down to the limit.
 const FADE: Duration = Duration::from_secs(60);
-const LAST_TRACK: &str = "Quiet hours: konpo stops behind this track.";
-const CLOCK_UNKNOWN: &str = "The clock was not set since power-on, so quiet hours apply until it is.";

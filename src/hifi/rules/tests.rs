@@ -8,6 +8,7 @@ mod model;
 mod modes;
 mod night;
 mod released;
+mod setup;
 mod size;
 
 use std::time::Duration;
@@ -426,7 +427,7 @@ fn who_turns_a_muted_box_up_hears_it_again_slowly() {
 fn notices_keep_the_last_thirty_two() {
     let mut bench = Bench::new();
     for n in 0..40 {
-        bench.event(Event::Notice(format!("{n}"), Right::Room));
+        bench.event(Event::Notice(format!("{n}").into(), Right::Room));
     }
     let notices = bench.rules.state(0).notices;
     assert_eq!((notices.len(), notices[0].number, notices[31].number), (32, 9, 40));

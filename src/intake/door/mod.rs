@@ -81,8 +81,8 @@ impl From<Error> for Refusal {
 #[derive(Debug)]
 pub(in crate::intake) struct Door {
     desk: Mutex<Desk>,
-    push: Push,
-    on_arrival: OnArrival,
+    /// Who may send unasked, and what happens to it, unless something else is set of a device.
+    rules: Mutex<(Push, OnArrival)>,
     // What the box does not take up any more stays on the shelf unplayed.
     pushed: mpsc::Sender<Pushed>,
     pushed_out: Mutex<Option<mpsc::Receiver<Pushed>>>,
@@ -129,8 +129,7 @@ impl Door {
         };
         Door {
             desk: Mutex::new(desk),
-            push,
-            on_arrival,
+            rules: Mutex::new((push, on_arrival)),
             pushed,
             pushed_out: Mutex::new(Some(pushed_out)),
             tasks: TaskTracker::new(),
@@ -153,6 +152,10 @@ impl Door {
     /// Notes that a file was in an archive, whose row is the first.
     pub(in crate::intake) fn unpacked(&self, archive: OfferId, row: OfferId) {
         self.desk().beams.unpacked(archive, row);
+    }
+
+    fn rules(&self) -> (Push, OnArrival) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -309,9 +312,14 @@ impl Intake {
         }
     }
 
+    /// Sets who may send unasked and what happens to what was sent, from the next sender on.
+    pub fn set_rules(&self, push: Push, on_arrival: OnArrival) {
+        *self.inner.door.rules.lock().unwrap_or_else(PoisonError::into_inner) = (push, on_arrival);
+    }
+
     fn decision(&self, right: Right) -> Decision {
         let window = self.inner.door.desk().window(Instant::now()).is_some();
-        decide(self.inner.door.push, right, window)
+        decide(self.inner.door.rules().0, right, window)
     }
 
     /// Returns who a sender is. While a PIN is set, one that is not paired must say it, and is paired when it does.
@@ -442,7 +450,7 @@ impl Intake {
             Some(device) => self.inner.library.on_arrival(device).await?,
             None => None,
         };
-        let wish = wish.unwrap_or(self.inner.door.on_arrival);
+        let wish = wish.unwrap_or(self.inner.door.rules().1);
         if !offered.wanted.is_empty() {
             // Meanwhile others may have been let in.
             self.check_room(&offered).await?;

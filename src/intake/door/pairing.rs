@@ -27,6 +27,8 @@ pub struct Pairing {
     pin: Option<(String, Instant)>,
     /// Wrong PINs by address, the one that tried last at the end.
     tries: VecDeque<Tries>,
+    /// Hashes of tokens that each pair one device, and until when; the oldest first.
+    invitations: VecDeque<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -39,7 +41,8 @@ struct Tries {
 impl Pairing {
     /// Returns the doors after power-on: while nobody is paired, the first device becomes the owner.
     pub fn new(has_owner: bool, now: Instant) -> Pairing {
-        Pairing { setup: (!has_owner).then(|| now + SETUP_OPEN), pin: None, tries: VecDeque::new() }
+        let setup = (!has_owner).then(|| now + SETUP_OPEN);
+        Pairing { setup, pin: None, tries: VecDeque::new(), invitations: VecDeque::new() }
     }
 
     /// Opens the door of the first start again. Returns how long it stays open.
@@ -58,6 +61,22 @@ impl Pairing {
         let open = self.setup(now).is_some();
         self.setup = None;
         open
+    }
+
+    /// Keeps the hash of a token that pairs one device; of too many the oldest is void. Returns how long it holds.
+    pub fn invite(&mut self, hash: String, now: Instant) -> Duration {
+        if self.invitations.len() >= MOST_INVITATIONS {
+            self.invitations.pop_front();
+        }
+        self.invitations.push_back((hash, now + INVITATION_LASTS));
+        INVITATION_LASTS
+    }
+
+    /// Uses a token up. Returns whether it held.
+    pub fn take_invitation(&mut self, hash: &str, now: Instant) -> bool {
+        self.invitations.retain(|(_, until)| *until > now);
+        let at = self.invitations.iter().position(|(kept, _)| is_same(kept, hash));
+        at.and_then(|at| self.invitations.remove(at)).is_some()
     }
 
     /// Sets the PIN, six digits, for a while; `None` takes it back. Who was locked out may try again.
@@ -105,6 +124,9 @@ fn is_same(said: &str, pin: &str) -> bool {
 /// product.md, "First start".
 const SETUP_OPEN: Duration = Duration::from_secs(15 * 60);
 const PIN_LASTS: Duration = Duration::from_secs(10 * 60);
+/// As long as the door of the first start is open, for the first token is shown then.
+const INVITATION_LASTS: Duration = SETUP_OPEN;
+const MOST_INVITATIONS: usize = 8;
 /// Reference beam (a), PIN: three wrong ones lock an address out...
 const MOST_WRONG: u32 = 3;
 /// ...and that expires.
@@ -136,6 +158,22 @@ mod tests {
         assert_eq!(doors.say(Some("493027"), address(2), after(1)), Pin::Right, "somebody else");
         assert_eq!(doors.say(Some("493027"), address(1), after(60)), Pin::Right);
         assert_eq!(doors.say(Some("493027"), address(1), after(600)), Pin::NotSet, "it lasts ten minutes");
+    }
+
+    #[test]
+    fn an_invitation_pairs_once_and_expires() {
+        let start = Instant::now();
+        let mut doors = Pairing::new(true, start);
+        doors.invite("a".into(), start);
+        assert!(!doors.take_invitation("b", start) && !doors.take_invitation("", start));
+        assert!(doors.take_invitation("a", start) && !doors.take_invitation("a", start), "once");
+        doors.invite("c".into(), start);
+        assert!(!doors.take_invitation("c", start + INVITATION_LASTS), "late");
+        for n in 0..20 {
+            doors.invite(format!("{n}"), start);
+        }
+        assert_eq!(doors.invitations.len(), MOST_INVITATIONS);
+        assert!(!doors.take_invitation("0", start) && doors.take_invitation("19", start));
     }
 
     #[test]

@@ -57,6 +57,44 @@ impl Intake {
         Ok((pin, lasts))
     }
 
+    /// Makes a token that pairs the one device that brings it. Returns it and for how long it holds; only its hash is kept.
+    ///
+    /// # Errors
+    /// `NotAllowed` below Owner.
+    pub fn invite(&self, caller: &Caller) -> Result<(String, Duration)> {
+        need(caller, Right::Owner, "invite a device")?;
+        // 80 of 122 random bits: nobody tries them out within its time.
+        let bits = uuid::Uuid::new_v4().as_u128();
+        let letter = |at: u32| char::from(LETTERS[(bits >> (5 * at)) as usize & 31]);
+        // The bits that say which kind of UUID it is lie above.
+        let token: String = (0..TOKEN_LETTERS).map(|at| letter(if at < 12 { at } else { at + 9 })).collect();
+        let lasts = self.inner.door.desk().pairing.invite(hash_of(&token), Instant::now());
+        Ok((token, lasts))
+    }
+
+    /// Pairs the device that brings a token, which is used up by that: as the owner while nobody is and `most` allows it, else
+    /// as a member. Returns its right.
+    ///
+    /// # Errors
+    /// `NotAllowed` for a token that was used, is too old or never was; those of the database.
+    pub async fn pair_invited(&self, token: &str, key: Key, name: &str, most: Right) -> Result<Right> {
+        let right = {
+            let (mut desk, now) = (self.inner.door.desk(), Instant::now());
+            if !desk.pairing.take_invitation(&hash_of(&token.to_ascii_uppercase()), now) {
+                return Err(Error::new(
+                    Kind::NotAllowed,
+                    "pair by this code: it was used already or is too old",
+                ));
+            }
+            let first = most >= Right::Owner && desk.pairing.take_setup(now);
+            if first { Right::Owner } else { Right::Member }
+        };
+        let name = shown(name);
+        let device = self.pair(key, &name, right).await?;
+        info!(name, device = device.0, ?right, "paired by a code");
+        Ok(right)
+    }
+
     /// Takes the PIN back.
     ///
     /// # Errors
@@ -99,3 +137,11 @@ impl Intake {
         self.inner.library.remove_device(id).await
     }
 }
+
+fn hash_of(token: &str) -> String {
+    blake3::hash(token.as_bytes()).to_hex().to_string()
+}
+
+/// Base 32 of Crockford: nothing in it is mistaken for something else, and all of it is dense in a QR code.
+const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const TOKEN_LETTERS: u32 = 16;

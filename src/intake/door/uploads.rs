@@ -196,7 +196,7 @@ impl Uploads {
             bytes: ByteCount(size),
             joins: true,
         };
-        let wish = wish.unwrap_or(inner.door.on_arrival);
+        let wish = wish.unwrap_or(inner.door.rules().1);
         let delivery = Delivery::again(inner, offered, row.id, wish);
         Ok(Coming { delivery, row: Mutex::new(row) })
     }

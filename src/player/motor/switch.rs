@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::player::gain::Swing;
+use crate::player::motor::volume::Volume;
 use crate::player::motor::{FADE_HEARD, Motor};
 use crate::player::{Knob, Replaced};
 use crate::signal::Device;
@@ -49,6 +50,17 @@ impl Motor {
             let underruns = self.underruns();
             self.tell_device(Device { name, silent, open: false, trouble: None, underruns, mixer: None });
         }
+    }
+
+    /// Gives the knob to somebody else. Whoever wants that has ended the sound before.
+    pub(super) fn hand_over_knob(&mut self, knob: Knob, now: Instant) {
+        if knob == self.knob {
+            return;
+        }
+        self.stop(now);
+        self.release(now);
+        (self.knob, self.left) = (knob, None);
+        self.volume = Volume::new(self.mixer.clone(), knob);
     }
 
     /// Returns how long until the turn of the new output comes.

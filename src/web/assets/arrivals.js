@@ -1,7 +1,7 @@
 // Who wants to send, what came, what became of it, and taking it back. Questions are shown over every view.
 import { attempt, box, isMember, on, toast } from './box.js';
 import { $, button, bytes, el, keyed } from './parts.js';
-import { count, say, time } from './words.js';
+import { count, noticed, said, say, time, why } from './words.js';
 
 const now = () => Date.now() / 1000;
 
@@ -51,9 +51,9 @@ async function takeBack(id) {
 
 function verdict(arrival) {
   const { verdict: told, waits, size, received } = arrival;
-  if (!told && waits) return waits;
+  if (!told && waits) return said(waits);
   if (!told) return size && received < size ? say('percent', Math.floor((received / size) * 100)) : say('waiting');
-  if (told.verdict === 'refused') return told.reason;
+  if (told.verdict === 'refused') return why(told);
   if (told.verdict === 'read') return told.told;
   if (told.verdict === 'locked') return say('lockedFile');
   return say(told.verdict === 'merged' ? 'merged' : 'stored');
@@ -72,7 +72,7 @@ function makeFile() {
 }
 
 function makeNotice(notice) {
-  const words = el('b', {}, notice.words);
+  const words = el('b', {}, noticed(notice));
   return { node: el('li', {}, words, el('span', { class: 'small' }, time(Date.parse(notice.at) / 1000))), update() {} };
 }
 
@@ -115,7 +115,7 @@ function showNotices() {
   keyed($('notices'), notices.slice(0, 12), (notice) => `notice ${notice.number}`, makeNotice);
   $('notices-h').hidden = notices.length === 0;
   const last = notices[0]?.number ?? 0;
-  if (newest !== null && last > newest) toast(notices[0].words);
+  if (newest !== null && last > newest) toast(noticed(notices[0]));
   newest = last;
   // Without the right to answer, the page says at least that somebody waits.
   const waits = !isMember() && (box.state?.offers ?? 0) > 0;

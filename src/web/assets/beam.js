@@ -32,12 +32,38 @@ function request(method, path, { headers = {}, body = null, moved = null, item }
 // The box says no, and would again.
 class Refused extends Error {}
 
+// What whoever sends has said as the PIN; forgotten with the page.
+let pin = '';
+let proven = false;
+let asking = null;
+let gate = Promise.resolve();
+
+// Asks for the PIN, once for all files that wait for it. Answers whether one was typed.
+function askPin(words) {
+  asking ??= new Promise((resolve) => {
+    const input = el('input', { name: 'pin', required: true, maxlength: 20, inputmode: 'numeric', autocomplete: 'off' });
+    const form = el('form', { class: 'form', id: 'pin-form' }, el('p', {}, words), el('label', {}, el('span', {}, say('pin')), input),
+      el('p', { class: 'buttons' }, el('button', { class: 'main' }, say('goOn')), ' ', button(say('stop'), () => end(''), { type: 'button' })));
+    const end = (typed) => {
+      pin = typed;
+      asking = null;
+      $('pin-ask').replaceChildren();
+      resolve(typed !== '');
+    };
+    form.addEventListener('submit', (event) => { event.preventDefault(); end(input.value.trim()); });
+    $('pin-ask').replaceChildren(form);
+    input.focus();
+  });
+  return asking;
+}
+
 function check(call, ...right) {
   if (right.includes(call.status)) return call;
   let told = null;
   try { told = JSON.parse(call.responseText); } catch { /* It has no words. */ }
   const words = refusal(told?.code, told?.detail ?? told?.title ?? `${call.status}`);
-  throw AGAIN.has(call.status) ? new Error(words) : new Refused(words);
+  const error = AGAIN.has(call.status) && !PINS.has(told?.code) ? new Error(words) : new Refused(words);
+  throw Object.assign(error, { code: told?.code });
 }
 
 // UTF-8 in base64, as tus wants the names.
@@ -55,12 +81,29 @@ function recall(item) {
   try { return localStorage.getItem(memory(item)); } catch { return null; }
 }
 
-async function create(item) {
-  const metadata = [`filename ${coded(item.path)}`, ...(item.file.type ? [`filetype ${coded(item.file.type)}`] : [])].join(',');
+// One that was typed is tried with one file: three wrong ones lock out.
+function create(item) {
+  if (!pin || proven) return announce(item);
+  const turn = gate.then(() => announce(item));
+  gate = turn.catch(() => {});
+  return turn;
+}
+
+async function announce(item) {
+  const metadata = [`filename ${coded(item.path)}`, ...(item.file.type ? [`filetype ${coded(item.file.type)}`] : []), ...(pin ? [`pin ${coded(pin)}`] : [])].join(',');
   show(item, 'asking');
-  const call = check(await request('POST', '/api/uploads', {
+  const answer = await request('POST', '/api/uploads', {
     headers: { 'Upload-Length': item.file.size, 'Upload-Metadata': metadata }, item,
-  }), 201);
+  });
+  let call;
+  try {
+    call = check(answer, 201);
+  } catch (error) {
+    // The next file does not try it again.
+    if (PINS.has(error.code)) [pin, proven] = ['', false];
+    throw error;
+  }
+  proven = pin !== '';
   item.url = call.getResponseHeader('Location');
   item.known = call.getResponseHeader('Konpo-Known') === '?1';
   remember(item);
@@ -109,13 +152,19 @@ async function work(item) {
     try {
       await send(item);
       if (item.given) return;
+      const { url } = item;
       item.url = null;
       remember(item);
       item.here = item.file.size;
       show(item, item.known ? 'merged' : 'received');
+      if (!item.known) hear(item, url);
       return;
     } catch (error) {
       if (item.given) return;
+      if (PINS.has(error.code)) {
+        show(item, 'pinNeeded');
+        if (await askPin(error.message)) continue;
+      }
       if (error instanceof Refused || error.name === 'NotReadableError' || error.name === 'NotFoundError') {
         item.url = null;
         remember(item);
@@ -127,6 +176,19 @@ async function work(item) {
       show(item, 'interrupted');
       await pause(Math.min(1000 * 2 ** Math.min(item.tries - 1, 4), LONGEST_PAUSE));
     }
+  }
+}
+
+// What became of it, for whoever sent it, guests too.
+async function hear(item, url) {
+  for (let tries = 0; tries < 60; tries += 1) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(700 + 200 * tries, 5000)));
+    const answer = await fetch(`${url}/verdict`).then((said) => (said.ok ? said.json() : null)).catch(() => null);
+    if (!answer || answer.code === 'coming') continue;
+    item.words = answer.words;
+    item.verdict = answer.code;
+    draw();
+    return;
   }
 }
 
@@ -192,7 +254,8 @@ function make(item) {
     bar.hidden = ended;
     bar.value = item.here;
     stop.hidden = ended;
-    node.classList.toggle('bad', item.state === 'refusedFile');
+    node.dataset.verdict = item.verdict ?? '';
+    node.classList.toggle('bad', item.state === 'refusedFile' || Boolean(item.verdict) && !FINE.has(item.verdict));
   };
   return { node, update };
 }
@@ -274,6 +337,9 @@ const STALLED = 15_000;
 const LONGEST_PAUSE = 10_000;
 const MOST_FILES = 2000;
 const MOST_SHOWN = 200;
+// Refusals that a PIN ends, and verdicts that nobody minds.
+const PINS = new Set(['pin_missing', 'wrong_pin', 'locked_out']);
+const FINE = new Set(['stored', 'known', 'unpacked', 'locked']);
 const ENDED = new Set(['received', 'merged', 'refusedFile']);
 // Statuses after which the same may go well: somebody else sends this file, too slow, too many, the box is busy or starts.
 const AGAIN = new Set([0, 408, 409, 423, 425, 429, 460, 500, 502, 503, 504]);

@@ -1,5 +1,6 @@
 // The shelf: albums, artists, songs, what is new, search. Every list is of any length.
-import { ask, box, command, on, toast } from './box.js';
+import { ask, box, command, isOwner, on, toast } from './box.js';
+import { correct } from './corrections.js';
 import { $, Rows, button, clock, coverOf, el, key, picture, pressed, shape, spoken, titled } from './parts.js';
 import { count, lock, say } from './words.js';
 
@@ -53,6 +54,7 @@ function makeTrack(track) {
   }
   const play = el('button', { class: 'row-main', 'data-track': track.id, onclick: () => enqueue([track.id], name, true) }, spoken(say('play')), image, words);
   return el('li', { class: 'entry' }, play, el('span', { class: 'length' }, clock(track.duration_ms)),
+    isOwner() ? key('edit', say('correctThis', name), () => correct(track)) : null,
     key('add', say('addThis', name), () => enqueue([track.id], name, false)));
 }
 
@@ -120,8 +122,15 @@ function showHead(answer) {
   );
 }
 
-function ways() {
-  const way = (name, told) => el('li', {}, el('b', {}, say(name)), el('span', {}, say(`${name}how`, told)));
+// The ways in have a picture each.
+function sketch(name) {
+  const mark = el('span', { class: 'sketch', 'aria-hidden': 'true' });
+  shape(mark, { way0: 'beam', way1: 'phone', way2: 'disc' }[name]);
+  return mark;
+}
+
+export function ways() {
+  const way = (name, told) => el('li', { class: name }, sketch(name), el('b', {}, say(name)), el('span', {}, say(`${name}how`, told)));
   return el('div', { class: 'ways' }, el('h2', {}, say('emptyShelf')),
     el('ol', {}, way('way0'), way('way1', box.me.name), way('way2')));
 }

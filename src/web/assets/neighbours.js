@@ -1,6 +1,7 @@
 // Phones and players on the network, and which devices are paired.
 import { ask, attempt, box, identify, isMember, isOwner, on, toast } from './box.js';
 import { $, button, bytes, clock, el, key, keyed } from './parts.js';
+import { landing } from './settings.js';
 import { count, say } from './words.js';
 
 function told(state) {
@@ -69,6 +70,20 @@ function pairForm() {
   return form;
 }
 
+// The code of an invitation, dark on light whatever the page looks like: cameras want it so.
+function drawing({ side, path }) {
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
+  const dark = document.createElementNS('http://www.w3.org/2000/svg', 'path');
+  svg.setAttribute('viewBox', `0 0 ${side} ${side}`);
+  svg.setAttribute('class', 'code');
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', say('codeOf'));
+  svg.setAttribute('shape-rendering', 'crispEdges');
+  dark.setAttribute('d', path);
+  svg.append(dark);
+  return svg;
+}
+
 // A new PIN for the next device, and who is paired.
 async function ownersPart(host) {
   const said = el('p', { class: 'pin', role: 'status' });
@@ -76,8 +91,13 @@ async function ownersPart(host) {
     const made = await attempt('POST', '/api/pin');
     if (made) said.textContent = say('pinIs', made.pin, Math.round(made.seconds / 60));
   });
+  const code = el('div', { id: 'invitation' });
+  const invite = button(say('addPhone'), async () => {
+    const made = await attempt('POST', '/api/invitations');
+    if (made) code.replaceChildren(drawing(made), el('p', { class: 'small', role: 'status' }, say('addPhoneHow', made.url, Math.round(made.seconds / 60))));
+  }, { class: 'main', id: 'invite' });
   const list = el('ul', { class: 'lines', id: 'devices' });
-  host.replaceChildren(el('h2', {}, say('paired')), el('p', { class: 'buttons' }, make), said, list);
+  host.replaceChildren(el('h2', {}, say('paired')), el('p', { class: 'buttons' }, invite, ' ', make), said, code, list);
   try {
     const devices = await ask('GET', '/api/devices');
     for (const device of devices.items) {
@@ -85,7 +105,7 @@ async function ownersPart(host) {
         if (await attempt('DELETE', `/api/devices/${device.id}`)) showPairing();
       });
       const own = device.id === box.me.device;
-      list.append(el('li', { class: 'with-key' }, el('b', {}, device.name), el('span', { class: 'small' }, say(device.right)), own ? null : forget));
+      list.append(el('li', { class: 'with-key' }, el('b', {}, device.name), el('span', { class: 'small' }, say(device.right)), landing(device), own ? null : forget));
     }
   } catch (error) {
     toast(error.message);

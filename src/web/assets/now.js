@@ -1,7 +1,7 @@
 // What plays, its keys, the knob.
 import { box, command, current, on, position } from './box.js';
 import { $, clock, coverOf, picture, shape, titled } from './parts.js';
-import { say } from './words.js';
+import { said, say } from './words.js';
 
 // A slider that a finger can hold: what the box says does not move it meanwhile, nor just after.
 function slider(node, shown, send) {
@@ -108,7 +108,7 @@ function showState() {
   const { quiet } = state;
   $('quiet').hidden = !quiet.because;
   $('quiet').textContent = quiet.until ? say('quietUntil', quiet.until, quiet.limit) : say('quiet', quiet.limit);
-  const trouble = state.device.trouble || box.board?.trouble || '';
+  const trouble = said(state.device.trouble || box.board?.trouble || '');
   $('trouble').textContent = trouble;
   $('trouble').hidden = !trouble;
   $('mini').hidden = !entry;

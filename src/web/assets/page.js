@@ -9,9 +9,10 @@ import * as beam from './beam.js';
 import * as arrivals from './arrivals.js';
 import * as neighbours from './neighbours.js';
 import * as purchases from './purchases.js';
+import * as settings from './settings.js';
 import * as welcome from './welcome.js';
 
-const VIEWS = { now: queue, library, arrivals, neighbours, purchases };
+const VIEWS = { now: queue, library, arrivals, neighbours, purchases, settings };
 
 let first = true;
 
@@ -33,7 +34,7 @@ function show() {
 
 translate();
 for (const node of document.querySelectorAll('[data-icon]')) shape(node, node.dataset.icon);
-for (const part of [now, queue, library, beam, arrivals, neighbours, purchases, welcome]) part.start();
+for (const part of [now, queue, library, beam, arrivals, neighbours, purchases, settings, welcome]) part.start();
 
 on('me', () => {
   $('name').textContent = box.me.name;

@@ -139,6 +139,71 @@ const WORDS = {
   yours: ['It is yours', '登録しました'],
   safe: ['The volume starts low, and nothing gets louder by itself. Turn it up when sound runs.', '音量は小さめから始まり、勝手に大きくなりません。音が出てから上げてください。'],
   start: ['Play something', '何か再生する'],
+  settings: ['Settings', '設定'],
+  save: ['Save', '保存'],
+  saved: ['Saved', '保存しました'],
+  lockedSetting: ['konpo.toml or the command line says this.', 'konpo.tomlまたは起動時の指定で決まっています。'],
+  settingsOwner: ['The owner sets everything else.', 'その他の設定は持ち主だけが変えられます。'],
+  theBox: ['This box', '本体'],
+  theSenders: ['Who sends', '送る人'],
+  boxName: ['What the box is called', '本体の名前'],
+  output: ['Where the sound comes out', '音声の出力先'],
+  outputAuto: ['Automatic: {0}', '自動：{0}'],
+  outputAutoOnly: ['Automatic', '自動'],
+  outputHeld: ['{0} (held by {1})', '{0}（{1}が使用中）'],
+  testSound: ['Play a test sound', 'テスト音を鳴らす'],
+  testPlays: ['A quiet chime plays now.', '小さなチャイムを鳴らしています。'],
+  knob: ['Where the volume knob is', '音量を調整する場所'],
+  knobBox: ['Here, on konpo', 'konpo（このページ）'],
+  knobFixed: ['On the amplifier: turn it down first', 'アンプ：先に音量を下げてください'],
+  mostVolume: ['The loudest it may get, 1 to 100', '音量の上限（1〜100）'],
+  quietHours: ['Quiet hours', '静音時間'],
+  quietFrom: ['From', '開始'],
+  quietTo: ['Until', '終了'],
+  quietDays: ['Evenings', '曜日'],
+  daysAll: ['Every day', '毎日'],
+  daysWork: ['Sunday to Thursday', '日〜木曜'],
+  daysWeekend: ['Friday and Saturday', '金・土曜'],
+  quietMost: ['Volume at most', '音量の上限'],
+  quietThen: ['What plays then', '再生中の音'],
+  quietFade: ['goes down in a minute', '1分かけて小さくする'],
+  quietStop: ['stops behind the song', '曲の終わりで止める'],
+  quietNow: ['Quiet now', '今すぐ静かに'],
+  quiet_auto: ['By the hours', '時間どおり'],
+  quiet_on: ['Quiet', '静かに'],
+  quiet_off: ['Not quiet', '解除'],
+  sleepTimer: ['Sleep timer', 'おやすみタイマー'],
+  sleepLeft: ['The sound fades out in {0}.', 'あと{0}で音が消えます。'],
+  minutes: ['{0} min', '{0}分'],
+  off: ['Off', 'オフ'],
+  whoMaySend: ['Devices that are not paired', '未登録の機器'],
+  pushAsk: ['are asked for', '確認してから受け取る'],
+  pushWindow: ['may send while “take from everybody” is on', '「だれからでも受け取る」の間だけ'],
+  pushPaired: ['may not send', '受け取らない'],
+  pushAlways: ['may always send', 'いつでも受け取る'],
+  pushNever: ['may not send, nor may paired ones', '登録済みも含めて受け取らない'],
+  onArrival: ['A song that is sent', '届いた曲'],
+  'play-if-idle': ['plays when nothing does', '何も鳴っていなければ再生'],
+  keep: ['stays on the shelf', '保存だけ'],
+  asSet: ['as set for all', '全体の設定どおり'],
+  songsOf: ['Songs from {0}', '{0}から届いた曲'],
+  addPhone: ['Add another phone', '別の機器を追加'],
+  addPhoneHow: ['Point its camera at the code, or open {0} there. It pairs one device, within {1} minutes.', 'カメラで読み取るか、{0} を開いてください。1台だけ、{1}分以内に登録できます。'],
+  codeOf: ['Code for the camera of the other phone', '別の機器のカメラ用コード'],
+  invited: ['You are invited', '招待されました'],
+  invitedHow: ['This device may then send songs without being asked for.', '登録すると、確認なしで曲を送れます。'],
+  skipAll: ['Skip', 'スキップ'],
+  ready1: ['Ready for the first song', '最初の曲を選びましょう'],
+  pinNeeded: ['the box asks for its PIN', 'PINの入力を待っています'],
+  goOn: ['Go on', '続ける'],
+  correctThis: ['Correct {0}', '{0}を訂正'],
+  correct: ['Put right', '訂正'],
+  correctHow: ['What is shown changes; the file is not touched.', '表示だけが変わり、ファイルは変わりません。'],
+  titleWord: ['Title', 'タイトル'],
+  artistWord: ['Artist', 'アーティスト'],
+  albumWord: ['Album', 'アルバム'],
+  coverWord: ['Cover', 'ジャケット画像'],
+  asTagged: ['As the file says', 'ファイルの表記に戻す'],
   done: ['Done', '完了'],
 };
 
@@ -156,10 +221,52 @@ const REFUSALS = {
   wrong_pin: ['This is not the PIN.', 'PINが違います。'],
   no_pin: ['No PIN is set. The owner makes one.', 'PINがありません。持ち主が作ります。'],
   locked_out: ['Too many wrong PINs. Try again in a minute.', 'PINの誤りが多すぎます。1分後にもう一度。'],
-  pin_missing: ['Say the PIN of the box first: pair this device under Devices.', '先に「機器」でこの機器を登録してください。'],
+  pin_missing: ['The box asks for its PIN. Its owner knows it.', '本体のPINが必要です。持ち主に聞いてください。'],
+  busy: ['Something plays already, or is under way.', '再生中か、処理中です。'],
+  invitation_over: ['This code was used already or is too old. Ask for another one.', 'このコードは使用済みか期限切れです。新しいコードをもらってください。'],
   declined: ['The box said no.', '本体が受け取りを断りました。'],
   full: ['The disk is full.', 'ディスクがいっぱいです。'],
 };
+
+// Why a file was not taken, by its code, where the box's own English is not enough.
+const REASONS = {
+  damaged: 'ファイルが壊れています',
+  not_audio: '音楽ではありません',
+  empty: 'ファイルが空です',
+  unsupported: '対応していない形式です',
+  rule: '購入した曲だけを受け取る設定です',
+  full: 'ディスクがいっぱいです',
+  gone: '送信が途中で終わりました',
+};
+
+// What the box says by itself, by its code; the English comes from the box.
+const NOTICES = {
+  kept_quiet: '静音時間中なので、{0}から届いた曲は保存だけしました。',
+  kept_standby: 'スタンバイ中なので、{0}から届いた曲は保存だけしました。',
+  queue_full: '再生リストがいっぱいなので、{0}から届いた曲は保存だけしました。',
+  last_track: '静音時間になりました。この曲の後で止まります。',
+  clock_unknown: '電源を入れてから時計が合っていないので、合うまで静音時間として扱います。',
+  unlocked: '保護されていた「{0}」が再生できるようになりました。',
+  unlocked_by: '保護されていた{1}の「{0}」が再生できるようになりました。',
+  unlocked_many: '保護されていた{0}曲が再生できるようになりました。',
+  cannot_play: '「{0}」を再生できません：{1}',
+  wrote: '{0}からのメッセージ：{1}',
+  queue_lost: '前回の再生リストを読めなかったため、空から始めます。',
+  takes_again: 'また曲を受け取れるようになりました。',
+  test_failed: 'テスト音を鳴らせません：{0}',
+  port_moved: 'ポート{0}は{1}が使用中のため、このページはポート{2}に移りました。',
+  localsend_port: 'ポート{0}が他のプログラムで使用中のため、LocalSendからは送れません。',
+};
+
+// Troubles of the disk and the sound device, which the box tells in English.
+const TROUBLES = [
+  [/^the music disk is not there/i, '音楽用ディスクが見つかりません。'],
+  [/the disk is full: (.+) more must be free to take (.+) \((.+) are free\)/i, 'ディスクがいっぱいです。{1}を受け取るには、あと{0}の空きが必要です。'],
+  [/disk full|disk is full/i, 'ディスクがいっぱいです。'],
+  [/held by (.+)$/i, '音声出力は{0}が使用中です。'],
+  [/was pulled out/i, '音声出力が外されました。戻るのを待っています。'],
+  [/no sound device|there is no sound/i, '音声出力がありません。'],
+];
 
 // How songs are protected and what to do, where the box's own English is not enough.
 const LOCKS = {
@@ -180,13 +287,33 @@ const column = language === 'ja' ? 1 : 0;
 
 // The words of this name.
 export function say(name, ...told) {
-  return WORDS[name][column].replace(/\{(\d)\}/g, (_, number) => String(told[number] ?? ''));
+  return fill(WORDS[name][column], told);
 }
+
+const fill = (words, told) => words.replace(/\{(\d)\}/g, (_, number) => String(told[number] ?? ''));
+
+// What the box says by itself.
+export const noticed = ({ code, about, words }) => (column && NOTICES[code] ? fill(NOTICES[code], about) : said(words));
+
+// Words of the box about its disk or its output.
+export function said(words) {
+  if (!column || !words) return words;
+  for (const [pattern, japanese] of TROUBLES) {
+    const found = pattern.exec(words);
+    if (found) return fill(japanese, found.slice(1));
+  }
+  return words;
+}
+
+// Why a file was not taken.
+export const why = ({ code, reason }) => (column && REASONS[code]) || reason;
 
 export const count = (number) => (number === 1 ? say('song') : say('songs', number.toLocaleString(language)));
 
 // Why something is refused.
 export function refusal(code, words) {
+  // How much is missing stands in the box's own words.
+  if (code === 'full' && words) return said(words[0].toUpperCase() + words.slice(1));
   return REFUSALS[code]?.[column] ?? (words ? words[0].toUpperCase() + words.slice(1) : say('away'));
 }
 

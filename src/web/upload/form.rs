@@ -113,7 +113,7 @@ fn told(web: &Web, outcomes: Vec<Outcome>, status: u16, language: Language, head
 
 /// One page. Nothing but its text is ever loaded or run.
 fn html(web: &Web, language: Language, status: StatusCode, body: &str) -> Response {
-    let name = escape(&web.name);
+    let name = escape(&web.settings.name());
     let code = language.choose("en", "ja");
     let page = format!(
         "<!doctype html><html lang=\"{code}\"><head><meta charset=\"utf-8\"><title>{name}</title>\

@@ -1,10 +1,10 @@
 //! Resumable uploads: tus resumable upload protocol 1.0.0 (tus.io/protocols) with the extensions creation,
 //! creation-with-upload, termination, checksum and expiration. The length must be known.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use tracing::debug;
@@ -18,6 +18,7 @@ use crate::track::Sha256;
 use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
+use crate::web::upload::words::{Language, Outcome};
 use crate::web::upload::{Coming, sender, text};
 use crate::wire::tus::{self, Checksum};
 
@@ -42,6 +43,24 @@ pub async fn create(
     body: Body,
 ) -> Response {
     told(begin(&web, &caller, peer, &headers, body).await)
+}
+
+/// `GET /api/uploads/{id}/verdict`: what became of a file that is here, for whoever knows its name, which is its sender.
+pub async fn verdict(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let upload = web.uploads.find(&id).await?;
+    let language = Language::of(&headers);
+    if upload.is_known() {
+        return Ok(Json(Outcome::known("", language)).into_response());
+    }
+    let board = web.intake.board().borrow().clone();
+    let found = board.arrivals.iter().find(|arrival| Some(arrival.id) == upload.id());
+    let verdict = found.and_then(|arrival| arrival.verdict.as_ref());
+    let name = found.map_or("", |arrival| arrival.name.rsplit('/').next().unwrap_or_default());
+    Ok(Json(Outcome::of(name, verdict, language)).into_response())
 }
 
 /// `HEAD /api/uploads/{id}`: how many bytes are here.

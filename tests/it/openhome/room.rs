@@ -123,7 +123,8 @@ impl Room {
         let udn = uuid::Uuid::from_u128(8);
         let ((_, offered), telling) = upnp::media_renderer(&hifi, named, udn, mark(), stop.clone());
         tasks.extend(telling);
-        let page = router(Web::new(hifi.clone(), intake.clone(), "Living Room"));
+        let settings = crate::api::named("Living Room", folder.path().join("data"), &hifi, &intake);
+        let page = router(Web::new(hifi.clone(), intake.clone(), settings));
         Room { offered, hifi, page, library, intake, tasks, stop, folder }
     }
 

@@ -103,7 +103,10 @@ async fn ask(
 
 fn example(path: &str, id: usize, size: &str) -> String {
     let file = if path.contains("/art/") { size.to_owned() } else { format!("{id}.bin") };
-    path.replace("{id}", &id.to_string()).replace("{file}", &file).replace("{what}", "look")
+    path.replace("{id}", &id.to_string())
+        .replace("{file}", &file)
+        .replace("{what}", "look")
+        .replace("{token}", "X")
 }
 
 #[tokio::test(flavor = "multi_thread")]

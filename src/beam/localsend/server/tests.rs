@@ -33,7 +33,8 @@ impl Bench {
         let intake =
             with_config(folder.path(), IntakeConfig { push, ..IntakeConfig::new(Take::Music) }).await;
         let sessions = Arc::new(Sessions::default());
-        let (alias, fingerprint) = ("Living Room".into(), "AB".into());
+        let (_name, alias) = tokio::sync::watch::channel("Living Room".into());
+        let fingerprint = "AB".into();
         let desk =
             Desk { alias, fingerprint, port: 53317, intake: intake.clone(), sessions: sessions.clone() };
         Bench { app: router(desk), intake, sessions, folder }
