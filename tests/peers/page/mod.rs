@@ -2,7 +2,9 @@
 
 mod beam;
 mod look;
+mod own_box;
 mod records;
+mod stories;
 mod use_it;
 
 use std::time::Duration;

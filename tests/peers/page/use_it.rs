@@ -41,7 +41,10 @@ fn play_seek_volume_and_the_queue_by_finger_and_by_keyboard() {
     });
 
     // The time goes on by itself, and a finger on the bar moves the sound.
-    page.reads("#at", "0:02");
+    wait_for("the time goes on", std::time::Duration::from_secs(30), || {
+        let seconds = page.text("#at").rsplit(':').next()?.parse::<u32>().ok()?;
+        (seconds >= 2).then_some(())
+    });
     let middle =
         page.run("return document.getElementById('seek').clientWidth / 4", &[]).as_f64().expect("px");
     page.drag("#seek", &[(middle as i32, 0)]);
