@@ -90,7 +90,7 @@ function create(item) {
 }
 
 async function announce(item) {
-  const metadata = [`filename ${coded(item.path)}`, ...(item.file.type ? [`filetype ${coded(item.file.type)}`] : []), ...(pin ? [`pin ${coded(pin)}`] : [])].join(',');
+  const metadata = [`filename ${coded(item.path)}`, `files ${coded(String(item.all.files))}`, `bytes ${coded(String(item.all.bytes))}`, ...(item.file.type ? [`filetype ${coded(item.file.type)}`] : []), ...(pin ? [`pin ${coded(pin)}`] : [])].join(',');
   show(item, 'asking');
   const answer = await request('POST', '/api/uploads', {
     headers: { 'Upload-Length': item.file.size, 'Upload-Metadata': metadata }, item,
@@ -231,10 +231,12 @@ function giveUp(item) {
 
 // Takes these files, `path` with the folders that were dropped before the name.
 function take(list) {
-  for (const { file, path } of list) {
-    if (JUNK.test(file.name)) continue;
+  const music = list.filter(({ file }) => !JUNK.test(file.name));
+  // The whole choice is said with each of its files, so that the box can ask for all of them at once.
+  const all = { files: music.length, bytes: music.reduce((sum, { file }) => sum + file.size, 0) };
+  for (const { file, path } of music) {
     number += 1;
-    files.push({ number, file, path: path.normalize('NFC'), here: 0, state: 'waiting', tries: 0, url: null, words: '', given: false });
+    files.push({ number, file, all, path: path.normalize('NFC'), here: 0, state: 'waiting', tries: 0, url: null, words: '', given: false });
   }
   draw();
   for (let each = 0; each < AT_ONCE; each += 1) begin();
