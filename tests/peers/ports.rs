@@ -46,6 +46,44 @@ fn a_remembered_port_that_is_taken_is_waited_for_and_then_left_with_a_word() {
 }
 
 #[test]
+fn the_address_needs_no_port_where_konpo_may_open_80_and_the_log_says_why_not() {
+    let lan = Lan::new();
+    let (hifi, phone) = (lan.host("hifi"), lan.host("phone"));
+    let page = format!("http://{}/", hifi.address);
+    let answered = || {
+        let mut curl = phone.command("curl");
+        curl.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "20", &page]);
+        String::from_utf8_lossy(&curl.output().expect("curl runs").stdout).into_owned()
+    };
+    let mut konpo = Konpo::start(&hifi, SILENT);
+    assert_eq!(answered(), "200");
+    wait_for("the log has the address that pairs", Duration::from_secs(10), || {
+        says(&konpo, &format!("{page}b/"))
+    });
+    konpo.stop();
+    let holder = hold(&hifi, 80);
+    konpo.spawn();
+    let ready = konpo.ready();
+    wait_for("it says who has it", Duration::from_secs(10), || says(&konpo, "port 80 is held by"));
+    wait_for("the address has its port", Duration::from_secs(10), || says(&konpo, &format!("{ready}b/")));
+    konpo.stop();
+    drop(holder);
+    // An ordinary user may not.
+    let mut konpo = konpo.by_user(65_534);
+    let folders = [konpo.music(), konpo.path("data"), konpo.path("home")];
+    for folder in &folders {
+        let mut chown = std::process::Command::new("chown");
+        chown.args(["-R", "65534:65534"]).arg(folder);
+        crate::support::process::run(chown);
+    }
+    konpo.spawn();
+    konpo.ready();
+    wait_for("it says what it lacks", Duration::from_secs(10), || says(&konpo, "CAP_NET_BIND_SERVICE"));
+    assert_eq!(answered(), "000", "nobody listens there");
+    konpo.stop();
+}
+
+#[test]
 fn an_explicit_port_never_moves_and_fails_with_the_holder() {
     let lan = Lan::new();
     let hifi = lan.host("hifi");

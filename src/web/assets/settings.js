@@ -34,7 +34,7 @@ export function questions({ settings, outputs }) {
     ...outputs.map((output) => [output.name, output.holder ? say('outputHeld', output.description, output.holder) : output.description])],
   had('output.device'), { name: 'output' });
   const knob = choice([['box', say('knobBox')], ['fixed', say('knobFixed')]], had('output.volume'), { name: 'knob' });
-  const most = el('input', { type: 'number', name: 'most', min: 10, max: 100, step: 1, inputmode: 'numeric', value: had('output.max_volume') });
+  const most = el('input', { type: 'number', name: 'most', min: 1, max: 100, step: 1, inputmode: 'numeric', value: had('output.max_volume') });
   const quiet = el('input', { type: 'checkbox', name: 'quiet' });
   quiet.checked = had('quiet.from') !== null;
   const from = el('input', { type: 'time', name: 'from', required: true, value: had('quiet.from') ?? '22:00' });
@@ -87,14 +87,14 @@ export async function save(changes) {
 function senders(settings) {
   const had = (key) => settings[key].value;
   const push = choice([['ask', say('pushAsk')], ['window', say('pushWindow')], ['paired', say('pushPaired')], ['always', say('pushAlways')], ['never', say('pushNever')]], had('intake.push'), { name: 'push' });
-  const landing = choice(LANDINGS.map((wish) => [wish, say(wish)]), had('intake.on_arrival'), { name: 'landing' });
+  const landing = choice(LANDINGS.map((wish) => [wish, say(`land_${wish}`)]), had('intake.on_arrival'), { name: 'landing' });
   const node = el('div', { class: 'questions' }, labelled(say('whoMaySend'), push, settings, 'intake.push'), labelled(say('onArrival'), landing, settings, 'intake.on_arrival'));
   return { node, changes: () => changed(settings, { 'intake.push': push.value, 'intake.on_arrival': landing.value }) };
 }
 
 // What happens to the songs of one device.
 export function landing(device) {
-  const node = choice([['', say('asSet')], ...LANDINGS.map((wish) => [wish, say(wish)])], device.on_arrival ?? '', { 'aria-label': say('songsOf', device.name), 'data-landing': device.id });
+  const node = choice([['', say('asSet')], ...LANDINGS.map((wish) => [wish, say(`land_${wish}`)])], device.on_arrival ?? '', { 'aria-label': say('songsOf', device.name), 'data-landing': device.id });
   node.addEventListener('change', () => attempt('PUT', `/api/devices/${device.id}`, { on_arrival: node.value || null }));
   return node;
 }
