@@ -201,6 +201,8 @@ async fn the_keys_play_and_every_face_sees_where_it_is() {
     wait("the next one plays", || room.state().transport == Transport::Playing).await;
     assert_eq!(room.get("playlist", "Id").await, ids[1].to_string());
     assert_eq!(room.call("transport", "SeekSecondAbsolute", &seek).await.err(), Some(804));
+    // What is told follows the box by a moment.
+    room.is_told("info", "TrackCount", "2").await;
     assert_eq!(room.call("info", "Counters", &[]).await.expect("answered").number("TrackCount"), 2);
     room.press("transport", "SkipPrevious").await;
     wait("the first one plays", || room.state().transport == Transport::Playing).await;
