@@ -12,7 +12,7 @@ use crate::support::wait_for;
 
 #[test]
 fn what_the_owner_sets_holds_at_once_and_what_konpo_toml_says_is_locked() {
-    let room = Room::new(Records::Some, "");
+    let room = Room::new(Records::None, "");
     let page = room.opens("en");
     page.click("#nav a[href='#settings']");
     page.reads("#owners-settings", "The owner sets everything else.");
@@ -136,7 +136,15 @@ fn a_guest_types_the_pin_that_is_asked_for_and_the_files_go_on() {
 
 #[test]
 fn a_word_that_is_wrong_is_put_right_on_the_page() {
-    let room = Room::new(Records::Some, "");
+    let room = Room::new(Records::None, "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let song = folder.path().join("song.wav");
+    let sound = noise(41, 44_100, 16, 44_100 * 4).tagged_wav("Headwater", "Alder", "Rivers");
+    fs::write(&song, sound).expect("written");
+    room.konpo.drop_in(&song);
+    wait_for("it is on the shelf", Duration::from_secs(60), || {
+        (room.konpo.tracks().len() == 1).then_some(())
+    });
     let page = room.opens("en");
     own(&page);
     page.click("#nav a[href='#library']");
