@@ -105,10 +105,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let web = Web::new(hifi.clone(), intake.clone(), settings).at(shown);
     let socket = web::socket_path(&data);
     let app = routes::router(web);
-    let upnp = config
-        .upnp
-        .enabled
-        .then(|| devices(&hifi, (config.name(), &config.upnp), &identity, &lan, faces.clone()));
+    let upnp =
+        config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let phones = Phones { name: name.clone(), port: config.localsend.port, data: &data };
     let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
@@ -132,6 +130,9 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         // The stop came first; what was started ends in order.
         Some(Err(error)) if error.kind() == Kind::Stopped => {}
         announced => announced.transpose().map(drop)?,
+    }
+    if let Some(upnp) = &upnp {
+        served.push(tokio::spawn(upnp.clone().follow_name(name, lan.clone(), faces.clone())));
     }
     println!("konpo ready http://{address}:{port}/");
     invite(&intake, &web::page_at(address.into(), shown))?;
@@ -169,17 +170,19 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
 /// Returns the media server and the renderer, which are found only once they are announced.
 fn devices(
     hifi: &Hifi,
-    (name, config): (&str, &crate::config::Upnp),
+    (name, config): (&watch::Receiver<Arc<str>>, &crate::config::Upnp),
     identity: &Identity,
     lan: &Lan,
     stop: CancellationToken,
 ) -> Upnp {
     let server_udn = identity.udn("server");
-    let (server, files, updates) = upnp::media_server(hifi, name, &config.product, server_udn, stop.clone());
+    let called = name.borrow().clone();
+    let (server, files, updates) =
+        upnp::media_server(hifi, &called, &config.product, server_udn, stop.clone());
     if !config.renderer {
         return Upnp::start(vec![server], lan.interfaces(), stop).beside(files, updates);
     }
-    let named = Named { name: name.to_owned(), product: config.product.clone(), lumin: config.lumin_compat };
+    let named = Named { name: name.clone(), product: config.product.clone(), lumin: config.lumin_compat };
     let mark = Mark::of(server_udn);
     let (renderer, telling) = upnp::media_renderer(hifi, named, identity.udn("renderer"), mark, stop.clone());
     let upnp = Upnp::start(vec![server, renderer], lan.interfaces(), stop).beside(files, updates);

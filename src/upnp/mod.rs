@@ -19,7 +19,7 @@ pub mod service;
 mod tests;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -32,6 +32,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -65,9 +66,16 @@ pub struct Offered {
 
 /// A root device as it is served.
 struct Root {
-    device: Device,
+    role: &'static str,
+    /// Its name may change.
+    device: Mutex<Device>,
     offered: Vec<Offered>,
-    description: String,
+}
+
+impl Root {
+    fn device(&self) -> MutexGuard<'_, Device> {
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The face. Cheap to clone.
@@ -90,8 +98,7 @@ impl Upnp {
     ) -> Upnp {
         let root = |(mut device, offered): (Device, Vec<Offered>)| {
             device.services = offered.iter().map(|offered| offered.service).collect();
-            let description = device.description();
-            Root { device, offered, description }
+            Root { role: device.role, device: Mutex::new(device), offered }
         };
         let roots = Arc::new(devices.into_iter().map(root).collect());
         let events = Events::new(stop.clone());
@@ -110,7 +117,23 @@ impl Upnp {
     /// # Errors
     /// Those of [`Lan::advertise`].
     pub fn announce(&self, lan: &Lan) -> Result<()> {
-        lan.advertise(self.roots.iter().map(|root| root.device.advertised()).collect())
+        lan.advertise(self.roots.iter().map(|root| root.device().advertised()).collect())
+    }
+
+    /// Gives every device another name, as long as the stop token stands, and announces that: those who know the box read its
+    /// description again.
+    pub async fn follow_name(self, mut name: watch::Receiver<Arc<str>>, lan: Lan, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                changed = name.changed() => if changed.is_err() { return },
+            }
+            let called = name.borrow_and_update().clone();
+            self.roots.iter().for_each(|root| called.as_ref().clone_into(&mut root.device().name));
+            if let Err(error) = self.announce(&lan) {
+                warn!(%error, "the new name is not announced");
+            }
+        }
     }
 
     /// Returns its part of the HTTP service, below `/upnp`. Whoever serves it puts peer and own address into each request's
@@ -143,7 +166,7 @@ impl Upnp {
     }
 
     fn find(&self, role: &str, service: &str) -> Option<&Offered> {
-        let root = self.roots.iter().find(|root| root.device.role == role)?;
+        let root = self.roots.iter().find(|root| root.role == role)?;
         root.offered.iter().find(|offered| offered.service.path == service)
     }
 
@@ -210,7 +233,7 @@ pub fn media_renderer(
         classes: &["DMR-1.50"],
         words: "A hi-fi component that plays what apps put on",
         udn,
-        name: named.name.clone(),
+        name: named.name.borrow().to_string(),
         product: named.product.clone(),
         services: Vec::new(),
     };
@@ -270,8 +293,8 @@ async fn icon(Path(name): Path<String>) -> Response {
 }
 
 async fn description(State(upnp): State<Upnp>, Path(role): Path<String>) -> Response {
-    let root = upnp.roots.iter().find(|root| root.device.role == role);
-    root.map_or_else(lost, |root| text(StatusCode::OK, root.description.clone()))
+    let root = upnp.roots.iter().find(|root| root.role == role);
+    root.map_or_else(lost, |root| text(StatusCode::OK, root.device().description()))
 }
 
 async fn scpd(State(upnp): State<Upnp>, Path((role, service)): Path<(String, String)>) -> Response {

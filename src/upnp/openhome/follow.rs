@@ -129,7 +129,7 @@ pub async fn follow(
     outlets: Outlets,
     stop: CancellationToken,
 ) {
-    let mut states = session.watch();
+    let (mut states, mut name) = (session.watch(), product.name());
     let mut teller = Teller::new(mark);
     let mut looked = None;
     loop {
@@ -152,6 +152,8 @@ pub async fn follow(
         tokio::select! {
             () = stop.cancelled() => return,
             changed = states.changed() => if changed.is_err() { return },
+            // A sender that is gone renames nobody.
+            Ok(()) = name.changed() => {}
             () = wake => {}
         }
     }

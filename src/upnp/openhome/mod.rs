@@ -35,10 +35,10 @@ use crate::upnp::refusals::{Asked, fault};
 use crate::upnp::service::{Arguments, Call, Fault, Handler, Service, Values};
 
 /// What the services tell of the box, beside its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Named {
-    /// What people call it: the room.
-    pub name: String,
+    /// What people call it: the room. The owner may change it.
+    pub name: watch::Receiver<Arc<str>>,
     /// Its maker and model.
     pub product: String,
     /// Lumin's app does not list a device with a newer Product than version 1 (reference upnp 0, row 4).

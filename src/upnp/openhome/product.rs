@@ -1,5 +1,9 @@
 //! Product (version 2; 1 for Lumin): who the box is, its sources and which one is chosen, standby (reference upnp 3.8, 3.9).
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
 use crate::hifi::Session;
 use crate::hifi::command::Command;
 use crate::hifi::state::State;
@@ -57,17 +61,22 @@ impl Product {
     fn who(&self, call: &Call<'_>) -> Arguments {
         let image = format!("http://{}{ICON}", call.host);
         let answer = Arguments::new().with("Url", "").with("ImageUri", image);
-        let Named { name, product, .. } = &self.named;
+        let (name, product) = (self.named.name.borrow().clone(), &self.named.product);
         match call.action.name {
-            "Product" => answer.with("Room", name).with("Name", product).with("Info", WORDS),
+            "Product" => answer.with("Room", &*name).with("Name", product).with("Info", WORDS),
             "Model" => answer.with("Name", product).with("Info", WORDS),
             _ => answer.with("Name", product).with("Info", ""),
         }
     }
 
+    /// Returns what the box is called, to be followed.
+    pub(super) fn name(&self) -> watch::Receiver<Arc<str>> {
+        self.named.name.clone()
+    }
+
     /// Returns the evented variables, in the order of the table.
     pub(super) fn values(&self, state: &State) -> Vec<(&'static str, Value)> {
-        let Named { name, product, .. } = &self.named;
+        let (name, product) = (self.named.name.borrow().clone(), &self.named.product);
         let image = format!("http://{HERE}{ICON}");
         vec![
             ("ManufacturerName", Value::of(product)),
@@ -78,7 +87,7 @@ impl Product {
             ("ModelInfo", Value::of(WORDS)),
             ("ModelUrl", Value::of("")),
             ("ModelImageUri", Value::of(&image)),
-            ("ProductRoom", Value::of(name)),
+            ("ProductRoom", Value::of(&*name)),
             ("ProductName", Value::of(product)),
             ("ProductInfo", Value::of(WORDS)),
             ("ProductUrl", Value::of("")),

@@ -22,7 +22,7 @@ fn mark() -> Mark {
 }
 
 fn named(lumin: bool) -> Named {
-    Named { name: "R&B <Room>".into(), product: "konpo".into(), lumin }
+    Named { name: tokio::sync::watch::channel("R&B <Room>".into()).1, product: "konpo".into(), lumin }
 }
 
 fn entry(id: u32) -> Entry {

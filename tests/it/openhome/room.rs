@@ -119,7 +119,11 @@ impl Room {
             pushes: intake.pushes(),
         };
         let Running { hifi, mut tasks } = Hifi::start(parts, knob, stop.clone()).await.expect("started");
-        let named = Named { name: "Living Room".into(), product: "konpo".into(), lumin };
+        let named = Named {
+            name: tokio::sync::watch::channel("Living Room".into()).1,
+            product: "konpo".into(),
+            lumin,
+        };
         let udn = uuid::Uuid::from_u128(8);
         let ((_, offered), telling) = upnp::media_renderer(&hifi, named, udn, mark(), stop.clone());
         tasks.extend(telling);

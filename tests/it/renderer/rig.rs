@@ -98,7 +98,11 @@ impl Rig {
         let Running { hifi, mut tasks } = Hifi::start(parts, config, stop.clone()).await.expect("started");
         library.start_scanning().expect("started");
         let udn = uuid::Uuid::from_u128(8);
-        let named = Named { name: "Box".into(), product: "konpo".into(), lumin: false };
+        let named = Named {
+            name: tokio::sync::watch::channel("Box".into()).1,
+            product: "konpo".into(),
+            lumin: false,
+        };
         let ((_, offered), telling) = upnp::media_renderer(&hifi, named, udn, mark, stop.clone());
         tasks.extend(telling);
         let shelf = library.clone();

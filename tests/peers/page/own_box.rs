@@ -8,7 +8,9 @@ use serde_json::json;
 use super::{Records, Room, assert_calm, own};
 use crate::support::browser::Browser;
 use crate::support::fixtures::noise;
-use crate::support::wait_for;
+use crate::support::konpo::Konpo;
+use crate::support::net::Lan;
+use crate::support::{localsend, wait_for};
 
 #[test]
 fn what_the_owner_sets_holds_at_once_and_what_konpo_toml_says_is_locked() {
@@ -46,6 +48,39 @@ fn what_the_owner_sets_holds_at_once_and_what_konpo_toml_says_is_locked() {
     let text = fs::read_to_string(room.konpo.path("data/settings.toml")).expect("kept");
     assert!(text.contains("from = ") && !text.contains("name"), "{text}");
     assert_calm(&page);
+}
+
+#[test]
+fn a_new_name_is_shown_by_every_face_at_once() {
+    let lan = Lan::new();
+    let (hifi, phone) = (lan.host("hifi"), lan.host("phone"));
+    let mut konpo = Konpo::new(&hifi, "[output]\ndevice = \"silent\"\n");
+    konpo.spawn();
+    let page = konpo.ready();
+    let read = |path: &str, host: &str| {
+        let mut curl = phone.command("curl");
+        curl.args(["-s", "--max-time", "20", "-H", &format!("Host: {host}"), &format!("{page}{path}")]);
+        String::from_utf8_lossy(&curl.output().expect("curl runs").stdout).into_owned()
+    };
+    let address = hifi.address.to_string();
+    assert!(read("upnp/server/description.xml", &address).contains("<friendlyName>Stereo<"));
+    assert!(!read("api/me", "kitchen.local").contains("room"), "nobody is called that yet");
+    let set = konpo.ask("PUT", "/api/settings", Some(&json!({ "name": "Kitchen" })));
+    assert_eq!(set.status, 200, "{}", set.json);
+    assert_eq!(konpo.get("/api/me")["name"], "Kitchen");
+    for role in ["server", "renderer"] {
+        let told = |path: String| read(&path, &address).contains("<friendlyName>Kitchen<").then_some(());
+        let path = format!("upnp/{role}/description.xml");
+        wait_for("apps read the new name", Duration::from_secs(20), || told(path.clone()));
+    }
+    wait_for("phones with LocalSend see it", Duration::from_secs(20), || {
+        let (_, info) = localsend::plain(&phone, &hifi, "GET", "/api/localsend/v2/info", b"");
+        (info["alias"] == "Kitchen").then_some(())
+    });
+    wait_for("its name in the network is another one", Duration::from_secs(30), || {
+        read("api/me", "kitchen.local").contains("room").then_some(())
+    });
+    konpo.stop();
 }
 
 #[test]
