@@ -39,7 +39,7 @@ impl Delivery {
         let names = offered.known.iter().map(|(index, _)| shown(&offered.files[*index].name));
         let begun = Begun {
             from: shown(&offered.sender.name),
-            identity: offered.identity.clone(),
+            identity: offered.counted(),
             way: offered.sender.way,
             device: offered.caller.device,
             wish,
@@ -52,9 +52,11 @@ impl Delivery {
         let now = Instant::now();
         let joined = if offered.joins { desk.beams.join(&begun, now) } else { None };
         let beam = joined.unwrap_or_else(|| BeamId(desk.number()));
-        desk.quotas.note(&offered.identity, files, bytes, UnixTime::now());
+        desk.quotas.note(&offered.counted(), files, bytes, UnixTime::now());
         desk.promised = desk.promised.saturating_add(bytes.0);
-        desk.use_window(now);
+        if files > 0 {
+            desk.use_window(now);
+        }
         if joined.is_none() {
             desk.beams.begin(beam, begun, now);
         }
@@ -201,7 +203,7 @@ impl Delivery {
         let most = self.offered.files.get(index).map_or(0, |file| file.size.0);
         let mut desk = self.inner.door.desk();
         let less = ByteCount(most.saturating_sub(came));
-        desk.quotas.give_back(&self.offered.identity, 0, less);
+        desk.quotas.give_back(&self.offered.counted(), 0, less);
         desk.beams.less(self.beam, less);
         drop(desk);
         self.settled(index);
@@ -247,7 +249,7 @@ impl Drop for Delivery {
         let (bytes, files) = (self.promised.load(Ordering::Acquire), self.left.load(Ordering::Acquire));
         let mut desk = self.inner.door.desk();
         desk.promised = desk.promised.saturating_sub(bytes);
-        desk.quotas.give_back(&self.offered.identity, files, ByteCount(bytes));
+        desk.quotas.give_back(&self.offered.counted(), files, ByteCount(bytes));
         if files > 0 {
             desk.beams.ended(self.beam);
         }

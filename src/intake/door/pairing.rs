@@ -25,6 +25,8 @@ pub struct Pairing {
     /// Until when the first device becomes the owner.
     setup: Option<Instant>,
     pin: Option<(String, Instant)>,
+    /// Who was asked for the PIN since it was set.
+    asked: VecDeque<IpAddr>,
     /// Wrong PINs by address, the one that tried last at the end.
     tries: VecDeque<Tries>,
 }
@@ -39,7 +41,12 @@ struct Tries {
 impl Pairing {
     /// Returns the doors after power-on: while nobody is paired, the first device becomes the owner.
     pub fn new(has_owner: bool, now: Instant) -> Pairing {
-        Pairing { setup: (!has_owner).then(|| now + SETUP_OPEN), pin: None, tries: VecDeque::new() }
+        Pairing {
+            setup: (!has_owner).then(|| now + SETUP_OPEN),
+            pin: None,
+            asked: VecDeque::new(),
+            tries: VecDeque::new(),
+        }
     }
 
     /// Opens the door of the first start again. Returns how long it stays open.
@@ -64,7 +71,21 @@ impl Pairing {
     pub fn set_pin(&mut self, pin: Option<String>, now: Instant) -> Duration {
         self.pin = pin.map(|pin| (pin, now + PIN_LASTS));
         self.tries.clear();
+        self.asked.clear();
         PIN_LASTS
+    }
+
+    /// Returns whether an address is asked for the PIN for the first time: an app shows where to type it only then, and who
+    /// has none to type may try again without.
+    pub fn is_asked_first(&mut self, from: IpAddr) -> bool {
+        if self.asked.contains(&from) {
+            return false;
+        }
+        if self.asked.len() >= MOST_REMEMBERED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(from);
+        true
     }
 
     /// Looks at a PIN that somebody says.

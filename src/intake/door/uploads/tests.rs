@@ -179,7 +179,7 @@ async fn several_files_of_a_stranger_are_asked_for_once() {
             assert_eq!(one.await.expect("no panic").is_ok(), yes);
         }
         if !yes {
-            intake.inner.door.desk().answered.clear();
+            intake.inner.door.desk().answers = Default::default();
         }
     }
     uploads.begin(sender(), file("3.flac", 10), None).await.expect("the yes holds");
