@@ -223,7 +223,12 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
     }
     if let Err(error) = read(&mut piece, Coming::new(body)).await {
         debug!(%error, "a piece of an upload broke off");
-        piece.break_off().await?;
+        if error.kind() == Kind::Damaged {
+            // Whoever sends more than it said has said something wrong about all of it.
+            piece.take_back().await?;
+        } else {
+            piece.break_off().await?;
+        }
         return Err(match error.kind() {
             Kind::Damaged => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &error.to_string()),
             Kind::Busy => Failure::new(StatusCode::CONFLICT, "taken_over", &error.to_string()),
@@ -233,7 +238,7 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
     if let Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted)) = wanted
         && piece.end_sum().await? != wanted
     {
-        piece.break_off().await?;
+        piece.take_back().await?;
         let mismatch = StatusCode::from_u16(MISMATCH).unwrap_or(StatusCode::BAD_REQUEST);
         return Err(Failure::new(mismatch, "wrong_sum", "the sum of what came is another one"));
     }
