@@ -3,6 +3,7 @@
 
 pub mod bodies;
 pub mod client;
+pub mod coming;
 mod crowd;
 mod first_line;
 pub mod hosts;

@@ -267,6 +267,8 @@ async fn tus_refuses_what_is_wrong_with_its_code() {
     let headers = [("tus-resumable", "1.0.0"), BYTES, ("upload-offset", "0")];
     let more = ask(&mut bench, true, "PATCH", &at, &headers, Body::from_stream(endless)).await;
     assert_eq!(more.status, 413, "more than was said: {}", more.text);
+    let here = tus(&mut bench, "HEAD", &at, &[], b"").await;
+    assert_eq!((here.status, here.header("upload-offset")), (200, "0"), "nothing of it counts");
     assert_eq!(tus(&mut bench, "POST", &at, &[("x-http-method-override", "BREW")], b"").await.status, 400);
     assert_eq!(tus(&mut bench, "HEAD", "/api/uploads/../state", &[], b"").await.status, 404);
     // A page of another site, and one that has pointed its own name here.

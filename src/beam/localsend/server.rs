@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -21,6 +21,7 @@ use crate::beam::localsend::messages::{self, Info, Prepare};
 use crate::beam::localsend::sessions::{Coming, Session, Sessions, Who};
 use crate::error::{Error, Kind};
 use crate::http::bodies::{self, Bodies};
+use crate::http::coming;
 use crate::http::hosts::{self, Hosts};
 use crate::http::server::{Peer, PeerCertificate, Private};
 use crate::intake::Intake;
@@ -295,21 +296,13 @@ async fn upload(
     }
 }
 
-async fn take(session: &Session, coming: &Coming, mut body: Body) -> Result<Finished, Error> {
+async fn take(session: &Session, coming: &Coming, body: Body) -> Result<Finished, Error> {
     let mut incoming = session.delivery.receive(coming.index).await?;
-    loop {
-        let frame = tokio::time::timeout(STALLED_FOR, body.frame()).await;
-        let frame = frame.map_err(|_| Error::new(Kind::Unreachable, "nothing came for a while"))?;
-        match frame {
-            None => return incoming.finish().await,
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    incoming.write(bytes).await?;
-                }
-            }
-            Some(Err(error)) => return Err(Error::with(Kind::Unreachable, "the sender broke off", error)),
-        }
+    let mut body = coming::Coming::new(body);
+    while let Some(bytes) = body.next().await? {
+        incoming.write(bytes).await?;
     }
+    incoming.finish().await
 }
 
 /// `POST cancel`: always 200.
@@ -334,8 +327,6 @@ const LARGEST_JSON: usize = 8 << 20;
 const LARGEST_REGISTER: usize = 16 << 10;
 /// Words of a refusal.
 const LONGEST_WORDS: usize = 64 << 10;
-/// An upload of which nothing came for so long is over.
-const STALLED_FOR: Duration = Duration::from_secs(45);
 
 #[cfg(test)]
 mod tests;

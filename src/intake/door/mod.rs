@@ -13,7 +13,7 @@ pub mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -27,7 +27,8 @@ use crate::intake::door::beams::Beams;
 pub use crate::intake::door::delivery::{Delivery, Finished, Incoming};
 use crate::intake::door::pairing::Pairing;
 pub use crate::intake::door::pairing::Pin;
-use crate::intake::door::policy::{Decision, Quotas, decide, is_no_music, is_shown, kept, unfit};
+use crate::intake::door::policy::{Decision, Quotas, decide, is_archive, is_no_music, is_shown, kept, unfit};
+use crate::intake::door::uploads::Table;
 use crate::intake::staging::{LARGEST_FILE, blocking};
 use crate::intake::{Inner, Intake};
 use crate::offer::push::{BeamId, OnArrival, Push, Pushed, RequestId, Sender, Sent};
@@ -90,7 +91,9 @@ pub(in crate::intake) struct Door {
     // What the box does not take up any more stays on the shelf unplayed.
     pushed: mpsc::Sender<Pushed>,
     pushed_out: Mutex<Option<mpsc::Receiver<Pushed>>>,
-    /// What is left to do for senders that broke off.
+    /// Files that come in pieces, where somebody serves them.
+    uploads: Mutex<Weak<Table>>,
+    /// What goes on though its sender is gone: ends, and what is left to do for those that broke off.
     tasks: TaskTracker,
 }
 
@@ -139,6 +142,7 @@ impl Door {
             on_arrival,
             pushed,
             pushed_out: Mutex::new(Some(pushed_out)),
+            uploads: Mutex::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -154,6 +158,16 @@ impl Door {
         let (pushed, gone) = self.desk().beams.verdict(row, verdict, Instant::now());
         pushed.into_iter().for_each(|pushed| self.tell(pushed));
         gone
+    }
+
+    /// Returns whether somebody took back what this row belongs to.
+    pub(in crate::intake) fn is_undone(&self, row: OfferId) -> bool {
+        self.desk().beams.is_undone(row)
+    }
+
+    /// Counts what came out of an archive against its sender's day.
+    pub(in crate::intake) fn count(&self, sender: &str, bytes: ByteCount) {
+        self.desk().quotas.note(sender, 1, bytes, UnixTime::now());
     }
 
     /// Notes that a file was in an archive, whose row is the first.
@@ -404,8 +418,11 @@ impl Intake {
             }
             desk.promised
         };
-        let (library, needed) =
-            (self.inner.library.clone(), ByteCount(offered.bytes.0.saturating_add(promised)));
+        // What is in an archive lies beside it until all of it came out.
+        let wanted = offered.wanted.iter().map(|&index| &offered.files[index]);
+        let archives: u64 = wanted.filter(|file| is_archive(file)).map(|file| file.size.0).sum();
+        let needed = offered.bytes.0.saturating_add(archives).saturating_add(promised);
+        let (library, needed) = (self.inner.library.clone(), ByteCount(needed));
         Ok(blocking(move || library.would_take(needed)).await?)
     }
 
@@ -418,9 +435,8 @@ impl Intake {
         let wish = wish.unwrap_or(self.inner.door.on_arrival);
         if !offered.wanted.is_empty() {
             // Meanwhile others may have been let in.
+            // The trash yields only to bytes that come, not to words about them.
             self.check_room(&offered).await?;
-            let (library, bytes) = (self.inner.library.clone(), offered.bytes);
-            blocking(move || library.make_room(bytes)).await?;
         }
         Ok(Delivery::begin(self.inner.clone(), offered, wish))
     }

@@ -154,6 +154,11 @@ pub fn is_no_music(file: &Sent) -> bool {
         || NO_MUSIC.contains(&extension.as_str())
 }
 
+/// Returns whether a file is an archive by its name: what is in it needs room beside it.
+pub fn is_archive(file: &Sent) -> bool {
+    file.name.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("zip"))
+}
+
 const AUDIO: [&str; 22] = [
     "flac", "mp3", "m4a", "m4b", "m4p", "mp4", "aac", "ogg", "oga", "opus", "wav", "aiff", "aif", "wma",
     "ape", "wv", "dsf", "dff", "caf", "oma", "mka", "alac",
