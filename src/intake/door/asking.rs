@@ -128,6 +128,7 @@ impl Intake {
         &self,
         offered: &Offered,
         in_all: Option<InAll>,
+        has_no_pin: bool,
     ) -> Told<(), Refusal> {
         let (begun, counted) = (Instant::now(), offered.counted());
         loop {
@@ -140,6 +141,7 @@ impl Intake {
                 }
             };
             if !waits {
+                self.tell_of_pin(offered, has_no_pin)?;
                 return self.wait_for_a_yes(offered, Some(in_all)).await;
             }
             if now > begun + ANSWERED_WITHIN {

@@ -289,17 +289,22 @@ impl Intake {
             (Decision::Take, _) => {}
             (Decision::Refuse(words), _) => return Err(self.refusal(words, has_no_pin)),
             (Decision::Ask, _) if offered.wanted.is_empty() => {}
-            (Decision::Ask, Joins::Yes(in_all)) => self.wait_for_a_yes_to_all(&offered, in_all).await?,
+            (Decision::Ask, Joins::Yes(in_all)) => {
+                self.wait_for_a_yes_to_all(&offered, in_all, has_no_pin).await?
+            }
             (Decision::Ask, Joins::No) => {
-                // An app asks for the PIN only when it is told so; whoever has none comes again, and the question is shown.
-                let from = offered.sender.address;
-                if has_no_pin && self.inner.door.desk().pairing.is_asked_first(from) {
-                    return Err(Refusal::PinMissing);
-                }
+                self.tell_of_pin(&offered, has_no_pin)?;
                 self.wait_for_a_yes(&offered, None).await?;
             }
         }
         self.let_in(offered).await
+    }
+
+    /// Before somebody is asked for a sender, it hears once that there is a PIN.
+    fn tell_of_pin(&self, offered: &Offered, has_no_pin: bool) -> std::result::Result<(), Refusal> {
+        let from = offered.sender.address;
+        let told = has_no_pin && self.inner.door.desk().pairing.is_to_be_told(from, Instant::now());
+        if told { Err(Refusal::PinMissing) } else { Ok(()) }
     }
 
     /// A PIN that was not said is missed only where it would help.

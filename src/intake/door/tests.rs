@@ -429,9 +429,13 @@ async fn a_pin_that_is_missing_breaks_nothing_that_was_allowed() {
     intake.set_pin(&owner()).expect("set");
     let next = intake.offer_next(phone("Yuki", None), file("1.mp3", b"x"), None).await.expect("it goes on");
     let from = |n: u8| Sender { address: [10, 77, 3, n].into(), ..phone("Ken", None) };
-    // An app is told that there is a PIN; whoever has none is asked for then.
-    let told = intake.offer(from(1), vec![file("a.mp3", b"x")], None).await;
+    // An app and the page are told that there is a PIN; whoever has none is asked for then.
+    let told = intake.offer(from(3), vec![file("a.mp3", b"x")], None).await;
     assert!(matches!(told, Err(Refusal::PinMissing)), "{told:?}");
+    let told = intake.offer_next(from(3), file("a.mp3", b"x"), None).await;
+    assert!(matches!(told, Err(Refusal::PinMissing)), "{told:?}");
+    let before = Instant::now().checked_sub(Duration::from_secs(11)).expect("the machine runs for longer");
+    assert!(intake.inner.door.desk().pairing.is_to_be_told(from(1).address, before));
     let other = intake.clone();
     let waiting = tokio::spawn(async move { other.offer(from(1), vec![file("a.mp3", b"x")], None).await });
     let shown = asked(&intake).await;
