@@ -1,7 +1,9 @@
 //! hyper server and client shared by all: limits, Host check, byte ranges, problem details; one client with one rule for
 //! where a URL may point. Knows nothing of music.
 
+pub mod bodies;
 pub mod client;
+pub mod coming;
 mod crowd;
 mod first_line;
 pub mod hosts;

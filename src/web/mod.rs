@@ -39,6 +39,7 @@ pub struct Web {
     started: Instant,
     archives: Turns,
     uploads: Uploads,
+    streams: events::Streams,
     port: u16,
 }
 
@@ -46,7 +47,8 @@ impl Web {
     /// Returns the API of a box with these settings.
     pub fn new(hifi: Hifi, intake: Intake, settings: Settings) -> Web {
         let uploads = Uploads::new(intake.clone());
-        Web { hifi, intake, settings, started: Instant::now(), archives: Turns::default(), uploads, port: 80 }
+        let (started, archives, streams) = (Instant::now(), Turns::default(), events::Streams::default());
+        Web { hifi, intake, settings, started, archives, uploads, streams, port: 80 }
     }
 }
 

@@ -21,6 +21,7 @@ use crate::beam::localsend::announce::Announcer;
 use crate::beam::localsend::server::{Desk, router};
 use crate::beam::localsend::sessions::Sessions;
 use crate::error::{Error, Kind, Result};
+use crate::http::bodies::Bodies;
 use crate::http::hosts::Hosts;
 use crate::http::own_tls::Own;
 use crate::http::server as http_server;
@@ -65,10 +66,11 @@ impl LocalSend {
         let acceptor = own.acceptor()?;
         let sessions = Arc::new(Sessions::default());
         let fingerprint = own.fingerprint().into();
-        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone() };
+        let bodies = Bodies::default();
+        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone(), bodies };
         let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces())?;
         info!(port, "phones with LocalSend find this box");
-        let served = http_server::serve_either(listener, router(desk), hosts, acceptor, stop.clone());
+        let served = http_server::serve_either(listener, router(desk, hosts), acceptor, stop.clone());
         let tasks = vec![
             tokio::spawn(announcer.run(stop.clone())),
             tokio::spawn(tidy(sessions.clone(), stop.clone())),

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -11,17 +11,20 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use http::{Method, StatusCode, header};
-use http_body_util::BodyExt;
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
 use crate::beam::localsend::messages::{self, Info, Prepare};
-use crate::beam::localsend::sessions::{Coming, Session, Sessions};
+use crate::beam::localsend::sessions::{Coming, Session, Sessions, Who};
 use crate::error::{Error, Kind};
-use crate::http::server::{Peer, PeerCertificate};
+use crate::http::bodies::{self, Bodies};
+use crate::http::coming;
+use crate::http::hosts::{self, Hosts};
+use crate::http::server::{Peer, PeerCertificate, Private};
 use crate::intake::Intake;
 use crate::intake::door::{Delivery, Finished, Refusal};
 use crate::offer::Key;
@@ -41,6 +44,8 @@ pub struct Desk {
     pub intake: Intake,
     /// Who sends.
     pub sessions: Arc<Sessions>,
+    /// What is being read of them.
+    pub bodies: Bodies,
 }
 
 impl Desk {
@@ -66,21 +71,46 @@ impl Desk {
 }
 
 /// Returns the routes; whoever serves them puts the peer and its certificate into each request's extensions.
-pub fn router(desk: Desk) -> Router {
+pub fn router(desk: Desk, hosts: Hosts) -> Router {
     let mut router = Router::new();
+    let short = middleware::from_fn_with_state((desk.bodies.clone(), LARGEST_REGISTER), bodies::collect);
     for version in ["v1", "v2"] {
         let path = |name: &str| format!("/api/localsend/{version}/{name}");
-        router = router.route(&path("info"), get(info)).route(&path("register"), post(register));
+        let register = post(register).layer(short.clone());
+        router = router.route(&path("info"), get(info)).route(&path("register"), register);
     }
     router
-        .route("/api/localsend/v2/prepare-upload", post(prepare).layer(DefaultBodyLimit::max(LARGEST_JSON)))
+        .route("/api/localsend/v2/prepare-upload", post(prepare))
         .route("/api/localsend/v2/upload", post(upload).layer(DefaultBodyLimit::disable()))
         .route("/api/localsend/v2/cancel", post(cancel))
         .route("/api/localsend/v2/prepare-download", post(nothing_shared))
         .route("/api/localsend/v2/download", get(nothing_shared))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(middleware::from_fn(no_pages))
+        .layer(middleware::from_fn_with_state(hosts, hosts::check))
+        .layer(middleware::map_response(in_words))
         .with_state(desk)
+}
+
+/// Every error says why in the form that the apps read (reference beam, a.3), also those that are not of this file; an
+/// unknown path says nothing.
+async fn in_words(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || (status == StatusCode::NOT_FOUND) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let said =
+        Limited::new(body, LONGEST_WORDS).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let form: Option<Value> = serde_json::from_slice(&said).ok();
+    let told = |name: &str| form.as_ref().and_then(|form| form[name].as_str()).map(str::to_owned);
+    let words = told("message").or_else(|| told("detail"));
+    let words = words.or_else(|| String::from_utf8(said.to_vec()).ok().filter(|said| !said.is_empty()));
+    let words = words.unwrap_or_else(|| status.canonical_reason().unwrap_or("this is not taken").to_owned());
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(head, Body::from(json!({ "message": words }).to_string()))
 }
 
 /// Apps send no Origin; a page of another site does, and has no business here.
@@ -133,27 +163,32 @@ async fn prepare(
     State(desk): State<Desk>,
     Extension(Peer(peer)): Extension<Peer>,
     certificate: Option<Extension<PeerCertificate>>,
+    private: Option<Extension<Private>>,
     Query(asked): Query<Parameters>,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    let prepare = match messages::prepare(&body) {
-        Ok(prepare) => prepare,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    drop(body);
     let address = peer.ip();
-    let Some(pending) = desk.sessions.wait(address, Instant::now()) else {
+    if asked.pin.is_some() && private.is_none() {
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "a PIN is taken only over https: turn encryption on in the app",
+        );
+    }
+    let prepare = match read(&desk, address, body).await {
+        Ok(prepare) => prepare,
+        Err(refused) => return refused,
+    };
+    let certificate = certificate.map(|Extension(PeerCertificate(sum))| sum.to_string());
+    let says = (prepare.info.alias.clone(), prepare.info.fingerprint.clone());
+    let who = Who { address, certificate: certificate.clone(), says };
+    let Some(pending) = desk.sessions.wait(who.clone(), Instant::now()) else {
         return refuse(StatusCode::CONFLICT, "you are sending already");
     };
     if desk.sessions.is_full() {
         return refuse(StatusCode::CONFLICT, "too many are sending");
     }
-    let sender = Sender {
-        way: "localsend",
-        key: certificate.map(|Extension(PeerCertificate(sum))| Key::Certificate(sum.to_string())),
-        name: prepare.info.alias.clone(),
-        address,
-    };
+    let name = prepare.info.alias.clone();
+    let sender = Sender { way: "localsend", key: certificate.map(Key::Certificate), name, address };
     if let Some(text) = prepare.text() {
         return match desk.intake.say(&sender, text, asked.pin.as_deref()).await {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -166,9 +201,19 @@ async fn prepare(
         offered = desk.intake.offer(sender, files, asked.pin.as_deref()) => offered,
     };
     match offered {
-        Ok(delivery) => begin(&desk, address, &prepare, delivery),
+        Ok(delivery) => begin(&desk, who, &prepare, delivery),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// Reads what somebody wants to send: a few questions of one address at once, and in their time.
+async fn read(desk: &Desk, address: IpAddr, body: Body) -> Result<Prepare, Response> {
+    let Some(_arriving) = desk.sessions.arrive(address) else {
+        return Err(refuse(StatusCode::CONFLICT, "you are asking already"));
+    };
+    let body = desk.bodies.read(body, LARGEST_JSON).await;
+    let body = body.map_err(|not| refuse(not.status(), not.words()))?;
+    messages::prepare(&body.bytes).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 fn sent(file: &messages::File) -> Sent {
@@ -176,7 +221,7 @@ fn sent(file: &messages::File) -> Sent {
     Sent { name: file.file_name.clone(), size, mime, sha256: file.sum() }
 }
 
-fn begin(desk: &Desk, address: IpAddr, prepare: &Prepare, delivery: Delivery) -> Response {
+fn begin(desk: &Desk, who: Who, prepare: &Prepare, delivery: Delivery) -> Response {
     let id = |&index: &usize| Some((prepare.files.0.get(index)?.0.clone(), index));
     let accepted: Vec<(String, usize)> = delivery.accepted().iter().filter_map(id).collect();
     if accepted.is_empty() {
@@ -184,7 +229,7 @@ fn begin(desk: &Desk, address: IpAddr, prepare: &Prepare, delivery: Delivery) ->
         return StatusCode::NO_CONTENT.into_response();
     }
     let (files, known) = (accepted.len(), delivery.known());
-    let (session, tokens) = desk.sessions.open(address, delivery, accepted, Instant::now());
+    let (session, tokens) = desk.sessions.open(who, delivery, accepted, Instant::now());
     info!(session = session.id, files, known, "somebody sends");
     let tokens: Map<String, Value> = tokens.into_iter().map(|(id, token)| (id, token.into())).collect();
     Json(json!({ "sessionId": session.id, "files": tokens })).into_response()
@@ -220,6 +265,11 @@ async fn upload(
     let (Some(session), Some(coming)) = (session, coming) else {
         return refuse(StatusCode::FORBIDDEN, "this file is not expected from you");
     };
+    let counts = session.clone();
+    let body = Body::new(body.map_frame(move |frame| {
+        counts.came(Instant::now());
+        frame
+    }));
     let taken = tokio::select! {
         () = session.over.cancelled() => Err(Error::new(Kind::Stopped, "this was cancelled")),
         taken = take(&session, &coming, body) => taken,
@@ -247,21 +297,13 @@ async fn upload(
     }
 }
 
-async fn take(session: &Session, coming: &Coming, mut body: Body) -> Result<Finished, Error> {
+async fn take(session: &Session, coming: &Coming, body: Body) -> Result<Finished, Error> {
     let mut incoming = session.delivery.receive(coming.index).await?;
-    loop {
-        let frame = tokio::time::timeout(STALLED_FOR, body.frame()).await;
-        let frame = frame.map_err(|_| Error::new(Kind::Unreachable, "nothing came for a while"))?;
-        match frame {
-            None => return incoming.finish().await,
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    incoming.write(bytes).await?;
-                }
-            }
-            Some(Err(error)) => return Err(Error::with(Kind::Unreachable, "the sender broke off", error)),
-        }
+    let mut body = coming::Coming::new(body);
+    while let Some(bytes) = body.next().await? {
+        incoming.write(bytes).await?;
     }
+    incoming.finish().await
 }
 
 /// `POST cancel`: always 200.
@@ -282,8 +324,10 @@ async fn nothing_shared() -> Response {
 const VERSION: &str = "2.2";
 /// 5,000 files with long names.
 const LARGEST_JSON: usize = 8 << 20;
-/// An upload of which nothing came for so long is over.
-const STALLED_FOR: Duration = Duration::from_secs(45);
+/// One device.
+const LARGEST_REGISTER: usize = 16 << 10;
+/// Words of a refusal.
+const LONGEST_WORDS: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

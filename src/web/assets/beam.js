@@ -84,7 +84,11 @@ function recall(item) {
 // One that was typed is tried with one file: three wrong ones lock out.
 function create(item) {
   if (!pin || proven) return announce(item);
-  const turn = gate.then(() => announce(item));
+  const turn = gate.then(() => {
+    // The file before was told that it is another one.
+    if (!pin) throw Object.assign(new Refused(refusal('pin_missing')), { code: 'pin_missing' });
+    return announce(item);
+  });
   gate = turn.catch(() => {});
   return turn;
 }

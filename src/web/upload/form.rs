@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::door::{Delivery, Finished, Incoming, Pin, Refusal};
 use crate::offer::OfferId;
@@ -18,7 +19,7 @@ use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::plain::escape;
 use crate::web::upload::words::{Language, Outcome};
-use crate::web::upload::{Coming, raw, text};
+use crate::web::upload::{raw, text};
 use crate::wire::multipart::{Event, Form, Head};
 
 /// `GET /beam`: the form.
@@ -70,7 +71,7 @@ pub async fn take(
     let language = Language::of(headers);
     let most = text(headers, "content-length").and_then(|length| length.parse().ok());
     let mut taking = Taking { web, from, pin, language, files: Vec::new(), most: most.unwrap_or(0) };
-    let mut coming = Coming::new(body);
+    let mut coming = Coming::new(body).expected(headers);
     let went = if most.is_none() {
         let words = "the length must be said before the bytes (Content-Length)";
         Err(Failure::new(StatusCode::LENGTH_REQUIRED, "length_required", words))
@@ -184,7 +185,7 @@ impl Taking<'_> {
             return Ok(Part::Passed);
         }
         // The rest of the form is the most that a file can have; some of it is here already.
-        let size = ByteCount(self.most.saturating_add(LONGEST_PIECE));
+        let size = ByteCount(self.most.saturating_add(LONGEST_PIECE).min(LARGEST_FILE));
         let file = Sent { name: name.clone(), size, mime: head.mime, sha256: None };
         let delivery = match self.web.intake.offer_next(self.from.clone(), file, self.pin.as_deref()).await {
             Ok(delivery) => delivery,
@@ -240,6 +241,8 @@ impl Taking<'_> {
     }
 }
 
+/// A form may be longer than any of its files.
+const LARGEST_FILE: u64 = 8 << 30;
 /// A PIN is shorter.
 const LONGEST_FIELD: usize = 1024;
 /// What a piece of the body may hold of a file before it is begun.

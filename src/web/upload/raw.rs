@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::door::{Finished, Incoming};
 use crate::offer::push::Sent;
@@ -19,7 +20,7 @@ use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::upload::words::{Language, Outcome};
-use crate::web::upload::{Coming, form, sender, text};
+use crate::web::upload::{form, sender, text};
 use crate::wire::multipart;
 
 /// What can be said beside a body.
@@ -73,7 +74,7 @@ async fn answer(
 ) -> Response {
     let language = Language::of(headers);
     let wants_json = text(headers, "accept").is_some_and(|accept| accept.contains("json"));
-    let mut coming = Coming::new(body);
+    let mut coming = Coming::new(body).expected(headers);
     match take(web, caller, peer, &said, headers, &mut coming, language).await {
         Ok(outcome) => {
             let status = StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::OK);

@@ -6,11 +6,13 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
+use crate::intake::append::Sum;
+use crate::intake::door::InAll;
 use crate::intake::door::uploads::{Begun, Counts, Piece, Upload};
 use crate::offer::Caller;
 use crate::offer::push::Sent;
@@ -19,7 +21,7 @@ use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::upload::words::{Language, Outcome};
-use crate::web::upload::{Coming, sender, text};
+use crate::web::upload::{sender, text};
 use crate::wire::tus::{self, Checksum};
 
 /// `OPTIONS`: what is spoken (1.0.0, "OPTIONS"), and the longest file.
@@ -157,7 +159,12 @@ async fn begin(
         sha256: metadata.text("sha256").and_then(sum),
     };
     let from = sender(headers, caller, peer, metadata.text("from"));
-    let Begun { name, upload, known } = web.uploads.begin(from, file, metadata.text("pin")).await?;
+    // Our page says what it brings in all; other clients do not, and need not.
+    let count = |key| metadata.text(key).and_then(|text| tus::bytes(text).ok());
+    let in_all =
+        count("files").zip(count("bytes")).map(|(files, bytes)| InAll { files, bytes: ByteCount(bytes) });
+    let begun = web.uploads.begin_one_of(from, file, in_all, metadata.text("pin")).await?;
+    let Begun { name, upload, known } = begun;
     let mut answer = StatusCode::CREATED.into_response();
     let carries = text(headers, "content-type") == Some(BYTES);
     let here = match (known, carries && size > 0) {
@@ -200,7 +207,7 @@ async fn append(web: &Web, id: &str, headers: &HeaderMap, body: Body) -> Result<
     let upload = web.uploads.find(id).await?;
     let here = if upload.is_known() {
         // The shelf has it: whoever sends all the same hears that all is here.
-        Coming::new(body).drain().await;
+        Coming::new(body).expected(headers).drain().await;
         upload.size()
     } else {
         take(&upload, at, headers, body).await?
@@ -232,31 +239,38 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
         let words = "this is more than the file was said to have";
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words));
     }
-    let mut sum = wanted.as_ref().map(|wanted| match wanted {
-        Checksum::Sha1(_) => Context::new(&SHA1_FOR_LEGACY_USE_ONLY),
-        Checksum::Sha256(_) => Context::new(&SHA256),
-    });
     let mut piece = piece;
-    if let Err(error) = read(&mut piece, Coming::new(body), sum.as_mut()).await {
+    if let Some(wanted) = &wanted {
+        piece.begin_sum(match wanted {
+            Checksum::Sha1(_) => Sum::Sha1,
+            Checksum::Sha256(_) => Sum::Sha256,
+        });
+    }
+    if let Err(error) = read(&mut piece, Coming::new(body)).await {
         debug!(%error, "a piece of an upload broke off");
-        piece.break_off().await?;
+        if error.kind() == Kind::Damaged {
+            // Whoever sends more than it said has said something wrong about all of it.
+            piece.take_back().await?;
+        } else {
+            piece.break_off().await?;
+        }
         return Err(match error.kind() {
             Kind::Damaged => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &error.to_string()),
             Kind::Busy => Failure::new(StatusCode::CONFLICT, "taken_over", &error.to_string()),
             _ => error.into(),
         });
     }
-    if let (Some(sum), Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted))) = (sum, wanted)
-        && sum.finish().as_ref() != wanted
+    if let Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted)) = wanted
+        && piece.end_sum().await? != wanted
     {
-        piece.break_off().await?;
+        piece.take_back().await?;
         let mismatch = StatusCode::from_u16(MISMATCH).unwrap_or(StatusCode::BAD_REQUEST);
         return Err(Failure::new(mismatch, "wrong_sum", "the sum of what came is another one"));
     }
     Ok(piece.end().await?)
 }
 
-async fn read(piece: &mut Piece, mut coming: Coming, mut sum: Option<&mut Context>) -> Result<(), Error> {
+async fn read(piece: &mut Piece, mut coming: Coming) -> Result<(), Error> {
     let taken_over = piece.taken_over();
     loop {
         let next = tokio::select! {
@@ -264,9 +278,6 @@ async fn read(piece: &mut Piece, mut coming: Coming, mut sum: Option<&mut Contex
             next = coming.next() => next?,
         };
         let Some(bytes) = next else { return Ok(()) };
-        if let Some(sum) = &mut sum {
-            sum.update(&bytes);
-        }
         piece.write(bytes).await?;
     }
 }
