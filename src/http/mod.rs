@@ -5,6 +5,7 @@ pub mod client;
 mod crowd;
 mod first_line;
 pub mod hosts;
+pub mod near;
 pub mod overlay;
 pub mod own_tls;
 mod patient;

@@ -10,6 +10,7 @@ pub mod door;
 pub mod glance;
 mod history;
 mod inbox;
+pub mod out;
 mod stages;
 pub mod staging;
 mod unpack;
@@ -29,6 +30,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::board::Notes;
 use crate::intake::door::Door;
 use crate::intake::inbox::Left;
+use crate::intake::out::Out;
 use crate::intake::staging::{Part, room_for};
 use crate::library::{JournalRow, Library, SeenRemote};
 use crate::offer::push::{OnArrival, Push};
@@ -87,6 +89,7 @@ struct Inner {
     take: Take,
     notes: Notes,
     door: Door,
+    out: Out,
     asks: mpsc::Sender<Asked>,
     asked: Mutex<Option<mpsc::Receiver<Asked>>>,
     /// Files that somebody is writing right now.
@@ -134,6 +137,7 @@ impl Intake {
             library,
             take: config.take,
             door: Door::new(config.push, config.on_arrival, has_owner),
+            out: Out::new(),
             asks,
             asked: Mutex::new(Some(asked)),
             held: Mutex::default(),

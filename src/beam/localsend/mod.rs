@@ -3,11 +3,10 @@
 //! byte. Everything is decided at intake's door.
 
 mod announce;
-pub mod messages;
 mod server;
 mod sessions;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +24,8 @@ use crate::http::own_tls::Own;
 use crate::http::server as http_server;
 use crate::intake::Intake;
 use crate::lan::Lan;
+use crate::offer::out::{Receiver, ReceiverId};
+use crate::wire::localsend::Device;
 
 /// What LocalSend needs to know.
 #[derive(Debug, Clone)]
@@ -86,6 +87,26 @@ impl LocalSend {
         }
     }
 }
+
+/// Returns a device as the rest of konpo names it. Its name stays while it keeps its certificate and its address.
+fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receiver {
+    let known_by = format!("{} {}", device.fingerprint.to_lowercase(), at.ip());
+    let id = blake3::hash(known_by.as_bytes()).to_hex();
+    let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect::<String>();
+    let name = shown(device.alias.trim());
+    Receiver {
+        id: ReceiverId(id[..16].into()),
+        name: if name.is_empty() { at.ip().to_string() } else { name },
+        model: shown(device.device_model.as_deref().unwrap_or_default()),
+        kind: shown(device.device_type.as_deref().unwrap_or("desktop")),
+        address: at,
+        certificate: (!device.is_plain()).then(|| device.fingerprint.to_lowercase()),
+        trouble,
+    }
+}
+
+/// Letters of a name that are shown.
+const LONGEST_NAME: usize = 80;
 
 /// Ends sessions in which nothing comes any more, and at the stop all of them.
 async fn tidy(sessions: Arc<Sessions>, stop: CancellationToken) {

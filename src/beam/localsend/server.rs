@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tracing::{debug, info};
 
-use crate::beam::localsend::messages::{self, Info, Prepare};
+use crate::beam::localsend::receiver;
 use crate::beam::localsend::sessions::{Coming, Session, Sessions};
 use crate::error::{Error, Kind};
 use crate::http::server::{Peer, PeerCertificate};
@@ -26,6 +26,7 @@ use crate::intake::door::{Delivery, Finished, Refusal};
 use crate::offer::Key;
 use crate::offer::push::{Sender, Sent};
 use crate::units::ByteCount;
+use crate::wire::localsend::{self, Info, Prepare};
 
 /// What the routes share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -114,13 +115,27 @@ async fn info(State(desk): State<Desk>, Query(asked): Query<Parameters>) -> Resp
 }
 
 /// `POST register`: somebody answers our announcement.
-async fn register(State(desk): State<Desk>, body: Bytes) -> Response {
-    match messages::register(&body) {
+async fn register(
+    State(desk): State<Desk>,
+    Extension(Peer(peer)): Extension<Peer>,
+    certificate: Option<Extension<PeerCertificate>>,
+    body: Bytes,
+) -> Response {
+    match localsend::register(&body) {
         Ok(device) if device.fingerprint.eq_ignore_ascii_case(&desk.fingerprint) => {
             refuse(StatusCode::PRECONDITION_FAILED, "this is you")
         }
         Ok(device) => {
             debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
+            // Who shows another certificate than the one it tells of is not listed (1.18 does the same; reference beam, a.3).
+            let proves =
+                |Extension(PeerCertificate(sum))| device.is_plain() || device.fingerprint.eq_ignore_ascii_case(&sum);
+            if certificate.is_none_or(proves)
+                && let Some(device) = localsend::reachable(device, &desk.fingerprint)
+            {
+                let at = (peer.ip(), device.port).into();
+                desk.intake.heard_receiver(receiver(&device, at, None));
+            }
             Json(desk.info()).into_response()
         }
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -135,7 +150,7 @@ async fn prepare(
     Query(asked): Query<Parameters>,
     body: Bytes,
 ) -> Response {
-    let prepare = match messages::prepare(&body) {
+    let prepare = match localsend::prepare(&body) {
         Ok(prepare) => prepare,
         Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     };
@@ -170,7 +185,7 @@ async fn prepare(
     }
 }
 
-fn sent(file: &messages::File) -> Sent {
+fn sent(file: &localsend::File) -> Sent {
     let (size, mime) = (ByteCount(file.size), file.file_type.clone());
     Sent { name: file.file_name.clone(), size, mime, sha256: file.sum() }
 }
@@ -270,6 +285,10 @@ async fn cancel(
     Query(asked): Query<Parameters>,
 ) -> StatusCode {
     desk.sessions.cancel(asked.session_id.as_deref(), peer.ip());
+    if let Some(session) = asked.session_id {
+        // One that is none of what goes out was of what comes in.
+        let _of_the_other_way = desk.intake.stopped_there(session, peer.ip()).await;
+    }
     StatusCode::OK
 }
 
