@@ -18,6 +18,7 @@ pub fn show(ask: &Ask, value: &Value) -> String {
         Ask::Neighbours => rows(&value["items"], neighbour),
         Ask::Arrivals => rows(&value["items"], arrival),
         Ask::Beam(beam) => beam.show(value),
+        Ask::Send(send) => send.show(value),
         Ask::Token => text(&value["token"]).to_owned(),
         _ => "done".to_owned(),
     }

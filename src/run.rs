@@ -31,6 +31,7 @@ use crate::library::{Library, LibraryConfig};
 use crate::offer::Right;
 use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
+use crate::send::{Outbox, SendConfig};
 use crate::signal::{Device, GainMode};
 use crate::stream::{self, Streams};
 use crate::units::Gain;
@@ -105,7 +106,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let phones = Phones { name: &name, port: config.localsend.port, data: &data };
-    let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
+    let (localsend, unheard) =
+        phones.meet(&mut identity, (&lan, &intake, &hosts), &library, faces.clone()).await;
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app, faces.clone())),
@@ -133,7 +135,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
             upnp.stopped().await;
         }
         if let Some(localsend) = &localsend {
-            localsend.stopped().await;
+            localsend.0.stopped().await;
+            localsend.1.stopped().await;
         }
         beam.stopped().await;
         lan.stopped().await;
@@ -181,30 +184,39 @@ struct Phones<'a> {
     data: &'a Path,
 }
 
-/// Starts LocalSend, unless its port is 0. Without it the box is whole but for this: the words tell why it is off.
-async fn receive(
-    phones: Phones<'_>,
-    identity: &mut Identity,
-    (lan, intake, hosts): (&Lan, &Intake, &Hosts),
-    stop: CancellationToken,
-) -> (Option<LocalSend>, Option<String>) {
-    let Phones { name, port, data } = phones;
-    if port == 0 {
-        return (None, None);
-    }
-    let started = async {
-        let (certificate, key) = identity.certificate(data)?;
-        let own = own_tls::Own::read(&certificate, &key)?;
-        let config = LocalSendConfig { alias: name.to_owned(), port, own };
-        LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
-    };
-    match started.await {
-        Ok(localsend) => (Some(localsend), None),
-        Err(error) => {
-            warn!(%error, "phones with LocalSend cannot send");
-            let taken = format!("Port {port} is taken by another program: phones with LocalSend cannot send");
-            let other = || format!("Phones with LocalSend cannot send: {error}");
-            (None, Some(if error.kind() == Kind::Busy { taken } else { other() }))
+impl Phones<'_> {
+    /// Starts LocalSend, unless its port is 0: what comes in and what goes out. Without it the box is whole but for this: the
+    /// words tell why it is off.
+    async fn meet(
+        self,
+        identity: &mut Identity,
+        (lan, intake, hosts): (&Lan, &Intake, &Hosts),
+        library: &Library,
+        stop: CancellationToken,
+    ) -> (Option<(LocalSend, Outbox)>, Option<String>) {
+        let Phones { name, port, data } = self;
+        if port == 0 {
+            return (None, None);
+        }
+        let started = async {
+            let (certificate, key) = identity.certificate(data)?;
+            let own = own_tls::Own::read(&certificate, &key)?;
+            let config = LocalSendConfig { alias: name.to_owned(), port, own: own.clone() };
+            let localsend =
+                LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop.clone()).await?;
+            let config = SendConfig { alias: name.to_owned(), port, own };
+            let outbox = Outbox::start(config, lan.interfaces(), library.clone(), intake.clone(), stop)?;
+            Ok::<_, Error>((localsend, outbox))
+        };
+        match started.await {
+            Ok(both) => (Some(both), None),
+            Err(error) => {
+                warn!(%error, "phones with LocalSend cannot send");
+                let taken =
+                    format!("Port {port} is taken by another program: phones with LocalSend cannot send");
+                let other = || format!("Phones with LocalSend cannot send: {error}");
+                (None, Some(if error.kind() == Kind::Busy { taken } else { other() }))
+            }
         }
     }
 }

@@ -85,7 +85,8 @@ impl Near {
         let name = ServerName::IpAddress(self.at.ip().into());
         let greeted = timeout(CONNECTED_WITHIN, connector.connect(name, stream)).await;
         let stream = greeted.map_err(|_| self.away("it does not finish its greeting"))?;
-        let stream = stream.map_err(|error| if is_stranger(&error) { Silent::NotItself } else { self.broke(error) })?;
+        let stream = stream
+            .map_err(|error| if is_stranger(&error) { Silent::NotItself } else { self.broke(error) })?;
         self.ask(stream, request, most).await
     }
 
@@ -113,10 +114,15 @@ impl Near {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let mut builder = http1::Builder::new();
-        let shaken = builder.max_headers(MOST_HEADERS).max_buf_size(LARGEST_HEAD).handshake(TokioIo::new(stream)).await;
+        let shaken = builder
+            .max_headers(MOST_HEADERS)
+            .max_buf_size(LARGEST_HEAD)
+            .handshake(TokioIo::new(stream))
+            .await;
         let (mut sender, connection) = shaken.map_err(|error| self.broke(error))?;
         let asking = async {
-            let (parts, body) = sender.send_request(request).await.map_err(|error| self.broke(error))?.into_parts();
+            let (parts, body) =
+                sender.send_request(request).await.map_err(|error| self.broke(error))?.into_parts();
             let body = Limited::new(body, most).collect().await.map_err(|error| self.broke(error))?;
             Ok(Answer { status: parts.status, body: body.to_bytes().to_vec() })
         };

@@ -190,7 +190,9 @@ impl Intake {
                 let what = format!("{to} is not here: is the LocalSend app open there, on the same network?");
                 Err(Error::new(Kind::NotFound, what))
             }
-            _ => Err(Error::new(Kind::Invalid, format!("several devices are called {to}: name one by its id"))),
+            _ => {
+                Err(Error::new(Kind::Invalid, format!("several devices are called {to}: name one by its id")))
+            }
         }
     }
 

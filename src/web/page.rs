@@ -95,5 +95,6 @@ const ASSETS: &[Asset] = &[
     script("arrivals.js", include_str!("assets/arrivals.js")),
     script("neighbours.js", include_str!("assets/neighbours.js")),
     script("purchases.js", include_str!("assets/purchases.js")),
+    script("send.js", include_str!("assets/send.js")),
     script("welcome.js", include_str!("assets/welcome.js")),
 ];

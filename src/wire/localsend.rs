@@ -268,6 +268,8 @@ impl<'de> Visitor<'de> for InOrder {
     }
 }
 
+/// What we speak: sums of files and cancelling without a session are of 2.2 (reference beam, a.1).
+pub const VERSION: &str = "2.2";
 /// Files of one request.
 pub const MOST_FILES: usize = 5000;
 /// Datagrams of the app have some 300 bytes.
@@ -284,8 +286,7 @@ mod tests {
 
     #[test]
     fn announcements_of_others_are_heard_and_nothing_else() {
-        let announcement =
-            |datagram: &[u8], own: &str| heard(datagram, own).filter(Device::wants_answer);
+        let announcement = |datagram: &[u8], own: &str| heard(datagram, own).filter(Device::wants_answer);
         let heard = announcement(ANNOUNCED.as_bytes(), "CD").expect("one of another device");
         assert_eq!(
             (heard.alias.as_str(), heard.port, heard.protocol.as_deref()),

@@ -23,6 +23,9 @@ mod tests {
 
     #[test]
     fn a_type_is_told_by_the_extension() {
-        assert_eq!(["FLAC", "m4a", "exe"].map(of_extension), ["audio/flac", "audio/mp4", "application/octet-stream"]);
+        assert_eq!(
+            ["FLAC", "m4a", "exe"].map(of_extension),
+            ["audio/flac", "audio/mp4", "application/octet-stream"]
+        );
     }
 }

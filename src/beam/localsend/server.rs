@@ -48,7 +48,7 @@ impl Desk {
     pub fn info(&self) -> Info<'_> {
         Info {
             alias: &self.alias,
-            version: VERSION,
+            version: localsend::VERSION,
             device_model: "konpo",
             device_type: "headless",
             fingerprint: &self.fingerprint,
@@ -128,8 +128,9 @@ async fn register(
         Ok(device) => {
             debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
             // Who shows another certificate than the one it tells of is not listed (1.18 does the same; reference beam, a.3).
-            let proves =
-                |Extension(PeerCertificate(sum))| device.is_plain() || device.fingerprint.eq_ignore_ascii_case(&sum);
+            let proves = |Extension(PeerCertificate(sum))| {
+                device.is_plain() || device.fingerprint.eq_ignore_ascii_case(&sum)
+            };
             if certificate.is_none_or(proves)
                 && let Some(device) = localsend::reachable(device, &desk.fingerprint)
             {
@@ -296,8 +297,6 @@ async fn nothing_shared() -> Response {
     refuse(StatusCode::FORBIDDEN, "nothing is shared here")
 }
 
-/// Sums of files and cancelling without a session are of 2.2 (reference beam, a.1).
-const VERSION: &str = "2.2";
 /// 5,000 files with long names.
 const LARGEST_JSON: usize = 8 << 20;
 /// An upload of which nothing came for so long is over.

@@ -1,6 +1,7 @@
 // The shelf: albums, artists, songs, what is new, search. Every list is of any length.
 import { ask, box, command, on, toast } from './box.js';
 import { $, Rows, button, clock, coverOf, el, key, picture, pressed, shape, spoken, titled } from './parts.js';
+import { sendButton, sendKey } from './send.js';
 import { count, lock, say } from './words.js';
 
 let rows;
@@ -53,7 +54,7 @@ function makeTrack(track) {
   }
   const play = el('button', { class: 'row-main', 'data-track': track.id, onclick: () => enqueue([track.id], name, true) }, spoken(say('play')), image, words);
   return el('li', { class: 'entry' }, play, el('span', { class: 'length' }, clock(track.duration_ms)),
-    key('add', say('addThis', name), () => enqueue([track.id], name, false)));
+    sendKey({ tracks: [track.id] }, name), key('add', say('addThis', name), () => enqueue([track.id], name, false)));
 }
 
 function group(kind, item) {
@@ -116,7 +117,8 @@ function showHead(answer) {
     el('div', { class: 'opened' }, image, el('div', {},
       el('h2', {}, name), el('p', { class: 'artist' }, artist), el('p', { class: 'small' }, count(answer.total)),
       button(say('play'), () => enqueueAll(path, name, true), { class: 'main' }), ' ',
-      button(say('add'), () => enqueueAll(path, name, false)))),
+      button(say('add'), () => enqueueAll(path, name, false)), ' ',
+      kind === 'album' ? sendButton({ album: id }, name) : null)),
   );
 }
 
