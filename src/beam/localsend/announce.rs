@@ -115,14 +115,11 @@ impl Announcer {
         }
     }
 
-    /// Notes who is there, and answers who announces itself: not more often than once in two seconds, and few at a time. With
-    /// TLS the answer proves that it is the one it says.
+    /// Tells who is heard who we are, not more often than once in two seconds, and few at a time; who took it is there. With TLS
+    /// that proves that it is the one it says.
     fn hear(&mut self, datagram: &[u8], from: SocketAddrV4) {
         let Some(device) = localsend::heard(datagram, &self.desk.fingerprint) else { return };
         let (at, intake) = (SocketAddr::from((*from.ip(), device.port)), self.desk.intake.clone());
-        if !device.wants_answer() {
-            return intake.heard_receiver(receiver(&device, at, None));
-        }
         let now = Instant::now();
         self.answered.retain(|_, at| now.saturating_duration_since(*at) < ANSWERED_EVERY);
         let crowded = self.answers.len() >= MOST_ANSWERS || self.answered.len() >= MOST_ANSWERED;
@@ -131,8 +128,9 @@ impl Announcer {
         }
         self.answered.insert(*from.ip(), now);
         let Ok(body) = serde_json::to_vec(&self.desk.introduction(None)) else { return };
-        let own = self.own.clone();
+        let (own, wants) = (self.own.clone(), device.wants_answer());
         self.answers.spawn(async move {
+            let away = if wants { None } else { Some(()) };
             match tokio::time::timeout(ANSWERED_WITHIN, introduce(&own, at, &device, body)).await {
                 Ok(Ok(())) => {
                     intake.heard_receiver(receiver(&device, at, None));
@@ -141,13 +139,13 @@ impl Announcer {
                 Ok(Err(Silent::NotItself)) => {
                     debug!(%at, "a device has another certificate than the one it announced");
                     intake.heard_receiver(receiver(&device, at, Some(NOT_ITSELF.into())));
-                    None
+                    away
                 }
                 Ok(Err(Silent::Away(error))) => {
                     debug!(%error, %at, "a device could not be answered");
-                    None
+                    away
                 }
-                Err(_) => None,
+                Err(_) => away,
             }
         });
     }

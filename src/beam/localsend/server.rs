@@ -127,15 +127,15 @@ async fn register(
         }
         Ok(device) => {
             debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
-            // Who shows another certificate than the one it tells of is not listed (1.18 does the same; reference beam, a.3).
-            let proves = |Extension(PeerCertificate(sum))| {
-                device.is_plain() || device.fingerprint.eq_ignore_ascii_case(&sum)
+            // Who proves nothing is listed when it is heard and proves it then (1.18 asks for the certificate as well; reference
+            // beam, a.3).
+            let proves = |Extension(PeerCertificate(sum)): Extension<PeerCertificate>| {
+                device.fingerprint.eq_ignore_ascii_case(&sum)
             };
-            if certificate.is_none_or(proves)
-                && let Some(device) = localsend::reachable(device, &desk.fingerprint)
-            {
+            if device.is_plain() || certificate.is_some_and(proves) {
                 let at = (peer.ip(), device.port).into();
-                desk.intake.heard_receiver(receiver(&device, at, None));
+                let device = localsend::reachable(device, &desk.fingerprint);
+                device.iter().for_each(|device| desk.intake.heard_receiver(receiver(device, at, None)));
             }
             Json(desk.info()).into_response()
         }
