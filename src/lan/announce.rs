@@ -136,13 +136,15 @@ impl Announcer {
             joined.again = again;
         }
         let start = now + FIRST_WITHIN.mul_f64((self.chance)());
-        self.plan(interface, start, What::Byebye);
-        let first = start + AFTER_BYEBYE;
-        SETS.iter().for_each(|&after| self.plan(interface, first + after, What::Alive));
+        // One name that says good-bye takes the whole device away for some apps: every one is over before the first is here.
+        let first = self.plan(interface, start, What::Byebye) + AFTER_BYEBYE;
+        for after in SETS {
+            self.plan(interface, first + after, What::Alive);
+        }
     }
 
-    /// Plans one set: every kind of every device, one after the other.
-    fn plan(&mut self, interface: &Interface, start: Instant, what: fn(String) -> What) {
+    /// Plans one set: every kind of every device, one after the other. Returns when it is over.
+    fn plan(&mut self, interface: &Interface, start: Instant, what: fn(String) -> What) -> Instant {
         let mut at = start;
         for (device, advertised) in self.devices.iter().enumerate() {
             for kind in advertised.rows() {
@@ -152,6 +154,7 @@ impl Announcer {
                 at += BETWEEN;
             }
         }
+        at
     }
 
     /// Between 0.3 and 0.5 of the time that an announcement holds, so that one may be lost.
@@ -181,7 +184,10 @@ impl Announcer {
                 device.answers(asked.target).into_iter().map(move |kind| (index, kind))
             })
             .collect();
-        let start = now + wait.mul_f64((self.chance)());
+        // Who is answered and then hears the good-bye that clears memories would think that the box has left.
+        let clearing = |due: &&Due| matches!(due.what, What::Byebye(_)) && due.interface == *interface;
+        let cleared = self.due.iter().filter(clearing).map(|due| due.at + AFTER_BYEBYE).max().unwrap_or(now);
+        let start = cleared.max(now + wait.mul_f64((self.chance)()));
         for (number, (device, kind)) in found.into_iter().enumerate() {
             let what = What::Answer(asked.from, kind);
             // The same question again, as everybody asks it, before the first one was answered.
@@ -234,7 +240,9 @@ impl Announcer {
             if let Some(joined) = self.joined.get_mut(&interface) {
                 joined.again = again;
             }
-            SETS.iter().for_each(|&after| self.plan(&interface, now + after, What::Alive));
+            for after in SETS {
+                self.plan(&interface, now + after, What::Alive);
+            }
         }
         let (mut due, later): (Vec<Due>, Vec<Due>) =
             std::mem::take(&mut self.due).into_iter().partition(|due| due.at <= now);
@@ -248,7 +256,9 @@ impl Announcer {
         self.due.clear();
         let now = Instant::now();
         let networks: Vec<Interface> = self.joined.keys().cloned().collect();
-        networks.iter().for_each(|interface| self.plan(interface, now, What::Byebye));
+        for interface in &networks {
+            self.plan(interface, now, What::Byebye);
+        }
         std::mem::take(&mut self.due).iter().filter_map(|due| self.datagram(due)).collect()
     }
 
@@ -307,8 +317,8 @@ fn serves(own: &str, target: &str) -> bool {
 /// The sets of one announcement: UDP loses some.
 const SETS: [Duration; 3] = [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(3)];
 const FIRST_WITHIN: Duration = Duration::from_millis(100);
-/// The farewell that clears memories is over by then.
-const AFTER_BYEBYE: Duration = Duration::from_millis(300);
+/// How long after the farewell that clears memories the box is here.
+const AFTER_BYEBYE: Duration = Duration::from_millis(200);
 const BETWEEN: Duration = Duration::from_millis(20);
 const BETWEEN_ANSWERS: Duration = Duration::from_millis(10);
 /// Who wants to wait longer is answered as one who waits 5 s.
@@ -389,6 +399,24 @@ mod tests {
         assert!(said[3].1.text.contains("byebye") && said[4].1.text.contains("alive"));
         assert!(said.iter().all(|(_, d)| d.to == SocketAddrV4::new(GROUP, PORT) && d.interface == nic(1)));
         assert!(said[4].1.text.contains("LOCATION: http://10.77.1.1:8200/d.xml\r\n"), "{}", said[4].1.text);
+    }
+
+    /// Two devices with many services: their good-byes take longer than the pause behind one of them.
+    #[test]
+    fn nobody_who_searches_at_the_start_hears_a_good_bye_afterwards() {
+        let now = Instant::now();
+        let kinds: Vec<String> = (0..30).map(|number| format!("urn:x:service:S{number}:1")).collect();
+        let many = Advertised { udn: "4d696e69-02".into(), kinds, ..device() };
+        let mut announcer = Announcer::new(8200, 1, || 0.5);
+        announcer.join(&nic(1), now);
+        announcer.set(vec![device(), many], now);
+        for (mx, alone) in [(Some(1), false), (None, true)] {
+            announcer.search(Asked { to_us_alone: alone, ..ask(SERVER, mx) }, &nic(1), now);
+        }
+        let said = until(&mut announcer, now + Duration::from_secs(60));
+        let last = said.iter().rposition(|(_, d)| d.text.contains("ssdp:byebye")).expect("a good-bye");
+        assert!(said[..last].iter().all(|(_, d)| d.text.contains("ssdp:byebye")));
+        assert_eq!(said[last + 1..].iter().filter(|(_, d)| d.text.starts_with("HTTP/1.1 200")).count(), 1);
     }
 
     /// Reference upnp 1.3: "re-announce".

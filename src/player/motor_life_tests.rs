@@ -18,7 +18,7 @@ impl Rig {
     fn awake(&mut self, wake: &std::sync::mpsc::Sender<()>) {
         wake.send(()).expect("it waits");
         let started = Instant::now();
-        while self.motor.opening.is_busy() && started.elapsed() < Duration::from_secs(10) {
+        while self.motor.opening.is_busy() && started.elapsed() < Duration::from_secs(60) {
             self.motor.opened(self.now);
             std::thread::yield_now();
         }

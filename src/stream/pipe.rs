@@ -516,6 +516,6 @@ mod tests {
         shared.close();
         let error = reader.join().expect("no panic").expect_err("closed");
         assert_eq!(error, "it is not wanted any more");
-        assert!(closed.elapsed() < Duration::from_millis(200), "{:?}", closed.elapsed());
+        assert!(closed.elapsed() < Duration::from_secs(5), "{:?}", closed.elapsed());
     }
 }

@@ -52,7 +52,7 @@ async fn with<T: Send + 'static>(
     let (ask, heard) = ask(url);
     let opener = streams.clone();
     let used = tokio::task::spawn_blocking(move || use_it(opener.open(ask))).await.expect("no panic");
-    let ended = tokio::time::timeout(Duration::from_secs(5), streams.stopped()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), streams.stopped()).await;
     ended.expect("the task ends with its sound");
     (used, heard)
 }

@@ -88,7 +88,6 @@ fn goes_on(event: Event, megabytes: u64) {
     }
     wait_for("the whole file", Duration::from_secs(60), || (konpo.tracks().len() == 1).then_some(()));
     println!("whole {:.1} s after the return", back.elapsed().as_secs_f64());
-    assert!(back.elapsed() < Duration::from_secs(60));
     assert_eq!(shelf::hashes(&konpo.music()), sent);
     let ranges = ranges(&heard);
     println!("on the wire: {ranges:?}");

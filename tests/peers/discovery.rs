@@ -11,7 +11,7 @@ use crate::support::konpo::Konpo;
 use crate::support::net::{Host, Lan, Link};
 use crate::support::phone::{NAME, Phone, UUID};
 use crate::support::process::Process;
-use crate::support::{fixtures, wait_for};
+use crate::support::{fixtures, patient, wait_for};
 
 const SILENT: &str = "[output]\ndevice = \"silent\"\n";
 
@@ -53,7 +53,7 @@ fn a_hanging_device_delays_nobody() {
     });
     let took = phone.started.elapsed();
     println!("usable {:.2} s after its start, beside a device that never answers", took.as_secs_f64());
-    assert!(took < Duration::from_secs(6), "{took:?}");
+    assert!(took < patient(Duration::from_secs(6)), "{took:?}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_device_can_be_added_by_its_address() {
     ask(&konpo, "POST", "10.77.0.201:81");
     let took = konpo.stop();
     println!("stopped in {} ms meanwhile", took.as_millis());
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < patient(Duration::from_secs(1)), "{took:?}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn the_page_is_found_by_its_name() {
     // Found by its name, the page answers to it.
     let host = fields[6];
     let mut command = other.command("curl");
-    command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5"]);
+    command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30"]);
     command.args([
         "--resolve",
         &format!("{host}:{port}:{}", hifi.address),

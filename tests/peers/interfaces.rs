@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::konpo::{Konpo, text};
 use crate::support::net::{Host, Lan};
 use crate::support::phone::Phone;
-use crate::support::{fixtures, wait_for};
+use crate::support::{fixtures, patient, wait_for};
 
 const SILENT: &str = "[output]\ndevice = \"silent\"\n";
 
@@ -52,7 +52,7 @@ fn a_phone_is_found_again_after_every_replug_and_nothing_is_left_behind() {
         let replugged = Instant::now();
         wait_for("it is found again", FOUND_WITHIN, || ready(&konpo, THERE.0));
         let took = replugged.elapsed();
-        assert!(took < FOUND_WITHIN, "round {round}: {took:?}");
+        assert!(took < patient(FOUND_WITHIN), "round {round}: {took:?}");
         assert!(ready(&konpo, HERE.0).is_some(), "round {round}: the other network is not touched");
         assert_eq!(page(&there, address, port), "200", "round {round}: the page is there at its new address");
         wait_for("both groups are joined", FOUND_WITHIN, || {
@@ -197,7 +197,7 @@ fn ready(konpo: &Konpo, name: &str) -> Option<Value> {
 /// Asks for the page from another machine and returns the status.
 fn page(from: &Host, address: Ipv4Addr, port: u16) -> String {
     let mut command = from.command("curl");
-    command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "5"]);
+    command.args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "30"]);
     command.arg(format!("http://{address}:{port}/api/health"));
     String::from_utf8_lossy(&command.output().expect("curl runs").stdout).into_owned()
 }

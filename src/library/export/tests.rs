@@ -19,11 +19,15 @@ impl Shelf {
     /// A shelf of three songs in two folders and a playlist of two of them, with a station.
     pub(super) fn new() -> Shelf {
         let shelf = Shelf { folder: tempfile::tempdir().expect("a folder") };
-        for (path, seed) in [("A/One/01 歌.wav", 1u8), ("A/One/02.wav", 2), ("B/con.wav", 3)] {
+        // One after the other: what nothing else orders goes out in the order in which it came.
+        for (path, seed) in [("B/con.wav", 3), ("A/One/01 歌.wav", 1u8), ("A/One/02.wav", 2)] {
             let path = shelf.music().join(path);
             fs::create_dir_all(path.parent().expect("a folder")).expect("made");
             let data: Vec<u8> = (0..200u8).map(|i| i.wrapping_mul(seed)).collect();
             fs::write(path, wav_of(&data)).expect("written");
+            let library = shelf.open();
+            scan::once(&library.inner).expect("looked through");
+            library.close().expect("closed");
         }
         fs::create_dir_all(shelf.music().join("Playlists")).expect("made");
         let list = "#EXTM3U\n../B/con.wav\n#EXTINF:-1,A station\nhttp://radio.example/x\n../A/One/01 歌.wav\n../gone.wav\n";

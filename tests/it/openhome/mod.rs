@@ -171,18 +171,19 @@ async fn the_keys_play_and_every_face_sees_where_it_is() {
     assert_eq!(track["Uri"], room.url(1));
     assert!(track["Metadata"].contains(&format!("http://{HOST}/media/1/cover/")), "{}", track["Metadata"]);
     assert!(room.told("info", "Metadata").contains("http://0.0.0.0:0/media/1/cover/"));
-    // Time alone is told with each second.
+    // Time alone is told with each second. A loaded machine may leave one out.
     let begun = Instant::now();
-    room.is_told("time", "Seconds", "2").await;
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(900) && took < Duration::from_secs(20), "{took:?}");
+    assert!(room.told_seconds(2).await < u64::from(LENGTH));
+    assert!(begun.elapsed() > Duration::from_millis(900), "{:?}", begun.elapsed());
     let time = room.call("time", "Time", &[]).await.expect("answered");
     assert!(time.number("Duration") == LENGTH && time.number("Seconds") >= 2);
     room.set("playlist", "SeekSecondAbsolute", 10).await;
-    room.is_told("time", "Seconds", "11").await;
+    assert!(room.told_seconds(11).await < u64::from(LENGTH));
+    let (before, begun) = (room.seconds().await, Instant::now());
     room.set("playlist", "SeekSecondRelative", -6).await;
-    let at = room.call("time", "Time", &[]).await.expect("answered").number("Seconds");
-    assert!((4..=8).contains(&at), "{at}");
+    let at = room.seconds().await;
+    let latest = before - 6 + begun.elapsed().as_secs() + 2;
+    assert!(before >= 11 && (before - 6..=latest).contains(&at), "{at} after {before}");
     room.set("playlist", "SeekSecondRelative", -99).await;
     for (action, value) in [("SeekSecondAbsolute", "21"), ("SeekSecondRelative", "99")] {
         assert_eq!(room.call("playlist", action, &[("Value", value)]).await.err(), Some(803), "{action}");
@@ -207,7 +208,7 @@ async fn the_keys_play_and_every_face_sees_where_it_is() {
     // Play while it plays begins anew.
     room.set("playlist", "SeekSecondAbsolute", 15).await;
     room.press("playlist", "Play").await;
-    assert!(room.call("time", "Time", &[]).await.expect("answered").number("Seconds") < 10);
+    assert!(room.seconds().await < 10);
     room.press("playlist", "Stop").await;
     assert_eq!(room.shown().await["transport"], "stopped");
     room.is_told("time", "Seconds", "0").await;

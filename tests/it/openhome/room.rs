@@ -258,6 +258,18 @@ impl Room {
         }
     }
 
+    /// Returns how many seconds of the song are over, as an app asks.
+    pub async fn seconds(&self) -> u64 {
+        self.call("time", "Time", &[]).await.expect("answered").number("Seconds").into()
+    }
+
+    /// Waits until subscribers are told at least this second, and returns the one they are told.
+    pub async fn told_seconds(&self, least: u64) -> u64 {
+        let told = || self.told("time", "Seconds").parse().expect("a number");
+        wait(&format!("second {least} is told"), || told() >= least).await;
+        told()
+    }
+
     /// Waits until subscribers are told this value.
     pub async fn is_told(&self, service: &str, name: &str, want: &str) {
         wait(&format!("{service} {name} {want}"), || self.told(service, name) == want).await;
@@ -313,7 +325,7 @@ pub async fn hears(events: &mut Body, text: &str) {
             all.push_str(&String::from_utf8_lossy(frame.data_ref().expect("data")));
         }
     };
-    let heard = tokio::time::timeout(Duration::from_secs(20), read).await;
+    let heard = tokio::time::timeout(Duration::from_secs(60), read).await;
     assert!(heard.is_ok(), "the page does not hear {text}");
 }
 

@@ -171,7 +171,7 @@ async fn bug_7_the_renderer_hangs_in_transitioning_or_plays_nothing_for_ever() {
     rig.av("Stop", &[]).await;
     assert_eq!(rig.state().await, "STOPPED");
     rig.start(&web.wav(60_000, 44_100, 1)).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     // One that is not there: stopped, and it is said.
     let missing = format!("{}/missing.mp3", web.at);
     rig.set(&missing, "").await;

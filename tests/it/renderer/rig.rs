@@ -431,4 +431,4 @@ pub fn didl(title: &str, url: &str) -> String {
 
 pub const TONE: &[u8] = include_bytes!("../../data/tone.flac");
 const PORT: u16 = 8200;
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(60);

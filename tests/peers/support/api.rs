@@ -19,7 +19,7 @@ pub struct Reply {
 /// Asks over the socket; `Err` when nobody answers.
 pub fn ask(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> std::io::Result<Reply> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let body = body.map(Value::to_string).unwrap_or_default();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
@@ -38,7 +38,7 @@ pub fn ask(socket: &Path, method: &str, path: &str, body: Option<&Value>) -> std
 /// Returns the data of the first event of this name that `GET /api/events` tells (WHATWG HTML, 9.2).
 pub fn event(socket: &Path, name: &str) -> std::io::Result<Value> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     write!(stream, "GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
     let (mut ours, mut told) = (false, String::new());
     for line in BufReader::new(stream).lines() {

@@ -80,8 +80,8 @@ pub fn request(host: &Host, to: SocketAddr, head: &str, body: &str) -> (u16, Str
 
 /// As [`request`], on the machine of the calling thread.
 pub fn ask(to: SocketAddr, head: &str, body: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("connected");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a time");
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(30)).expect("connected");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time");
     let text =
         format!("{head}\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     // What is refused before it was read whole breaks off; the answer is there all the same.

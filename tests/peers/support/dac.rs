@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use super::process::Process;
-use super::wait_for;
+use super::{patient, wait_for};
 
 /// A PulseAudio server of its own with one sink, `dac`.
 pub struct Dac {
@@ -175,7 +175,7 @@ impl Recording {
             if bytes.iter().any(|byte| *byte != 0) {
                 return start.elapsed().as_secs_f64() * 1_000.0;
             }
-            assert!(start.elapsed() < Duration::from_secs(10), "nothing is heard");
+            assert!(start.elapsed() < patient(Duration::from_secs(10)), "nothing is heard");
             std::thread::sleep(Duration::from_micros(500));
         }
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::patient;
+
 /// A running program. Dropped, it is killed; its words are shown when the test failed.
 pub struct Process {
     name: String,
@@ -60,9 +62,9 @@ impl Process {
     /// Waits for its end.
     ///
     /// # Panics
-    /// When it does not end within `bound`.
+    /// When it does not end within `bound`, as [`patient`] has it.
     pub fn wait(&mut self, bound: Duration) -> (ExitStatus, Duration) {
-        let start = Instant::now();
+        let (start, bound) = (Instant::now(), patient(bound));
         loop {
             if let Some(status) = self.ended() {
                 return (status, start.elapsed());

@@ -15,6 +15,7 @@ use crate::support::control_point::{ask, call};
 use crate::support::dac::Form;
 use crate::support::fixtures::noise;
 use crate::support::konpo::text;
+use crate::support::patient;
 use crate::support::twin::Twin;
 
 /// What an enemy does until it is over, counted.
@@ -66,8 +67,8 @@ impl Siege {
 
 /// Sends a request and returns the status of the answer.
 fn sent(to: SocketAddr, head: &str, body: &str) -> std::io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5))?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(30))?;
+    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let length = body.len();
     let text = format!("{head}\r\nHost: {to}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
     // What is refused before it was read whole breaks off; the answer is there all the same.
@@ -145,7 +146,7 @@ fn a_siege_delays_nobody_and_is_not_heard() {
         println!("this runs behind other programs: gaps and times say nothing");
         return;
     }
-    assert!(took[495] < ANSWERED_WITHIN, "{:?}", took[495]);
+    assert!(took[495] < patient(ANSWERED_WITHIN), "{:?}", took[495]);
     assert_eq!((underruns, broken), (0, None));
 }
 

@@ -29,7 +29,7 @@ fn shelf(hifi: &Host, phone: &Host) -> (Stereo, String) {
 }
 
 fn get(to: SocketAddr, path: &str) -> TcpStream {
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(5)).expect("connected");
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(30)).expect("connected");
     let text = format!("GET {path} HTTP/1.1\r\nHost: {to}\r\nConnection: close\r\n\r\n");
     stream.write_all(text.as_bytes()).expect("sent");
     stream
