@@ -125,7 +125,7 @@ impl Host {
     }
 
     fn serve(&mut self, wish: Wish, reply: oneshot::Sender<Result<SendId>>) {
-        self.running.retain(|_, running| !running.task.is_finished());
+        self.running.retain(|_, running| !running.task.is_finished() && !running.ends.over.is_cancelled());
         let result = match wish {
             Wish::Send { to, wanted, right, pin } => self.begin(to, wanted, right, pin),
             Wish::Stop(id) => self.end(|known, _| known == id, |ends| &ends.here),

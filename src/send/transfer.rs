@@ -36,7 +36,7 @@ pub struct Order {
     pub pin: Option<String>,
 }
 
-/// Who may end it.
+/// Who may end it, and whether it ended.
 #[derive(Debug, Clone, Default)]
 pub struct Ends {
     /// Somebody here.
@@ -45,6 +45,8 @@ pub struct Ends {
     pub there: CancellationToken,
     /// konpo stops.
     pub konpo: CancellationToken,
+    /// It is over; its task may still run for a moment.
+    pub over: CancellationToken,
 }
 
 /// One transfer.
@@ -138,6 +140,8 @@ impl Transfer {
         }
         let (id, files, sent, skipped) = (sending.id.0, sending.files, sending.sent, sending.skipped);
         info!(id, to = name.escape_debug().to_string(), ?state, files, sent, skipped, "music went out");
+        // Before it is shown: whoever sees it may begin the next.
+        self.ends.over.cancel();
         self.progress.tell(|sending| sending.state = state);
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
@@ -21,12 +22,14 @@ struct House {
     folder: TempDir,
 }
 
+fn settings(push: &str) -> String {
+    format!("name = \"Living Room\"\n[output]\ndevice = \"silent\"\n[intake]\npush = \"{push}\"\n")
+}
+
 fn house(push: &str) -> House {
     let lan = Lan::new();
     let place = lan.host("box");
-    let settings =
-        format!("name = \"Living Room\"\n[output]\ndevice = \"silent\"\n[intake]\npush = \"{push}\"\n");
-    let konpo = Konpo::start(&place, &settings);
+    let konpo = Konpo::start(&place, &settings(push));
     House { konpo, place, lan, folder: tempfile::tempdir().expect("a folder") }
 }
 
@@ -156,4 +159,114 @@ fn one_name_twice_in_folders_of_japanese_names_is_two_songs() {
         .collect();
     titles.sort();
     assert_eq!(titles, ["Song 1", "Song 2"]);
+}
+
+#[test]
+fn the_disk_is_full_and_the_phone_is_told_before_it_sends() {
+    let lan = Lan::new();
+    let (place, phone) = (lan.host("box"), Phone::start(&lan.host("phone"), "Yuki"));
+    let mut konpo = Konpo::new(&place, &settings("always")).on_a_disk("24m");
+    konpo.spawn();
+    konpo.ready();
+    let folder = tempfile::tempdir().expect("a folder");
+    let large = folder.path().join("large.wav");
+    fs::write(&large, noise(3, 44_100, 16, 44_100 * 170).tagged_wav("Large", "A", "B")).expect("written");
+    let said = phone.send(&[large], &place).expect_err("there is no room");
+    let body = offer(
+        json!({ "1": { "id": "1", "fileName": "a.wav", "size": 30_000_000, "fileType": "audio/wav" } }),
+    );
+    let (status, told) =
+        plain(&lan.host("hand"), &place, "POST", "/api/localsend/v2/prepare-upload", body.as_bytes());
+    println!("the phone says: {}; konpo said {status} {told}", said.trim());
+    assert!(
+        status == 500 && told["message"].as_str().is_some_and(|words| words.contains("disk is full")),
+        "{told}"
+    );
+    assert_eq!(staged(&konpo), 0);
+    phone.send(&[song(folder.path(), 1)], &place).expect("a small one fits");
+    shelved(&konpo, 1, Duration::from_secs(20));
+}
+
+#[test]
+fn curl_reaches_it_with_tls_and_without_with_a_certificate_and_without() {
+    let house = house("paired");
+    let phone = house.lan.host("phone");
+    let (key, certificate) = (house.folder.path().join("key.pem"), house.folder.path().join("cert.pem"));
+    let mut make = Command::new("openssl");
+    make.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "30",
+        "-subj",
+        "/CN=LocalSend User",
+        "-keyout",
+    ]);
+    make.arg(&key).arg("-out").arg(&certificate);
+    crate::support::process::run(make);
+    let curl = |scheme: &str, known: bool, path: &str, body: Option<&str>| {
+        let mut command = phone.command("curl");
+        command.args(["-sk", "--max-time", "20", "-w", "\n%{http_code}"]);
+        if known {
+            command.arg("--cert").arg(&certificate).arg("--key").arg(&key);
+        }
+        if let Some(body) = body {
+            command.args(["-H", "Content-Type: application/json", "--data-binary", body]);
+        }
+        command.arg(format!("{scheme}://{}:53317/api/localsend/v2/{path}", house.place.address));
+        let output = command.output().expect("curl runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let (body, status) = said.rsplit_once('\n').expect("a status");
+        (status.parse::<u16>().expect("a number"), body.to_owned())
+    };
+    let info = curl("https", false, "info", None);
+    assert_eq!((info.0, &info), (200, &curl("https", true, "info", None)));
+    assert_eq!(info, curl("http", false, "info", None), "one port for both");
+    let fingerprint =
+        serde_json::from_str::<serde_json::Value>(&info.1).expect("JSON")["fingerprint"].clone();
+    let mut show = phone.command("sh");
+    let to = house.place.address;
+    show.args(["-c", &format!("openssl s_client -connect {to}:53317 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256")]);
+    let shown = String::from_utf8_lossy(&crate::support::process::run(show)).replace(':', "");
+    assert!(shown.contains(fingerprint.as_str().expect("text")), "{shown} is not {fingerprint}");
+
+    let song = fs::read(song(house.folder.path(), 1)).expect("there");
+    let body = offer(
+        json!({ "1": { "id": "1", "fileName": "Album/夜.wav", "size": song.len(), "fileType": "audio/wav" } }),
+    );
+    assert_eq!(curl("https", true, "prepare-upload", Some(&body)).0, 403, "not paired");
+    let pin = house.konpo.ask("POST", "/api/pin", None).json["pin"].as_str().expect("a PIN").to_owned();
+    assert_eq!(curl("https", true, "prepare-upload", Some(&body)).0, 401);
+    for _ in 0..3 {
+        assert_eq!(curl("https", true, "prepare-upload?pin=no", Some(&body)).0, 401);
+    }
+    assert_eq!(curl("https", true, &format!("prepare-upload?pin={pin}"), Some(&body)).0, 429);
+    let (_, waited) = wait_for("the lock-out expires", Duration::from_secs(75), || {
+        let (status, said) = curl("https", true, &format!("prepare-upload?pin={pin}"), Some(&body));
+        assert!(status == 429 || status == 200, "{said}");
+        let session =
+            (status == 200).then(|| serde_json::from_str::<serde_json::Value>(&said).expect("JSON"))?;
+        let file = house.folder.path().join("song.bin");
+        fs::write(&file, &song).expect("written");
+        let (id, token) = (session["sessionId"].as_str()?, session["files"]["1"].as_str()?);
+        let way = format!("upload?sessionId={id}&fileId=1&token={token}");
+        let sent = curl("https", true, &way, Some(&format!("@{}", file.display())));
+        assert_eq!(sent.0, 200, "{}", sent.1);
+        Some(())
+    });
+    println!("the lock-out lasted {waited:?}");
+    shelved(&house.konpo, 1, Duration::from_secs(20));
+    let devices = house.konpo.get("/api/devices");
+    assert_eq!((&devices["total"], &devices["items"][0]["name"]), (&json!(1), &json!("Hand")), "{devices}");
+    assert_eq!(house.konpo.ask("DELETE", "/api/pin", None).status, 204);
+    let another = body.replace("夜", "朝");
+    assert_eq!(
+        curl("https", true, "prepare-upload", Some(&another)).0,
+        200,
+        "it is known by its certificate"
+    );
+    assert_eq!(curl("https", false, "prepare-upload", Some(&another)).0, 409, "one session for an address");
 }

@@ -92,7 +92,9 @@ impl LocalSend {
 fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receiver {
     let known_by = format!("{} {}", device.fingerprint.to_lowercase(), at.ip());
     let id = blake3::hash(known_by.as_bytes()).to_hex();
-    let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect::<String>();
+    let shown = |text: &str| {
+        text.chars().filter(|c| !c.is_control() && !turns(*c)).take(LONGEST_NAME).collect::<String>()
+    };
     let name = shown(device.alias.trim());
     Receiver {
         id: ReceiverId(id[..16].into()),
@@ -103,6 +105,11 @@ fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receive
         certificate: (!device.is_plain()).then(|| device.fingerprint.to_lowercase()),
         trouble,
     }
+}
+
+/// Marks that turn the direction of a text round (Unicode Standard Annex 9, 2), and with it the words around a name.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Letters of a name that are shown.

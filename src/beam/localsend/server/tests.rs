@@ -112,8 +112,7 @@ async fn it_says_who_it_is_to_old_and_new_apps() {
     for (who, fingerprint, port) in
         [(knows, "EF01", 7), (knows, "ef02", 8), (YUKI, "ef01", 9), (knows, "ef01", 0)]
     {
-        let body =
-            json!({ "alias": "K\u{7}en", "fingerprint": fingerprint, "port": port, "protocol": "https" });
+        let body = json!({ "alias": "K\u{7}e\u{202e}n", "fingerprint": fingerprint, "port": port, "protocol": "https" });
         assert_eq!(bench.ask(who, "POST", "v2/register", Body::from(body.to_string())).await.0, 200);
     }
     assert_eq!(listed().len(), 2);
