@@ -2,6 +2,7 @@
 //! where a URL may point. Knows nothing of music.
 
 pub mod client;
+pub mod coming;
 mod crowd;
 mod first_line;
 pub mod hosts;

@@ -1,21 +1,74 @@
-//! Appends to a part file beside the network: while one block is written, and every 8 MiB synced, the next one is received.
-//! A slow disk slows the transfer down instead of filling the memory, and the last sync is short.
+//! Appends to a part file beside the network: while some blocks are written, and every few MiB synced, the next one is
+//! received. A slow disk slows the transfer down instead of filling the memory, and the last sync is short. Where a sum is
+//! wanted, it is made where the bytes are written, not where they are received.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
-/// A file that grows at its end. Dropped, it loses what was not written yet; `guard` lives until the last write is over.
+/// A file that grows at its end. Dropped, it loses what was not handed on to be written yet; `guard` lives until the last
+/// write is over.
 #[derive(Debug)]
 pub struct Append<G> {
-    file: Arc<File>,
-    buffer: Vec<u8>,
-    running: Option<JoinHandle<io::Result<()>>>,
-    unsynced: usize,
+    shared: Arc<Shared>,
+    /// What is not worth a write yet.
+    block: Vec<u8>,
+    tail: Tail,
     guard: Arc<G>,
+}
+
+/// A sync that may still run when the file is closed, and what it does not hold.
+#[derive(Debug, Default)]
+pub struct Tail {
+    syncing: Option<JoinHandle<io::Result<()>>>,
+    /// Bytes since the last sync was begun.
+    unsynced: usize,
+}
+
+/// A sum that can be made of what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sum {
+    /// SHA-1 (FIPS 180-4), 20 bytes: against broken cables, not against anybody who means harm.
+    Sha1,
+    /// SHA-256 (FIPS 180-4), 32 bytes.
+    Sha256,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: File,
+    desk: Mutex<Desk>,
+    /// A block was written, or the last one.
+    moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    waiting: VecDeque<Vec<u8>>,
+    /// Empty blocks, to be filled again.
+    spare: Vec<Vec<u8>>,
+    /// Blocks that wait, are written, or are spare.
+    blocks: usize,
+    /// Somebody writes what waits.
+    writes: bool,
+    sum: Option<Summing>,
+    /// Nothing is written behind a gap.
+    failed: Option<io::Error>,
+}
+
+struct Summing(Context);
+
+impl fmt::Debug for Summing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Summing")
+    }
 }
 
 impl<G: Send + Sync + 'static> Append<G> {
@@ -28,8 +81,37 @@ impl<G: Send + Sync + 'static> Append<G> {
     pub fn open(path: &Path, guard: Arc<G>) -> io::Result<(Append<G>, u64)> {
         let file = File::options().append(true).create(true).open(path)?;
         let length = file.metadata()?.len();
-        let append = Append { file: Arc::new(file), buffer: Vec::new(), running: None, unsynced: 0, guard };
-        Ok((append, length))
+        let shared = Arc::new(Shared { file, desk: Mutex::default(), moved: Notify::new() });
+        Ok((Append { shared, block: Vec::new(), tail: Tail::default(), guard }, length))
+    }
+
+    /// Goes on behind a file that was closed: what its last sync says counts here.
+    pub fn follow(&mut self, tail: Tail) {
+        self.tail = tail;
+    }
+
+    /// Returns what may still run when this is dropped.
+    pub fn tail(&mut self) -> Tail {
+        std::mem::take(&mut self.tail)
+    }
+
+    /// Begins a sum of what is pushed from now on. Nothing may wait to be written.
+    pub fn begin_sum(&mut self, sum: Sum) {
+        let algorithm = match sum {
+            Sum::Sha1 => &SHA1_FOR_LEGACY_USE_ONLY,
+            Sum::Sha256 => &SHA256,
+        };
+        self.shared.desk().sum = Some(Summing(Context::new(algorithm)));
+    }
+
+    /// Ends the sum, behind everything that was pushed; empty when none was begun.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn end_sum(&mut self) -> io::Result<Vec<u8>> {
+        self.flush().await?;
+        let sum = self.shared.desk().sum.take();
+        Ok(sum.map_or_else(Vec::new, |Summing(context)| context.finish().as_ref().to_vec()))
     }
 
     /// Takes bytes; waits while too many are not written yet.
@@ -38,16 +120,19 @@ impl<G: Send + Sync + 'static> Append<G> {
     /// Those of an earlier write.
     ///
     /// # Cancel
-    /// The bytes were taken or not; none is taken twice.
-    pub async fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.buffer.len() >= MOST {
-            self.ended().await?;
-        }
-        self.buffer.extend_from_slice(bytes);
-        let is_idle = self.running.as_ref().is_none_or(JoinHandle::is_finished);
-        if self.buffer.len() >= BLOCK && is_idle {
-            self.ended().await?;
-            self.write();
+    /// The first of the bytes may be taken: drop this as well, and open the file again.
+    pub async fn push(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            if self.block.capacity() == 0 {
+                self.block = self.shared.fresh().await?;
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(now);
+            bytes = later;
+            if self.block.len() == BLOCK {
+                self.hand_on();
+                self.sync_behind().await?;
+            }
         }
         Ok(())
     }
@@ -57,9 +142,8 @@ impl<G: Send + Sync + 'static> Append<G> {
     /// # Errors
     /// Those of the disk.
     pub async fn flush(&mut self) -> io::Result<()> {
-        self.ended().await?;
-        self.write();
-        self.ended().await
+        self.hand_on();
+        self.shared.rests().await
     }
 
     /// Waits until everything is in the file and on the disk.
@@ -68,10 +152,10 @@ impl<G: Send + Sync + 'static> Append<G> {
     /// Those of the disk.
     pub async fn sync(&mut self) -> io::Result<()> {
         self.flush().await?;
-        let file = self.file.clone();
-        self.unsynced = 0;
-        self.beside(move || file.sync_all());
-        self.ended().await
+        self.synced().await?;
+        self.tail.unsynced = 0;
+        let done = self.beside(|file| file.sync_all()).await;
+        done.inspect_err(|error| self.shared.desk().failed = Some(same(error)))
     }
 
     /// Throws everything away.
@@ -79,64 +163,154 @@ impl<G: Send + Sync + 'static> Append<G> {
     /// # Errors
     /// Those of the disk.
     pub async fn empty(&mut self) -> io::Result<()> {
-        self.buffer.clear();
-        self.ended().await?;
-        let file = self.file.clone();
-        self.beside(move || file.set_len(0));
-        self.ended().await
+        self.cut(0).await
     }
 
-    /// Takes back what lies behind a place; what was pushed and is not written yet is lost.
+    /// Takes back what lies behind a place; of what was pushed and is not written yet nothing may come later.
     ///
     /// # Errors
     /// Those of the disk.
     pub async fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.buffer.clear();
-        self.ended().await?;
-        let file = self.file.clone();
-        self.beside(move || if file.metadata()?.len() > length { file.set_len(length) } else { Ok(()) });
-        self.ended().await
+        self.block.clear();
+        self.shared.rests().await?;
+        self.shared.desk().sum = None;
+        self.beside(move |file| if file.metadata()?.len() > length { file.set_len(length) } else { Ok(()) })
+            .await
     }
 
-    fn write(&mut self) {
-        if self.buffer.is_empty() {
+    /// Hands the block on, and sees to it that somebody writes.
+    fn hand_on(&mut self) {
+        if self.block.is_empty() {
             return;
         }
-        let (file, block) = (self.file.clone(), std::mem::take(&mut self.buffer));
-        self.unsynced += block.len();
-        let syncs = self.unsynced >= SYNC_EVERY;
-        if syncs {
-            self.unsynced = 0;
+        let block = std::mem::take(&mut self.block);
+        self.tail.unsynced += block.len();
+        let mut desk = self.shared.desk();
+        desk.waiting.push_back(block);
+        if !std::mem::replace(&mut desk.writes, true) {
+            let (shared, guard) = (self.shared.clone(), self.guard.clone());
+            tokio::task::spawn_blocking(move || shared.write(guard));
         }
-        self.beside(move || {
-            (&*file).write_all(&block)?;
-            if syncs { file.sync_data() } else { Ok(()) }
-        });
     }
 
-    fn beside(&mut self, work: impl FnOnce() -> io::Result<()> + Send + 'static) {
-        let guard = self.guard.clone();
-        self.running = Some(tokio::task::spawn_blocking(move || {
-            let done = work();
+    /// Begins a sync where it is time. Waits only for one that takes longer than as much again took to come.
+    async fn sync_behind(&mut self) -> io::Result<()> {
+        if self.tail.unsynced < SYNC_EVERY {
+            return Ok(());
+        }
+        let runs = self.tail.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished());
+        if runs && self.tail.unsynced < 2 * SYNC_EVERY {
+            return Ok(());
+        }
+        self.synced().await?;
+        self.tail.unsynced = 0;
+        let shared = self.shared.clone();
+        self.tail.syncing = Some(tokio::task::spawn_blocking(move || shared.file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits for the sync that runs. What it could not do is never forgotten.
+    async fn synced(&mut self) -> io::Result<()> {
+        let Some(syncing) = &mut self.tail.syncing else { return Ok(()) };
+        let done = syncing.await;
+        self.tail.syncing = None;
+        let done = done.unwrap_or_else(|broke| Err(io::Error::other(broke)));
+        done.inspect_err(|error| self.shared.desk().failed = Some(same(error)))
+    }
+
+    async fn beside(&self, work: impl FnOnce(&File) -> io::Result<()> + Send + 'static) -> io::Result<()> {
+        let (shared, guard) = (self.shared.clone(), self.guard.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work(&shared.file);
             drop(guard);
             done
-        }));
-    }
-
-    async fn ended(&mut self) -> io::Result<()> {
-        let Some(running) = &mut self.running else { return Ok(()) };
-        let done = running.await;
-        self.running = None;
-        done.unwrap_or_else(|broke| Err(io::Error::other(broke)))
+        });
+        done.await.unwrap_or_else(|broke| Err(io::Error::other(broke)))
     }
 }
 
-/// Bytes that are worth a write.
+impl Shared {
+    /// Returns an empty block; waits while there are enough.
+    async fn fresh(&self) -> io::Result<Vec<u8>> {
+        loop {
+            {
+                let mut desk = self.desk();
+                if let Some(error) = &desk.failed {
+                    return Err(same(error));
+                }
+                if let Some(block) = desk.spare.pop() {
+                    return Ok(block);
+                }
+                if desk.blocks < MOST_BLOCKS {
+                    desk.blocks += 1;
+                    return Ok(Vec::with_capacity(BLOCK));
+                }
+            }
+            self.moved.notified().await;
+        }
+    }
+
+    /// Waits until nobody writes.
+    async fn rests(&self) -> io::Result<()> {
+        loop {
+            {
+                let desk = self.desk();
+                if !desk.writes {
+                    return desk.failed.as_ref().map_or(Ok(()), |error| Err(same(error)));
+                }
+            }
+            self.moved.notified().await;
+        }
+    }
+
+    /// Writes what waits, until nothing does.
+    fn write<G>(&self, guard: Arc<G>) {
+        loop {
+            let mut desk = self.desk();
+            let Some(mut block) = desk.waiting.pop_front() else {
+                // Whoever hears that it rests finds the guard gone.
+                drop(guard);
+                desk.writes = false;
+                drop(desk);
+                self.moved.notify_one();
+                return;
+            };
+            let (mut sum, goes_on) = (desk.sum.take(), desk.failed.is_none());
+            drop(desk);
+            let wrote = if goes_on { (&self.file).write_all(&block) } else { Ok(()) };
+            if let Some(Summing(context)) = &mut sum {
+                context.update(&block);
+            }
+            block.clear();
+            let mut desk = self.desk();
+            desk.sum = sum;
+            desk.failed = desk.failed.take().or(wrote.err());
+            desk.spare.push(block);
+            drop(desk);
+            self.moved.notify_one();
+        }
+    }
+
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns an error once more, for whoever asks next.
+fn same(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
+
+/// Bytes of a write: few enough that they are still in the processor's cache when they are written.
 const BLOCK: usize = 256 << 10;
-/// Bytes that wait at most, and as many are being written.
-const MOST: usize = 2 << 20;
-/// More than a disk of 20 MB/s writes in half a second would stop the music that is read from it.
-const SYNC_EVERY: usize = 8 << 20;
+/// Blocks of one file in memory: 2 MiB.
+const MOST_BLOCKS: usize = 8;
+/// Twice as much may wait for the disk: a disk of 20 MB/s that has to write more than 8 MiB at once would stop the music that
+/// is read from it.
+const SYNC_EVERY: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -185,12 +359,70 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_sum_is_of_what_was_written_since_it_was_begun() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut append, _) = Append::open(&folder.path().join("part"), Arc::new(())).expect("opened");
+        append.push(b"before").await.expect("taken");
+        append.flush().await.expect("written");
+        for (sum, algorithm) in [(Sum::Sha256, &SHA256), (Sum::Sha1, &SHA1_FOR_LEGACY_USE_ONLY)] {
+            append.begin_sum(sum);
+            let bytes = vec![5; 3 * BLOCK + 7];
+            for piece in bytes.chunks(1000) {
+                append.push(piece).await.expect("taken");
+            }
+            let want = ring::digest::digest(algorithm, &bytes);
+            assert_eq!(append.end_sum().await.expect("written"), want.as_ref());
+        }
+        assert!(append.end_sum().await.expect("written").is_empty(), "none was begun");
+    }
+
+    #[tokio::test]
+    async fn what_a_sync_behind_could_not_do_is_told_by_the_file_that_follows() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (mut append, _) = Append::open(&folder.path().join("part"), Arc::new(())).expect("opened");
+        let broken = tokio::spawn(async { Err(io::Error::from_raw_os_error(5)) });
+        append.follow(Tail { syncing: Some(broken), unsynced: 0 });
+        append.push(b"more").await.expect("taken");
+        assert_eq!(append.sync().await.expect_err("it is lost").raw_os_error(), Some(5));
+        assert_eq!(append.sync().await.expect_err("still").raw_os_error(), Some(5));
+    }
+
+    #[tokio::test]
+    async fn more_than_the_disk_takes_waits_and_nothing_is_lost() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("part");
+        let (mut append, _) = Append::open(&path, Arc::new(())).expect("opened");
+        // As if a write took long.
+        append.shared.desk().writes = true;
+        let shared = append.shared.clone();
+        let (block, all) = (vec![1; BLOCK], MOST_BLOCKS + 3);
+        let pushing = tokio::spawn(async move {
+            for _ in 0..all {
+                append.push(&block).await.expect("taken");
+            }
+            append.flush().await.expect("written");
+        });
+        while shared.desk().waiting.len() < MOST_BLOCKS {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!pushing.is_finished() && shared.desk().waiting.len() == MOST_BLOCKS, "it waits");
+        shared.write(Arc::new(()));
+        pushing.await.expect("no panic");
+        assert_eq!(std::fs::metadata(path).expect("there").len(), (all * BLOCK) as u64);
+    }
+
+    #[tokio::test]
     async fn a_disk_that_fails_is_told() {
         let guard = Arc::new(());
         let Ok((mut append, _)) = Append::open(Path::new("/dev/full"), guard) else {
             panic!("it can be opened")
         };
         append.push(&[1; 100]).await.expect("taken");
-        assert_eq!(append.flush().await.expect_err("full").kind(), io::ErrorKind::StorageFull);
+        for _ in 0..2 {
+            assert_eq!(append.flush().await.expect_err("full").kind(), io::ErrorKind::StorageFull);
+        }
     }
 }

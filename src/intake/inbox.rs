@@ -17,7 +17,8 @@ use tokio::sync::Notify;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
-use crate::intake::staging::{Held, blocking, part_name_of_inbox, put_back, staging_dir};
+use crate::intake::names::part_name_of_inbox;
+use crate::intake::staging::{Held, blocking, put_back, staging_dir};
 use crate::intake::{Inner, history};
 use crate::library::JournalRow;
 use crate::library::disk::move_new;

@@ -3,13 +3,14 @@
 //! Everything is in the journal before it happens, so a power cut costs at most the bytes of one file. Knows no protocol:
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
-mod append;
+pub mod append;
 mod board;
 mod disk;
 pub mod door;
 pub mod glance;
 mod history;
 mod inbox;
+mod names;
 pub mod out;
 mod stages;
 pub mod staging;
@@ -322,7 +323,7 @@ impl Intake {
         if let Some(row) = open.into_iter().find(same) {
             return Part::again(self.inner.clone(), row, item).await;
         }
-        let name = staging::name_of(&item);
+        let name = names::name_of(&item);
         let row = JournalRow {
             id: OfferId(0),
             stage: Stage::Offered,
@@ -333,7 +334,7 @@ impl Intake {
                 remote: item.object_id.clone(),
                 original_name: name.clone(),
             },
-            part: Some(staging::part_name(&name)),
+            part: Some(names::part_name(&name)),
             size: item.size,
             item: Some(item),
             etag: None,

@@ -11,8 +11,9 @@ use bytes::Bytes;
 use tracing::{debug, info, warn};
 
 use crate::error::{Error, Kind, Result};
-use crate::intake::append::Append;
+use crate::intake::append::{Append, Sum, Tail};
 use crate::intake::inbox::{self, Taken};
+use crate::intake::names::FROM_INBOX;
 use crate::intake::stages::{AtStart, Found, at_start};
 use crate::intake::{Inner, board, can_be_fetched};
 use crate::library::disk::{move_new, remove, sync_folder};
@@ -67,12 +68,15 @@ impl Part {
                 format!("{} is on its way already", row.provenance.original_name),
             ));
         }
-        let before = row.item.replace(item).and_then(|item| item.size);
+        let before = row.item.replace(item);
+        // What comes in pieces is taken up every few milliseconds, and its row says all there is to say already.
+        let says_it = before == row.item && UnixTime::now().0 - row.at.0 < ROW_FRESH;
+        let before = before.and_then(|item| item.size);
         let now = row.item.as_ref().and_then(|item| item.size);
         let mut part = Part::open(inner, row).await?;
         if part.here > 0 && (before != now || now.is_some_and(|size| part.here > size.0)) {
             part.restart().await?;
-        } else {
+        } else if !says_it {
             let (inner, here) = (part.held.inner.clone(), ByteCount(part.here));
             inner.keep(&mut part.row, here).await?;
         }
@@ -141,6 +145,32 @@ impl Part {
         self.row.etag = Some(etag);
         let (inner, here) = (self.held.inner.clone(), ByteCount(self.here));
         inner.keep(&mut self.row, here).await
+    }
+
+    /// Goes on behind a part of the same file that was dropped: what its last sync could not do is told here.
+    pub(in crate::intake) fn follow(&mut self, tail: Tail) {
+        self.file.follow(tail);
+    }
+
+    /// Returns what may still run when this is dropped.
+    pub(in crate::intake) fn left_over(&mut self) -> Tail {
+        self.file.tail()
+    }
+
+    /// Begins a sum of what is written from now on. Nothing may be written and not flushed.
+    pub(in crate::intake) fn begin_sum(&mut self, sum: Sum) {
+        self.file.begin_sum(sum);
+    }
+
+    /// Ends the sum; empty when none was begun.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub(in crate::intake) async fn end_sum(&mut self) -> Result<Vec<u8>> {
+        match self.file.end_sum().await {
+            Ok(sum) => Ok(sum),
+            Err(error) => Err(self.failed("write a part file", error).await),
+        }
     }
 
     /// Takes back what lies behind a place.
@@ -220,14 +250,15 @@ impl Part {
             self.room = size;
         }
         self.announced = size;
-        self.row.size = size.map(ByteCount).or(self.row.size);
+        let size = size.map(ByteCount).or(self.row.size);
         // Some answer a range without the tag of the whole.
-        if etag.is_some() || self.here == 0 {
-            self.row.etag = etag;
-        }
+        let etag = if etag.is_some() || self.here == 0 { etag } else { self.row.etag.clone() };
         // Without the tag a transfer that broke off early goes on all the same: its last bytes are compared then. A short
         // file is spared the write.
-        self.unwritten = Some(self.here + ROW_AFTER);
+        if (size, &etag) != (self.row.size, &self.row.etag) {
+            self.unwritten = Some(self.here + ROW_AFTER);
+        }
+        (self.row.size, self.row.etag) = (size, etag);
         self.held.inner.notes.put(board::arrival(&self.row, ByteCount(self.here)));
         Ok(())
     }
@@ -302,11 +333,12 @@ impl Part {
     /// `Unreachable` when bytes are missing (what is here stays), and those of the disk and the database.
     pub async fn finish(mut self) -> Result<()> {
         self.is_whole().await?;
-        if let Err(error) = self.file.sync().await {
+        let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
+        let (file, folder) = tokio::join!(self.file.sync(), blocking(move || sync_folder(&folder)));
+        if let Err(error) = file {
             return Err(self.failed("sync a part file", error).await);
         }
-        let folder = self.path.parent().map(Path::to_owned).unwrap_or_default();
-        if let Err(error) = blocking(move || sync_folder(&folder)).await {
+        if let Err(error) = folder {
             // A disk that went says so itself.
             staging_dir(&self.held.inner.library).await?;
             return Err(error);
@@ -534,41 +566,6 @@ fn too_large() -> Error {
     Error::new(Kind::Unsupported, format!("files above {} are not taken", ByteCount(LARGEST_FILE)))
 }
 
-/// Returns the name a neighbour's file goes by: its title, and the extension of its URL or type.
-pub(in crate::intake) fn name_of(item: &RemoteItem) -> String {
-    let path = item.url.split(['?', '#']).next().unwrap_or_default();
-    let last = path.rsplit('/').next().unwrap_or_default();
-    let mime = item.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let by_type = || EXTENSIONS.iter().find(|(known, _)| *known == mime).map(|(_, extension)| *extension);
-    let extension = extension_of(last).or_else(by_type);
-    let title: String = item.title.chars().take(LONGEST_TITLE).collect();
-    let title = if title.trim().is_empty() { last.to_owned() } else { title };
-    match extension {
-        Some(extension) if extension_of(&title).is_none_or(|own| !own.eq_ignore_ascii_case(extension)) => {
-            format!("{title}.{extension}")
-        }
-        _ => title,
-    }
-}
-
-/// Returns a new name for a part file. It keeps the extension, a hint for the reader of the bytes.
-pub(in crate::intake) fn part_name(original: &str) -> String {
-    let extension = extension_of(original).unwrap_or("part").to_ascii_lowercase();
-    format!("{}.{extension}", uuid::Uuid::new_v4().simple())
-}
-
-/// Returns a new name for a part file that comes from the drop folder.
-pub(in crate::intake) fn part_name_of_inbox(original: &str) -> String {
-    format!("{FROM_INBOX}{}", part_name(original))
-}
-
-fn extension_of(name: &str) -> Option<&str> {
-    let (stem, extension) = name.rsplit_once('.')?;
-    let plain =
-        (1..=5).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    (plain && !stem.is_empty()).then_some(extension)
-}
-
 /// Returns whether a sender knows how to go on with a row: it has the name of an upload.
 fn is_upload(row: &JournalRow) -> bool {
     row.etag.as_deref().is_some_and(|tag| tag.starts_with(UPLOAD))
@@ -583,8 +580,6 @@ fn longest_wait(row: &JournalRow) -> i64 {
 pub(in crate::intake) const UPLOAD: &str = "upload:";
 /// Seconds for which an upload is waited for after its last piece: a day.
 pub(in crate::intake) const UPLOAD_WAITS: i64 = 24 * 3600;
-/// Part files of the drop folder are told by their name even when the journal is lost.
-const FROM_INBOX: &str = "inbox-";
 /// Seconds after which what broke off is given up: 30 days.
 const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 /// Above anything that is sold as one track.
@@ -593,61 +588,14 @@ pub(in crate::intake) const LARGEST_FILE: u64 = 8 << 30;
 const LARGEST_UNANNOUNCED: u64 = 1 << 30;
 /// Bytes between two looks at the room while the size is not known.
 const ROOM_STEP: u64 = 16 << 20;
+/// Seconds for which the time in a row is good enough.
+const ROW_FRESH: i64 = 600;
 /// Bytes after which a transfer is worth a row that knows its tag.
 const ROW_AFTER: u64 = 8 << 20;
-const LONGEST_TITLE: usize = 160;
 const MOST_NAMESAKES: u32 = 1000;
-/// IANA media types and the ones phones use, with the extension of their files.
-const EXTENSIONS: [(&str, &str); 16] = [
-    ("audio/mpeg", "mp3"),
-    ("audio/mp3", "mp3"),
-    ("audio/flac", "flac"),
-    ("audio/x-flac", "flac"),
-    ("audio/mp4", "m4a"),
-    ("audio/x-m4a", "m4a"),
-    ("audio/m4a", "m4a"),
-    ("audio/aac", "aac"),
-    ("audio/ogg", "ogg"),
-    ("application/ogg", "ogg"),
-    ("audio/opus", "opus"),
-    ("audio/wav", "wav"),
-    ("audio/x-wav", "wav"),
-    ("audio/aiff", "aiff"),
-    ("audio/x-aiff", "aiff"),
-    ("audio/x-ms-wma", "wma"),
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn item(title: &str, url: &str, mime: &str) -> RemoteItem {
-        RemoteItem {
-            object_id: "1".into(),
-            url: url.into(),
-            size: None,
-            mime: mime.into(),
-            title: title.into(),
-            artist: None,
-            album: None,
-            track: None,
-            duration: None,
-            views: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn a_file_is_named_by_its_title_and_what_it_is() {
-        for (title, url, mime, want) in [
-            ("Song", "http://a/b/22.flac", "audio/x-flac", "Song.flac"),
-            ("Song", "http://a/b/22", "audio/mpeg; charset=x", "Song.mp3"),
-            ("Song.mp3", "http://a/22.mp3?x=1.wav", "audio/mpeg", "Song.mp3"),
-            ("", "http://a/b/22.ogg", "", "22.ogg"),
-            ("Vol. 2", "http://a/b", "", "Vol. 2"),
-        ] {
-            assert_eq!(name_of(&item(title, url, mime)), want, "{title:?} {url:?}");
-        }
-    }
 
     #[test]
     fn a_file_goes_back_under_the_next_free_name() {

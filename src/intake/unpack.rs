@@ -15,7 +15,8 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
 use crate::intake::door::policy::is_no_music;
 use crate::intake::inbox;
-use crate::intake::staging::{self, Part, blocking, room_for, staging_dir};
+use crate::intake::names;
+use crate::intake::staging::{Part, blocking, room_for, staging_dir};
 use crate::library::JournalRow;
 use crate::library::disk::remove;
 use crate::media::archive::{self, Entry};
@@ -181,7 +182,7 @@ fn row_of(archive: &JournalRow, entry: &Entry) -> JournalRow {
             remote: remote.clone(),
             ..archive.provenance.clone()
         },
-        part: Some(staging::part_name(name)),
+        part: Some(names::part_name(name)),
         size: Some(ByteCount(entry.size)),
         item: Some(RemoteItem {
             object_id: remote,

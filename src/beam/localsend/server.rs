@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
@@ -12,7 +12,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use http::{Method, StatusCode, header};
-use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tracing::{debug, info};
@@ -20,6 +19,7 @@ use tracing::{debug, info};
 use crate::beam::localsend::receiver;
 use crate::beam::localsend::sessions::{Coming, Session, Sessions};
 use crate::error::{Error, Kind};
+use crate::http::coming;
 use crate::http::server::{Peer, PeerCertificate};
 use crate::intake::Intake;
 use crate::intake::door::{Delivery, Finished, Refusal};
@@ -262,21 +262,13 @@ async fn upload(
     }
 }
 
-async fn take(session: &Session, coming: &Coming, mut body: Body) -> Result<Finished, Error> {
+async fn take(session: &Session, coming: &Coming, body: Body) -> Result<Finished, Error> {
     let mut incoming = session.delivery.receive(coming.index).await?;
-    loop {
-        let frame = tokio::time::timeout(STALLED_FOR, body.frame()).await;
-        let frame = frame.map_err(|_| Error::new(Kind::Unreachable, "nothing came for a while"))?;
-        match frame {
-            None => return incoming.finish().await,
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    incoming.write(bytes).await?;
-                }
-            }
-            Some(Err(error)) => return Err(Error::with(Kind::Unreachable, "the sender broke off", error)),
-        }
+    let mut body = coming::Coming::new(body);
+    while let Some(bytes) = body.next().await? {
+        incoming.write(bytes).await?;
     }
+    incoming.finish().await
 }
 
 /// `POST cancel`: always 200.
@@ -299,8 +291,6 @@ async fn nothing_shared() -> Response {
 
 /// 5,000 files with long names.
 const LARGEST_JSON: usize = 8 << 20;
-/// An upload of which nothing came for so long is over.
-const STALLED_FOR: Duration = Duration::from_secs(45);
 
 #[cfg(test)]
 mod tests;

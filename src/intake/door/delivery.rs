@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use sha2::Digest;
 use tracing::warn;
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
+use crate::intake::append::Sum;
 use crate::intake::door::beams::Begun;
 use crate::intake::door::{MOST_NAMES, Offered, shown};
-use crate::intake::staging::{self, Part};
+use crate::intake::names;
+use crate::intake::staging::Part;
 use crate::library::JournalRow;
 use crate::offer::push::{BeamId, OnArrival, Sent};
 use crate::offer::{OfferId, Provenance, RemoteItem, Stage};
@@ -99,9 +100,11 @@ impl Delivery {
     /// `Invalid` for a file that is not among them, `Full`, `Offline`, `Stopped`, and those of the disk and the database.
     pub async fn receive(&self, index: usize) -> Result<Incoming> {
         let file = self.file(index)?;
-        let part = self.part(index, None).await?;
-        let sum = file.sha256.map(|_| sha2::Sha256::new());
-        Ok(self.incoming(part, Some(file.size.0), file.sha256, sum))
+        let mut part = self.part(index, None).await?;
+        if file.sha256.is_some() {
+            part.begin_sum(Sum::Sha256);
+        }
+        Ok(self.incoming(part, Some(file.size.0), file.sha256))
     }
 
     /// Opens the way in for a file of which only the most is known: what the offer says is its bound.
@@ -118,7 +121,7 @@ impl Delivery {
         let mut part = self.open(index, row).await?;
         part.tells_its_end();
         part.at_most(file.size.0);
-        Ok(self.incoming(part, None, None, None))
+        Ok(self.incoming(part, None, None))
     }
 
     /// Opens the way in for a file that comes in pieces; the tag finds it again.
@@ -162,15 +165,9 @@ impl Delivery {
         Ok(part)
     }
 
-    fn incoming(
-        &self,
-        part: Part,
-        size: Option<u64>,
-        wanted: Option<Sha256>,
-        sum: Option<sha2::Sha256>,
-    ) -> Incoming {
+    fn incoming(&self, part: Part, size: Option<u64>, wanted: Option<Sha256>) -> Incoming {
         let (inner, id) = (self.inner.clone(), part.id());
-        Incoming { id, inner, beam: self.beam, size, wanted, sum, here: 0, part: Some(part) }
+        Incoming { id, inner, beam: self.beam, size, wanted, here: 0, part: Some(part) }
     }
 
     /// Notes that a file is safe here.
@@ -219,7 +216,7 @@ impl Delivery {
                 original_name: name.to_owned(),
                 remote: file.name.clone(),
             },
-            part: Some(staging::part_name(name)),
+            part: Some(names::part_name(name)),
             size: Some(file.size),
             item: Some(RemoteItem {
                 object_id: file.name.clone(),
@@ -276,7 +273,6 @@ pub struct Incoming {
     /// As stated; `None`: it ends where it ends.
     size: Option<u64>,
     wanted: Option<Sha256>,
-    sum: Option<sha2::Sha256>,
     here: u64,
     /// Gone once it ended.
     part: Option<Part>,
@@ -305,9 +301,6 @@ impl Incoming {
         if self.inner.door.desk().beams.is_undone(self.id) {
             return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
         }
-        if let Some(sum) = &mut self.sum {
-            sum.update(&bytes);
-        }
         self.here += bytes.len() as u64;
         self.part.as_mut().ok_or_else(stopped)?.write(bytes).await
     }
@@ -320,7 +313,7 @@ impl Incoming {
     /// # Cancel
     /// A dropped future may have done it.
     pub async fn finish(mut self) -> Result<Finished> {
-        let Some(part) = self.part.take() else {
+        let Some(mut part) = self.part.take() else {
             return Err(Error::new(Kind::Internal, "this file ended already"));
         };
         if let Some(size) = self.size.filter(|&size| size != self.here) {
@@ -328,12 +321,11 @@ impl Incoming {
             part.refuse("gone", &what).await?;
             return Ok(Finished::WrongSize);
         }
-        if let (Some(sum), Some(wanted)) = (self.sum.take(), self.wanted) {
-            let came: [u8; 32] = sum.finalize().into();
-            if came != wanted.0 {
-                part.refuse("gone", "its sum is not the one that was stated").await?;
-                return Ok(Finished::WrongSum);
-            }
+        if let Some(wanted) = self.wanted
+            && part.end_sum().await? != wanted.0
+        {
+            part.refuse("gone", "its sum is not the one that was stated").await?;
+            return Ok(Finished::WrongSum);
         }
         part.finish().await?;
         let mut desk = self.inner.door.desk();

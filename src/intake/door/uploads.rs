@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use crate::error::{Error, Kind, Result};
+use crate::intake::append::{Sum, Tail};
 use crate::intake::door::{Delivery, Offered, Refusal};
 use crate::intake::staging::{self, Part, UPLOAD, UPLOAD_WAITS, blocking};
 use crate::intake::{Inner, Intake};
@@ -44,6 +45,8 @@ struct Entry {
     /// Ends the one who writes.
     turn: Mutex<CancellationToken>,
     writing: Arc<tokio::sync::Mutex<()>>,
+    /// What the piece before left to the disk.
+    tail: Mutex<Tail>,
 }
 
 #[derive(Debug)]
@@ -83,7 +86,8 @@ pub enum Counts {
 #[derive(Debug)]
 pub struct Piece {
     upload: Upload,
-    part: Part,
+    /// Gone once it ended.
+    part: Option<Part>,
     from: u64,
     counts: Counts,
     turn: CancellationToken,
@@ -250,6 +254,7 @@ impl Entry {
             touched: Mutex::new(UnixTime::now()),
             turn: Mutex::default(),
             writing: Arc::default(),
+            tail: Mutex::default(),
         }
     }
 
@@ -269,6 +274,10 @@ impl Entry {
 
     fn touch(&self) {
         *self.touched.lock().unwrap_or_else(PoisonError::into_inner) = UnixTime::now();
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the one who writes, and makes the caller the one.
@@ -347,6 +356,7 @@ impl Upload {
             row.item.clone().ok_or_else(|| Error::new(Kind::Internal, "an upload without its item"))?;
         let counted = counted(&row);
         let mut part = Part::again(self.inner.clone(), row, item).await?;
+        part.follow(std::mem::take(&mut *self.entry.tail()));
         if let Some(counted) = counted {
             part.cut(counted).await?;
         }
@@ -364,7 +374,7 @@ impl Upload {
             self.note(&part);
         }
         self.entry.touch();
-        Ok(Piece { upload: self.clone(), part, from: at, counts, turn, _writing: writing })
+        Ok(Piece { upload: self.clone(), part: Some(part), from: at, counts, turn, _writing: writing })
     }
 
     /// Gives it up: what is here goes.
@@ -442,7 +452,21 @@ impl Piece {
 
     /// Returns how many bytes are still to come.
     pub fn room(&self) -> u64 {
-        self.upload.entry.size.saturating_sub(self.part.offset())
+        let here = self.part.as_ref().map_or(self.upload.entry.size, Part::offset);
+        self.upload.entry.size.saturating_sub(here)
+    }
+
+    /// Begins a sum of this piece, before its first byte.
+    pub fn begin_sum(&mut self, sum: Sum) {
+        self.part.iter_mut().for_each(|part| part.begin_sum(sum));
+    }
+
+    /// Ends the sum of what came; empty when none was begun.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub async fn end_sum(&mut self) -> Result<Vec<u8>> {
+        self.part.as_mut().ok_or_else(ended)?.end_sum().await
     }
 
     /// Takes bytes.
@@ -455,10 +479,11 @@ impl Piece {
         if inner.stop.is_cancelled() {
             return Err(Error::new(Kind::Stopped, "konpo is stopping"));
         }
-        if inner.door.desk().beams.is_undone(self.part.id()) {
+        let part = self.part.as_mut().ok_or_else(ended)?;
+        if inner.door.desk().beams.is_undone(part.id()) {
             return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
         }
-        self.part.write(bytes).await
+        part.write(bytes).await
     }
 
     /// Ends the piece as right: its bytes count. With the last byte the file is made durable and goes to the shelf. Returns
@@ -467,24 +492,24 @@ impl Piece {
     /// # Errors
     /// Those of the disk and the database.
     pub async fn end(mut self) -> Result<u64> {
+        let part = self.part.as_mut().ok_or_else(ended)?;
         if self.counts == Counts::WhenRight {
             // Its bytes first, then the word that they count.
-            self.part.flush().await?;
-            self.part.tag(self.upload.entry.tag.clone()).await?;
+            part.flush().await?;
+            part.tag(self.upload.entry.tag.clone()).await?;
         }
-        let here = self.part.offset();
+        let here = part.offset();
         if here < self.upload.entry.size {
-            self.part.flush().await?;
-            self.upload.note(&self.part);
+            part.flush().await?;
+            self.upload.note(part);
             self.upload.entry.touch();
             return Ok(here);
         }
-        self.upload.note(&self.part);
-        let Piece { upload, part, .. } = self;
-        part.finish().await?;
-        if let Some(coming) = &upload.entry.coming {
+        self.upload.note(part);
+        self.part.take().ok_or_else(ended)?.finish().await?;
+        if let Some(coming) = &self.upload.entry.coming {
             coming.delivery.received();
-            upload.over(coming, Stage::Staged);
+            self.upload.over(coming, Stage::Staged);
         }
         Ok(here)
     }
@@ -494,17 +519,30 @@ impl Piece {
     /// # Errors
     /// Those of the disk and the database.
     pub async fn break_off(mut self) -> Result<u64> {
+        let part = self.part.as_mut().ok_or_else(ended)?;
         match self.counts {
-            Counts::AtOnce => self.part.flush().await?,
+            Counts::AtOnce => part.flush().await?,
             Counts::WhenRight => {
-                self.part.cut(self.from).await?;
-                self.part.tag(self.upload.entry.tag.clone()).await?;
+                part.cut(self.from).await?;
+                part.tag(self.upload.entry.tag.clone()).await?;
             }
         }
-        self.upload.note(&self.part);
+        self.upload.note(part);
         self.upload.entry.touch();
-        Ok(self.part.offset())
+        Ok(part.offset())
     }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        if let Some(part) = &mut self.part {
+            *self.upload.entry.tail() = part.left_over();
+        }
+    }
+}
+
+fn ended() -> Error {
+    Error::new(Kind::Internal, "this piece ended already")
 }
 
 /// The tag of a row: only a hash of the name, for the name is a key.

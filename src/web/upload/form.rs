@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::Serialize;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::door::{Delivery, Finished, Incoming, Pin, Refusal};
 use crate::offer::OfferId;
@@ -18,7 +19,7 @@ use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::plain::escape;
 use crate::web::upload::words::{Language, Outcome};
-use crate::web::upload::{Coming, raw, text};
+use crate::web::upload::{raw, text};
 use crate::wire::multipart::{Event, Form, Head};
 
 /// `GET /beam`: the form.

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::door::{Finished, Incoming};
 use crate::offer::push::Sent;
@@ -19,7 +20,7 @@ use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
 use crate::web::upload::words::{Language, Outcome};
-use crate::web::upload::{Coming, form, sender, text};
+use crate::web::upload::{form, sender, text};
 use crate::wire::multipart;
 
 /// What can be said beside a body.

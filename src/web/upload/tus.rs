@@ -6,11 +6,12 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use tracing::debug;
 
 use crate::error::{Error, Kind};
+use crate::http::coming::Coming;
 use crate::http::server::Peer;
+use crate::intake::append::Sum;
 use crate::intake::door::uploads::{Begun, Counts, Piece, Upload};
 use crate::offer::Caller;
 use crate::offer::push::Sent;
@@ -18,7 +19,7 @@ use crate::track::Sha256;
 use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
-use crate::web::upload::{Coming, sender, text};
+use crate::web::upload::{sender, text};
 use crate::wire::tus::{self, Checksum};
 
 /// `OPTIONS`: what is spoken (1.0.0, "OPTIONS"), and the longest file.
@@ -213,12 +214,14 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
         let words = "this is more than the file was said to have";
         return Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", words));
     }
-    let mut sum = wanted.as_ref().map(|wanted| match wanted {
-        Checksum::Sha1(_) => Context::new(&SHA1_FOR_LEGACY_USE_ONLY),
-        Checksum::Sha256(_) => Context::new(&SHA256),
-    });
     let mut piece = piece;
-    if let Err(error) = read(&mut piece, Coming::new(body), sum.as_mut()).await {
+    if let Some(wanted) = &wanted {
+        piece.begin_sum(match wanted {
+            Checksum::Sha1(_) => Sum::Sha1,
+            Checksum::Sha256(_) => Sum::Sha256,
+        });
+    }
+    if let Err(error) = read(&mut piece, Coming::new(body)).await {
         debug!(%error, "a piece of an upload broke off");
         piece.break_off().await?;
         return Err(match error.kind() {
@@ -227,8 +230,8 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
             _ => error.into(),
         });
     }
-    if let (Some(sum), Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted))) = (sum, wanted)
-        && sum.finish().as_ref() != wanted
+    if let Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted)) = wanted
+        && piece.end_sum().await? != wanted
     {
         piece.break_off().await?;
         let mismatch = StatusCode::from_u16(MISMATCH).unwrap_or(StatusCode::BAD_REQUEST);
@@ -237,7 +240,7 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
     Ok(piece.end().await?)
 }
 
-async fn read(piece: &mut Piece, mut coming: Coming, mut sum: Option<&mut Context>) -> Result<(), Error> {
+async fn read(piece: &mut Piece, mut coming: Coming) -> Result<(), Error> {
     let taken_over = piece.taken_over();
     loop {
         let next = tokio::select! {
@@ -245,9 +248,6 @@ async fn read(piece: &mut Piece, mut coming: Coming, mut sum: Option<&mut Contex
             next = coming.next() => next?,
         };
         let Some(bytes) = next else { return Ok(()) };
-        if let Some(sum) = &mut sum {
-            sum.update(&bytes);
-        }
         piece.write(bytes).await?;
     }
 }

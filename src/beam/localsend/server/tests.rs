@@ -1,8 +1,10 @@
 //! The routes without a network: requests go straight into the router.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use futures_util::StreamExt;
+use http_body_util::BodyExt;
 use sha2::Digest;
 use tempfile::TempDir;
 use tower_service::Service;

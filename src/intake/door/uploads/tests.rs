@@ -100,7 +100,7 @@ async fn a_piece_that_counts_only_when_right_leaves_nothing_when_it_is_not() {
     // A process that dies with half of a piece on the disk.
     let mut piece = upload.append(500, Counts::WhenRight).await.expect("opened");
     piece.write(Bytes::from(vec![7; 600_000_usize.min(bytes.len() - 500)])).await.expect("taken");
-    piece.part.flush().await.expect("written");
+    piece.part.as_mut().expect("open").flush().await.expect("written");
     drop(piece);
     drop((upload, uploads, first));
     let second = intake(folder.path(), Push::Always).await;
