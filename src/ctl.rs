@@ -162,7 +162,7 @@ pub enum Ask {
     Beam(beam::Beam),
     /// Music back to phones.
     #[command(flatten)]
-    Send(send::Send),
+    Send(send::Out),
     /// Correct words that tracks show; the files are not touched
     Correct(Box<correct::Correct>),
     /// Make a token with the owner's right, for `--url` and scripts

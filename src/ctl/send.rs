@@ -8,7 +8,7 @@ use crate::units::ByteCount;
 
 /// What to ask of the way out.
 #[derive(Debug, Clone, Subcommand)]
-pub enum Send {
+pub enum Out {
     /// Phones and computers with LocalSend that are open now
     Receivers,
     /// Send an album, a playlist or tracks to a phone or computer with LocalSend
@@ -31,20 +31,21 @@ pub enum Send {
     /// What goes out, and went out lately
     Sends,
     /// Stop what goes out
-    StopSend {
+    #[command(name = "stop-send")]
+    Stop {
         /// Its number, as `sends` shows it
         id: u64,
     },
 }
 
-impl Send {
+impl Out {
     /// Returns method, path and body of the request.
     pub fn request(&self) -> (Method, String, Option<Value>) {
         match self {
-            Send::Receivers => (Method::GET, "/api/receivers".into(), None),
-            Send::Sends => (Method::GET, "/api/sends".into(), None),
-            Send::StopSend { id } => (Method::DELETE, format!("/api/sends/{id}"), None),
-            Send::Send { to, tracks, album, playlist, pin } => {
+            Out::Receivers => (Method::GET, "/api/receivers".into(), None),
+            Out::Sends => (Method::GET, "/api/sends".into(), None),
+            Out::Stop { id } => (Method::DELETE, format!("/api/sends/{id}"), None),
+            Out::Send { to, tracks, album, playlist, pin } => {
                 let mut body = json!({ "to": to });
                 let tracks = (!tracks.is_empty()).then(|| json!(tracks));
                 let given = [("album", album), ("playlist", playlist), ("pin", pin)];
@@ -64,10 +65,10 @@ impl Send {
         let lines =
             |row: fn(&Value) -> String| value["items"].as_array().into_iter().flatten().map(row).collect();
         match self {
-            Send::Receivers => lines(receiver),
-            Send::Sends => lines(sending),
-            Send::Send { .. } => format!("{} (see `konpo ctl sends`)", value["id"]),
-            Send::StopSend { .. } => "done".into(),
+            Out::Receivers => lines(receiver),
+            Out::Sends => lines(sending),
+            Out::Send { .. } => format!("{} (see `konpo ctl sends`)", value["id"]),
+            Out::Stop { .. } => "done".into(),
         }
     }
 }
@@ -117,21 +118,21 @@ mod tests {
 
     #[test]
     fn what_is_wished_is_asked_and_shown() {
-        let send = |tracks: &[i64], album: Option<&str>| Send::Send {
+        let send = |tracks: &[i64], album: Option<&str>| Out::Send {
             to: "Yuki".into(),
             tracks: tracks.to_vec(),
             album: album.map(str::to_owned),
             playlist: None,
             pin: None,
         };
-        let body = |ask: Send| ask.request().2.expect("a body");
+        let body = |ask: Out| ask.request().2.expect("a body");
         assert_eq!(body(send(&[3, 7], None)), json!({ "to": "Yuki", "tracks": [3, 7] }));
         assert_eq!(body(send(&[], Some("無罪"))), json!({ "to": "Yuki", "album": "無罪" }));
         let value = json!({ "items": [{ "id": 4, "title": "Album", "name": "Yuki", "state": "failed", "reason": "Yuki said no",
             "sent": 0, "files": 12, "sent_bytes": 0, "bytes": 5_000_000, "skipped": 0, "left_count": 1,
             "left": ["Song: locked"] }] });
         assert_eq!(
-            Send::Sends.show(&value),
+            Out::Sends.show(&value),
             "4  Album to Yuki: failed, 0 of 12 files, 0 B of 5.0 MB, 1 stay here: Yuki said no\n     stays: Song: locked\n"
         );
     }

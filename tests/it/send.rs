@@ -311,12 +311,13 @@ async fn others_than_the_owner_send_files_without_what_names_the_buyer() {
     assert!(told(&mint::itunes_plus()), "it names its buyer");
     let sending = house.over(house.send(Right::Member, &phone, &[2]).await).await;
     assert_eq!(code(&sending), ("sent", ""), "{sending:?}");
-    let desk = phone.desk();
-    let (got, sum) = (&desk.got["00001"], &desk.asked[0].1["files"]["00001"]["sha256"]);
-    assert!(got.len() == mint::itunes_plus().len() && !told(got));
-    let want: String = Sha256::digest(got).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(*sum, want, "the sum is of what goes out");
-    drop(desk);
+    {
+        let desk = phone.desk();
+        let (got, sum) = (&desk.got["00001"], &desk.asked[0].1["files"]["00001"]["sha256"]);
+        assert!(got.len() == mint::itunes_plus().len() && !told(got));
+        let want: String = Sha256::digest(got).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(*sum, want, "the sum is of what goes out");
+    }
     assert_eq!(house.send_with(Right::Room, &phone, &[1], None).await, Err(Kind::NotAllowed));
     house.end().await;
 }

@@ -48,8 +48,10 @@ fn a_program_without_a_certificate_sends_a_song() {
     println!("localsend-rs: {}", said.lines().last().unwrap_or_default());
     shelved(&house.konpo, 1, Duration::from_secs(30));
     assert_eq!(house.konpo.tracks()[0]["title"], "Song 1");
-    let offers = house.konpo.get("/api/offers");
-    assert_eq!((&offers["beams"][0]["way"], &offers["beams"][0]["stored"]), (&json!("localsend"), &json!(1)));
+    wait_for("it is told as taken", Duration::from_secs(10), || {
+        let beam = house.konpo.get("/api/offers")["beams"][0].clone();
+        (beam["way"] == "localsend" && beam["stored"] == 1).then_some(())
+    });
 }
 
 #[test]
@@ -87,6 +89,9 @@ fn other_bytes_than_the_phone_promised_are_not_taken() {
     println!("the phone says: {}", said.trim());
     wait_for("nothing is left", Duration::from_secs(20), || (staged(&house.konpo) == 0).then_some(()));
     assert_eq!(house.konpo.tracks().len(), 0);
+    wait_for("its question is over", Duration::from_secs(10), || {
+        house.konpo.get("/api/offers")["asks"].as_array().expect("a list").is_empty().then_some(())
+    });
     // Three times at most, by hand, for this phone tries once.
     let hand = house.lan.host("hand");
     let bytes = fs::read(&file).expect("there");

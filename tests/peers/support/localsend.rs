@@ -69,14 +69,18 @@ impl Phone {
         self.folder.path().join("got")
     }
 
+    /// Starts another phone at the same place, which shows another certificate.
+    pub fn replaced(&self, alias: &str) -> Phone {
+        Phone::start(&self.host, alias)
+    }
+
     /// Ends it as a battery that is empty does.
     pub fn kill(&mut self) {
         self.daemon.kill();
     }
 }
 
-/// localsend-rs (crates.io) 0.1.2, which shows no certificate when it sends, and as a receiver announces the hash of another
-/// one than it has.
+/// localsend-rs (crates.io) 0.1.2, which shows no certificate when it sends.
 pub struct Rusty {
     _process: Process,
     folder: TempDir,
