@@ -1,6 +1,7 @@
 //! hyper server and client shared by all: limits, Host check, byte ranges, problem details; one client with one rule for
 //! where a URL may point. Knows nothing of music.
 
+pub mod bodies;
 pub mod client;
 pub mod coming;
 mod crowd;

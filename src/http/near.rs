@@ -157,7 +157,6 @@ const LARGEST_HEAD: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::hosts::Hosts;
     use crate::http::server;
     use axum::Router;
     use axum::routing::post;
@@ -184,9 +183,9 @@ mod tests {
         );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
         let at = listener.local_addr().expect("bound");
-        let (hosts, stop) = (Hosts::new(&[]), CancellationToken::new());
+        let stop = CancellationToken::new();
         let acceptor = phone.acceptor().expect("set up");
-        let serving = tokio::spawn(server::serve_either(listener, app, hosts, acceptor, stop.clone()));
+        let serving = tokio::spawn(server::serve_either(listener, app, acceptor, stop.clone()));
         for pinned in [Some(phone.fingerprint()), None] {
             let near = Near::new(&ours, at, pinned).expect("set up");
             let answer = near.post_json("/x", b"ab".to_vec(), 4).await.expect("answered");

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::middleware;
+use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower_service::Service;
 use tracing::{debug, warn};
 
-use crate::http::crowd::{Crowd, Place, Served};
+use crate::http::crowd::{Asked, Crowd, Place, Served};
 use crate::http::hosts::{self, Hosts};
 use crate::http::own_tls::fingerprint;
 use crate::http::patient::Patient;
@@ -36,6 +37,10 @@ pub struct Local(pub SocketAddr);
 /// The SHA-256 of the certificate whose key a caller over TLS proved to have, lower-case hex.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificate(pub Arc<str>);
+
+/// The caller speaks over TLS: nobody between hears what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Private;
 
 /// Who is at the other end of the local socket, as the kernel says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,15 +84,10 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
 }
 
 /// Serves the app on one port over TLS and plain TCP until the stop token falls: a first byte of 0x16 begins TLS (RFC 8446,
-/// 5.1, handshake). A caller with a certificate has [`PeerCertificate`] among its requests' extensions.
-pub async fn serve_either(
-    listener: TcpListener,
-    app: Router,
-    hosts: Hosts,
-    tls: TlsAcceptor,
-    stop: CancellationToken,
-) {
-    let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
+/// 5.1, handshake). A caller over TLS has [`Private`], one with a certificate [`PeerCertificate`] too among its requests'
+/// extensions. The app itself says under which names it is answered ([`hosts::check`]), for its errors have a form of
+/// their own.
+pub async fn serve_either(listener: TcpListener, app: Router, tls: TlsAcceptor, stop: CancellationToken) {
     let room = Room::new(stop);
     loop {
         let (stream, peer) = tokio::select! {
@@ -109,9 +109,10 @@ pub async fn serve_either(
                 () = place.turned_out.cancelled() => return,
                 greeted = tokio::time::timeout(HEADERS_WITHIN, greet(stream, &tls)) => greeted,
             };
-            let answer = move |certificate: Option<PeerCertificate>| {
+            let answer = move |private: Option<Private>, certificate: Option<PeerCertificate>| {
                 move |mut request: http::Request<Body>| {
                     request.extensions_mut().insert(Peer(peer));
+                    let _it_is_new = private.and_then(|mark| request.extensions_mut().insert(mark));
                     certificate
                         .clone()
                         .into_iter()
@@ -120,9 +121,9 @@ pub async fn serve_either(
                 }
             };
             match greeted {
-                Ok(Ok(Greeted::Plain(stream))) => connection(stop, place, stream, answer(None)).await,
+                Ok(Ok(Greeted::Plain(stream))) => connection(stop, place, stream, answer(None, None)).await,
                 Ok(Ok(Greeted::Private(stream, known))) => {
-                    connection(stop, place, *stream, answer(known)).await
+                    connection(stop, place, *stream, answer(Some(Private), known)).await
                 }
                 Ok(Err(error)) => debug!(%error, %peer, "a connection could not be made private"),
                 Err(_) => debug!(%peer, "a caller said nothing"),
@@ -229,11 +230,17 @@ where
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         // While a body is still to come, it is not yet clear that anything is asked.
         let serving = hyper::body::Body::is_end_stream(request.body()).then(|| place.serve());
-        let answered = answer(request.map(Body::new));
+        let answered = answer(request.map(|body| Body::new(Asked::new(body, place.clone()))));
         let place = place.clone();
         async move {
             let serving_until = |body| Body::new(Served::new(body, serving.unwrap_or_else(|| place.serve())));
-            answered.await.map(|response| response.map(serving_until))
+            answered.await.map(|mut response| {
+                // What comes from senders is never taken for anything else than it says (Fetch standard, 3.6).
+                response
+                    .headers_mut()
+                    .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+                response.map(serving_until)
+            })
         }
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
@@ -298,9 +305,12 @@ mod tests {
             ask(port, &format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n"))
                 .await;
         assert!(ours.starts_with("HTTP/1.1 200") && ours.ends_with("hello"), "{ours}");
+        assert!(ours.contains("x-content-type-options: nosniff"), "{ours}");
         let foreign = ask(port, "GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
         assert!(
-            foreign.starts_with("HTTP/1.1 421") && foreign.contains("application/problem+json"),
+            foreign.starts_with("HTTP/1.1 421")
+                && foreign.contains("application/problem+json")
+                && foreign.contains("nosniff"),
             "{foreign}"
         );
         let none = ask(port, "GET / HTTP/1.0\r\n\r\n").await;

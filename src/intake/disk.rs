@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::error::{Kind, Result};
+use crate::intake::door::uploads;
 use crate::intake::staging::{Strays, blocking, take_up};
 use crate::intake::{Inner, inbox};
 use crate::units::UnixTime;
@@ -16,6 +17,7 @@ use crate::units::UnixTime;
 pub async fn run(inner: Arc<Inner>, mut there: bool) {
     let mut tidied: Option<Instant> = None;
     let mut safe: Option<Instant> = None;
+    let mut swept: Option<Instant> = None;
     loop {
         let library = inner.library.clone();
         let looked = blocking(move || library.takes_more()).await;
@@ -35,6 +37,13 @@ pub async fn run(inner: Arc<Inner>, mut there: bool) {
         }
         if safe.is_none_or(|at| at.elapsed() >= SAFE_EVERY) {
             safe = Some(Instant::now());
+            let older = there && swept.is_none_or(|at| at.elapsed() >= SWEPT_EVERY);
+            if older {
+                swept = Some(Instant::now());
+            }
+            if let Err(error) = uploads::tend(&inner, older).await {
+                warn!(%error, "uploads that broke off could not be given up");
+            }
             let (library, now) = (inner.library.clone(), UnixTime::now());
             // What fails is logged there.
             let _always = blocking(move || {
@@ -70,6 +79,8 @@ async fn tidy(inner: &Inner) -> Result<()> {
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const SAFE_EVERY: Duration = Duration::from_secs(60);
+/// How often the journal is looked through for uploads that nobody comes back for.
+const SWEPT_EVERY: Duration = Duration::from_secs(3600);
 const TIDY_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// Rows of files that ended are of use while somebody may ask what became of them.
 const JOURNAL_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);

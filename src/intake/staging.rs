@@ -246,8 +246,11 @@ impl Part {
             {
                 return Err(Error::new(Kind::Invalid, "the file has another length now"));
             }
-            room_for(&self.held.inner.library, ByteCount(size - self.here)).await?;
-            self.room = size;
+            // What lies in the trash yields to bytes that come, not to words about them.
+            if size > self.here {
+                let (library, more) = (self.held.inner.library.clone(), ByteCount(size - self.here));
+                blocking(move || library.would_take(more)).await?;
+            }
         }
         self.announced = size;
         let size = size.map(ByteCount).or(self.row.size);
@@ -287,8 +290,9 @@ impl Part {
             return Err(too_large());
         }
         if end > self.room {
-            room_for(&self.held.inner.library, ByteCount(ROOM_STEP)).await?;
-            self.room = end + ROOM_STEP;
+            let more = self.announced.map_or(ROOM_STEP, |size| (size - self.here).min(ROOM_STEP));
+            room_for(&self.held.inner.library, ByteCount(more)).await?;
+            self.room = self.here + more;
         }
         if let Err(error) = self.file.push(&bytes).await {
             return Err(self.failed("write a part file", error).await);
@@ -442,6 +446,16 @@ pub(in crate::intake) async fn take_up(inner: &Arc<Inner>, strays: Strays) -> Re
                 inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, size).await?;
                 blocking(move || remove(&part)).await?;
             }
+            // All of it is here and counts: only the word of it is missing, which its sender cannot say again.
+            AtStart::Wait if strays == Strays::Go && there && is_whole_upload(&row, size) => {
+                blocking(move || {
+                    let synced = fs::File::open(&part).and_then(|file| file.sync_all());
+                    synced.map_err(|error| Error::io("sync a part file", error))
+                })
+                .await?;
+                row.stage = Stage::Staged;
+                inner.keep(&mut row, size).await?;
+            }
             AtStart::Wait => inner.notes.put(board::arrival(&row, size)),
             AtStart::Work => {
                 if row.stage == Stage::Offered {
@@ -571,6 +585,30 @@ fn is_upload(row: &JournalRow) -> bool {
     row.etag.as_deref().is_some_and(|tag| tag.starts_with(UPLOAD))
 }
 
+/// Returns whether all bytes of an upload are here, and none waits for the word that it is right.
+fn is_whole_upload(row: &JournalRow, here: ByteCount) -> bool {
+    let counts = row.etag.as_deref().and_then(|tag| tag.strip_prefix(UPLOAD));
+    counts.is_some_and(|tag| !tag.contains(':')) && row.size == Some(here)
+}
+
+/// Gives up the uploads of earlier runs that nobody went on with for a day; `open` are the tags of those that are known.
+pub(in crate::intake) async fn give_up_uploads(inner: &Arc<Inner>, open: &HashSet<String>) -> Result<()> {
+    let now = UnixTime::now().0;
+    for mut row in inner.library.journal_open().await? {
+        let tag = row.etag.as_deref().unwrap_or_default();
+        let is_old = row.stage == Stage::Offered && now - row.at.0 > UPLOAD_WAITS;
+        if !is_upload(&row) || !is_old || open.iter().any(|open| tag.starts_with(open.as_str())) {
+            continue;
+        }
+        let Ok(_held) = Held::new(inner.clone(), row.id) else { continue };
+        let part = staging_dir(&inner.library).await?.join(row.part.as_deref().unwrap_or_default());
+        let reason = "its sender did not come back with the rest".to_owned();
+        inner.end(&mut row, Verdict::Refused { code: "gone".into(), reason }, ByteCount(0)).await?;
+        blocking(move || remove(&part)).await?;
+    }
+    Ok(())
+}
+
 /// Returns the seconds for which what broke off is waited for.
 fn longest_wait(row: &JournalRow) -> i64 {
     if is_upload(row) { UPLOAD_WAITS } else { LONGEST_WAIT }
@@ -586,7 +624,7 @@ const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 pub(in crate::intake) const LARGEST_FILE: u64 = 8 << 30;
 /// What is longer and does not say how long is a station, not a song.
 const LARGEST_UNANNOUNCED: u64 = 1 << 30;
-/// Bytes between two looks at the room while the size is not known.
+/// Bytes between two looks at the room.
 const ROOM_STEP: u64 = 16 << 20;
 /// Seconds for which the time in a row is good enough.
 const ROW_FRESH: i64 = 600;

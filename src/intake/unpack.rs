@@ -60,27 +60,13 @@ pub(in crate::intake) async fn unpack(inner: &Arc<Inner>, row: &mut JournalRow) 
         Err(error) => return Err(error),
     };
     let mut done: Done = serde_json::from_str(&row.facts).unwrap_or_default();
-    let needed =
-        entries.iter().skip(done.files).filter(|entry| is_wanted(entry)).map(|entry| entry.size).sum();
-    room_for(&inner.library, ByteCount(needed)).await?;
-    for entry in entries.iter().skip(done.files) {
-        if inner.stop.is_cancelled() {
-            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+    match bring_all(inner, row, &path, &entries, &mut done).await {
+        Ok(()) => {}
+        // Waiting for room would hold up the songs behind it, which may need none.
+        Err(error) if error.kind() == Kind::Full => {
+            return no_room(inner, row, path, &done, &error).await.map(Some);
         }
-        match left(entry) {
-            Some(why) => done.leave(&entry.name, why),
-            None => match bring(inner, row, &path, entry).await {
-                Ok(()) => done.songs += 1,
-                Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
-                    done.leave(&entry.name, &error.to_string());
-                }
-                Err(error) => return Err(error),
-            },
-        }
-        done.files += 1;
-        row.facts = serde_json::to_string(&done).unwrap_or_default();
-        let size = row.size.unwrap_or_default();
-        inner.keep(row, size).await?;
+        Err(error) => return Err(error),
     }
     let told = done.words();
     info!(name = row.provenance.original_name, told, "an archive is unpacked");
@@ -92,6 +78,60 @@ pub(in crate::intake) async fn unpack(inner: &Arc<Inner>, row: &mut JournalRow) 
     inner.end(row, verdict, size).await?;
     blocking(move || remove(&path)).await?;
     Ok(Some(row.stage))
+}
+
+/// Brings what is left in an archive to staging, file by file.
+async fn bring_all(
+    inner: &Arc<Inner>,
+    row: &mut JournalRow,
+    path: &Path,
+    entries: &[Entry],
+    done: &mut Done,
+) -> Result<()> {
+    let needed =
+        entries.iter().skip(done.files).filter(|entry| is_wanted(entry)).map(|entry| entry.size).sum();
+    room_for(&inner.library, ByteCount(needed)).await?;
+    for entry in entries.iter().skip(done.files) {
+        if inner.stop.is_cancelled() {
+            return Err(Error::new(Kind::Stopped, "konpo is stopping"));
+        }
+        match left(entry) {
+            Some(why) => done.leave(&entry.name, why),
+            None => match bring(inner, row, path, entry).await {
+                Ok(()) => {
+                    done.songs += 1;
+                    inner.door.count(&row.provenance.device, ByteCount(entry.size));
+                }
+                Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
+                    done.leave(&entry.name, &error.to_string());
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        done.files += 1;
+        row.facts = serde_json::to_string(&done).unwrap_or_default();
+        let size = row.size.unwrap_or_default();
+        inner.keep(row, size).await?;
+    }
+    Ok(())
+}
+
+/// Ends an archive for which there is no room; it lies in the trash for whoever wants to make some.
+async fn no_room(
+    inner: &Arc<Inner>,
+    row: &mut JournalRow,
+    path: PathBuf,
+    done: &Done,
+    error: &Error,
+) -> Result<Stage> {
+    let came = if done.songs > 0 { format!("{}; then ", done.words()) } else { String::new() };
+    let (reason, size) = (format!("{came}{error}"), row.size.unwrap_or_default());
+    let name = row.provenance.original_name.clone();
+    info!(name, reason, "there is no room to unpack an archive");
+    inner.end(row, Verdict::Refused { code: "full".into(), reason }, size).await?;
+    let (library, event) = (inner.library.clone(), row.id);
+    blocking(move || library.throw_away(&path, event, &name)).await?;
+    Ok(row.stage)
 }
 
 /// Returns what is in a file when it is an archive.

@@ -166,8 +166,13 @@ pub async fn bring(inner: &Arc<Inner>, row: JournalRow) -> Ended {
     }
 }
 
-/// Unpacks an archive; of anything else does one stage.
+/// Unpacks an archive; of anything else does one stage. What somebody took back goes no further.
 async fn step(inner: &Arc<Inner>, work: &mut Work) -> Result<Stage> {
+    if inner.door.is_undone(work.row.id) {
+        work.part = staging_dir(&inner.library).await?.join(work.row.part.as_deref().unwrap_or_default());
+        aside(inner, work, "gone", "somebody took this back".into(), Leave::No).await?;
+        return Ok(work.row.stage);
+    }
     match unpack::unpack(inner, &mut work.row).await? {
         Some(ended) => Ok(ended),
         None => turn(inner, work).await,

@@ -55,6 +55,7 @@ pub fn directory(file: &mut (impl Read + Seek)) -> Result<Vec<Entry>> {
         raw.push(entry);
         rest = behind;
     }
+    shares_nothing(&raw)?;
     let names = names(&raw);
     let (mut entries, mut total) = (Vec::new(), 0_u64);
     for (raw, name) in raw.iter().zip(names) {
@@ -71,6 +72,12 @@ pub fn directory(file: &mut (impl Read + Seek)) -> Result<Vec<Entry>> {
         if !name.ends_with('/') {
             entries.push(raw.entry(name, length));
         }
+    }
+    // Each for itself may be small and all of them far too many.
+    let fit = entries.iter().filter(|entry| entry.unfit.is_none());
+    let out = fit.fold(0_u64, |sum, entry| sum.saturating_add(entry.size));
+    if out > length.saturating_mul(MOST_RATIO).saturating_add(SMALL) {
+        return Err(Error::new(Kind::Unsupported, "far more would come out of this archive than lies in it"));
     }
     Ok(entries)
 }
@@ -288,6 +295,18 @@ fn names(raw: &[Raw]) -> Vec<String> {
 fn is_japanese(letter: char) -> bool {
     matches!(letter, '\u{3000}'..='\u{30ff}' | '\u{3200}'..='\u{33ff}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}')
         || matches!(letter, '\u{ff01}'..='\u{ff60}' | '\u{ffe0}'..='\u{ffe6}' | '\u{2010}'..='\u{27bf}' | '\u{a7}'..='\u{f7}')
+}
+
+/// Makes sure that no two files lie on the same bytes: a few bytes that are many files are a trap.
+fn shares_nothing(raw: &[Raw]) -> Result<()> {
+    let behind = |raw: &Raw| raw.at.saturating_add(30).saturating_add(raw.packed);
+    let mut lies: Vec<(u64, u64)> =
+        raw.iter().filter(|raw| raw.packed > 0).map(|raw| (raw.at, behind(raw))).collect();
+    lies.sort_unstable();
+    if lies.windows(2).any(|two| two[0].1 > two[1].0) {
+        return Err(Error::new(Kind::Unsupported, "an archive whose files lie on each other is not taken"));
+    }
+    Ok(())
 }
 
 /// Returns whether a name is none below a folder.

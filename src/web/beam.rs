@@ -177,6 +177,7 @@ pub async fn pair(
     }
     let (token, key) = new_token();
     web.intake.pair(key, &new.name.chars().take(LONGEST_NAME).collect::<String>(), Right::Member).await?;
+    web.intake.pin_was_used();
     Ok(paired(&token, Right::Member))
 }
 

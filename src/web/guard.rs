@@ -1,9 +1,16 @@
 //! Who asks, and whether it may: the caller of every request, the right of every route, and the Origin rule.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::http::problem::Problem;
 use crate::http::server::PeerCred;
@@ -20,8 +27,48 @@ pub async fn identify(State(web): State<Web>, mut request: Request, next: Next) 
         Some(_) => Caller::room(Via::Ctl),
         None => web.intake.who(token(request.headers()), Via::Web).await,
     };
+    let forgotten = caller.device.map(|device| web.intake.until_forgotten(device));
     request.extensions_mut().insert(caller);
-    next.run(request).await
+    let response = next.run(request).await;
+    match forgotten {
+        Some(forgotten) => response.map(|body| Body::new(Known::new(body, forgotten))),
+        None => response,
+    }
+}
+
+/// An answer to a paired device: events and archives break off when the device is forgotten.
+struct Known {
+    body: Body,
+    forgotten: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Known {
+    fn new(body: Body, forgotten: CancellationToken) -> Known {
+        Known { body, forgotten: Box::pin(forgotten.cancelled_owned()) }
+    }
+}
+
+impl HttpBody for Known {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.forgotten.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(axum::Error::new("this device is paired no more"))));
+        }
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Lets a request pass whose caller has at least the route's right.

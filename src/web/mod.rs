@@ -35,13 +35,15 @@ pub struct Web {
     started: Instant,
     archives: Turns,
     uploads: Uploads,
+    streams: events::Streams,
 }
 
 impl Web {
     /// Returns the API of a box of this name.
     pub fn new(hifi: Hifi, intake: Intake, name: &str) -> Web {
         let uploads = Uploads::new(intake.clone());
-        Web { hifi, intake, name: name.into(), started: Instant::now(), archives: Turns::default(), uploads }
+        let (started, archives, streams) = (Instant::now(), Turns::default(), events::Streams::default());
+        Web { hifi, intake, name: name.into(), started, archives, uploads, streams }
     }
 }
 

@@ -7,6 +7,7 @@ use axum::{Json, Router, middleware};
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::http::bodies::{self, Bodies};
 use crate::http::problem::Problem;
 use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
@@ -333,16 +334,29 @@ fn uploads() -> Vec<Route> {
 
 /// Returns the API as a service; whoever serves it puts the peer into each request's extensions.
 pub fn router(web: Web) -> Router {
-    let mut router = Router::new();
+    let (mut router, bodies) = (Router::new(), Bodies::default());
     for route in table() {
         let require = middleware::from_fn_with_state(route.right, guard::require);
-        router = router.route(route.path, route.handler.layer(require));
+        let handler = match most_of(route.path) {
+            Some(most) => {
+                let collect = middleware::from_fn_with_state((bodies.clone(), most), bodies::collect);
+                route.handler.layer(collect)
+            }
+            None => route.handler,
+        };
+        router = router.route(route.path, handler.layer(require));
     }
     let lost = || async {
         Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response()
     };
     let identify = middleware::from_fn_with_state(web.clone(), guard::identify);
     router.fallback(lost).layer(identify).with_state(web)
+}
+
+/// Returns how long the body of a route may be; `None`: it is a file, which is not read whole.
+fn most_of(path: &str) -> Option<usize> {
+    let is_file = path.starts_with("/beam") || path.starts_with("/api/uploads");
+    (!is_file).then_some(if path == "/api/covers" { MOST_PICTURE } else { MOST_MESSAGE })
 }
 
 async fn document() -> Json<Value> {
@@ -386,6 +400,8 @@ pub fn openapi() -> Value {
 }
 
 const JSON: &str = "application/json";
+/// Bytes of a body in JSON.
+const MOST_MESSAGE: usize = 2 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -26,19 +26,19 @@ pub struct Device {
     #[serde(default)]
     pub device_type: Option<String>,
     /// The SHA-256 of its certificate, or with plain HTTP any text. Nothing is proved by it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub fingerprint: String,
     /// Where it listens; 0 or absent: it does not.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub port: u16,
     /// `http` or `https`.
     #[serde(default)]
     pub protocol: Option<String>,
     /// It wants an answer.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub announce: bool,
     /// The same in 1.x.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub announcement: bool,
 }
 
@@ -113,7 +113,7 @@ pub struct File {
     /// Its size in bytes.
     pub size: u64,
     /// Its MIME type; peers up to 1.15 send `image`, `video`, `pdf`, `text`, `apk`, `other`.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     pub file_type: String,
     /// Its SHA-256, hex. What is none is none.
     #[serde(default)]
@@ -172,6 +172,13 @@ pub fn prepare(body: &[u8]) -> Result<Prepare> {
         return Err(wrong("there are no files".into()));
     }
     Ok(prepare)
+}
+
+/// `null` is as good as nothing.
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> std::result::Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// What we want to send (README 4.1).
@@ -338,6 +345,16 @@ mod tests {
         let many: Vec<String> = (0..=MOST_FILES).map(|n| file(&n.to_string())).collect();
         assert!(prepare(body(&many.join(",")).as_bytes()).is_err());
         assert!(prepare(body(&many[1..].join(",")).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_is_null_is_as_good_as_absent() {
+        let null = r#"{"alias":"a","version":null,"deviceModel":null,"fingerprint":null,"port":null,"protocol":null,"announce":null}"#;
+        let read = register(null.as_bytes()).expect("lenient");
+        assert_eq!(read, register(br#"{"alias":"a"}"#).expect("right"));
+        let file = r#"{"info":{"alias":"a","port":null},"files":{"1":{"fileName":"a.mp3","size":3,"fileType":null,"sha256":null,"preview":null}}}"#;
+        let read = prepare(file.as_bytes()).expect("lenient");
+        assert_eq!((read.files.0[0].1.file_type.as_str(), read.info.port), ("", 0));
     }
 
     #[test]

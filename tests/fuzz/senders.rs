@@ -64,9 +64,9 @@ fn localsend(bytes: &[u8]) -> String {
 }
 
 fn is_fit(file: &messages::File) -> bool {
-    let (name, size) = (file.file_name.clone(), ByteCount(file.size));
+    let (name, size) = (policy::kept(&file.file_name), ByteCount(file.size));
     let sent = Sent { name, size, mime: file.file_type.clone(), sha256: file.sum() };
-    let fit = policy::unfit(&sent, 1 << 40).is_none();
+    let fit = policy::unfit(&file.file_name).is_none() && policy::unfit(&sent.name).is_none();
     for path in [sent.name.clone(), sent.name.replace('\\', "/")].iter().filter(|_| fit) {
         let below = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         assert!(below && !path.is_empty() && !path.contains(char::is_control), "{path:?}");

@@ -132,3 +132,41 @@ async fn a_sender_is_answered_for_over_the_api() {
     assert_eq!(bench.ask(Who::Owner, "DELETE", "/api/beam", None).await.0, StatusCode::NO_CONTENT);
     bench.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_forgotten_device_is_being_told_ends() {
+    let mut bench = Bench::new().await.expect("started");
+    let (_, _, cookie) =
+        ask(&mut bench, HERE, None, ("POST", "/api/setup"), json!({ "name": "Yuki's phone" })).await;
+    let owner = cookie.expect("a cookie").split(';').next().expect("a pair").to_owned();
+    let (_, made, _) = ask(&mut bench, HERE, Some(&owner), ("POST", "/api/pin"), Value::Null).await;
+    let ken = json!({ "name": "Ken", "pin": made["pin"] });
+    let (_, _, cookie) = ask(&mut bench, HERE, None, ("POST", "/api/pair"), ken.clone()).await;
+    let member = cookie.expect("a cookie").split(';').next().expect("a pair").to_owned();
+    let (_, body, _) = ask(&mut bench, HERE, None, ("POST", "/api/pair"), ken).await;
+    assert_eq!(body["code"], "no_pin", "a PIN pairs one device: {body}");
+    let mut streams = Vec::new();
+    for cookie in [&owner, &member] {
+        let request =
+            Request::get("/api/events").header(header::HOST, "localhost").header(header::COOKIE, cookie);
+        let request = request.body(Body::empty()).expect("a request");
+        let mut body = bench.app.call(request).await.expect("infallible").into_body();
+        // The state, the queue, the library and the board are told at once.
+        for _ in 0..4 {
+            body.frame().await.expect("an event").expect("no error");
+        }
+        streams.push(body);
+    }
+    let (status, ..) = ask(&mut bench, HERE, Some(&owner), ("DELETE", "/api/devices/2"), Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let mut theirs = streams.pop().expect("two");
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(10), theirs.frame()).await;
+    assert!(ended.expect("in time").is_none_or(|frame| frame.is_err()), "nothing more is told");
+    // The owner goes on hearing.
+    let mut own = streams.pop().expect("one");
+    let (status, _) = bench.ask(Who::Owner, "POST", "/api/beam", None).await;
+    assert_eq!(status, StatusCode::OK);
+    let told = tokio::time::timeout(std::time::Duration::from_secs(30), own.frame()).await;
+    assert!(told.expect("in time").is_some_and(|frame| frame.is_ok()));
+    bench.end().await;
+}

@@ -13,7 +13,6 @@ use axum::routing::post;
 use axum::{Extension, Json, Router};
 use http::StatusCode;
 use konpo::error::Kind;
-use konpo::http::hosts::Hosts;
 use konpo::http::own_tls::Own;
 use konpo::http::server::{PeerCertificate, serve_either};
 use konpo::intake::Intake;
@@ -160,7 +159,7 @@ impl Phone {
         let address = listener.local_addr().expect("bound");
         let stop = CancellationToken::new();
         let acceptor = own.acceptor().expect("set up");
-        let serving = tokio::spawn(serve_either(listener, app, Hosts::new(&[]), acceptor, stop.clone()));
+        let serving = tokio::spawn(serve_either(listener, app, acceptor, stop.clone()));
         let receiver = Receiver {
             id: ReceiverId(name.to_lowercase().into()),
             name: name.into(),

@@ -267,6 +267,8 @@ async fn tus_refuses_what_is_wrong_with_its_code() {
     let headers = [("tus-resumable", "1.0.0"), BYTES, ("upload-offset", "0")];
     let more = ask(&mut bench, true, "PATCH", &at, &headers, Body::from_stream(endless)).await;
     assert_eq!(more.status, 413, "more than was said: {}", more.text);
+    let here = tus(&mut bench, "HEAD", &at, &[], b"").await;
+    assert_eq!((here.status, here.header("upload-offset")), (200, "0"), "nothing of it counts");
     assert_eq!(tus(&mut bench, "POST", &at, &[("x-http-method-override", "BREW")], b"").await.status, 400);
     assert_eq!(tus(&mut bench, "HEAD", "/api/uploads/../state", &[], b"").await.status, 404);
     // A page of another site, and one that has pointed its own name here.
@@ -416,4 +418,35 @@ async fn a_plain_form_brings_several_files_and_answers_a_page_in_words() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     panic!("{} files are left", staged(&bench));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_question_shows_what_the_page_brings_in_all() {
+    let mut bench = Bench::new().await.expect("started");
+    // `filename` is "1.flac", `files` "3", `bytes` "3000".
+    let metadata = "filename MS5mbGFj,files Mw==,bytes MzAwMA==";
+    let request =
+        Request::post("/api/uploads").header(header::HOST, "localhost").header("tus-resumable", "1.0.0");
+    let request = request.header("upload-length", "1000").header("upload-metadata", metadata);
+    let mut request = request.body(Body::empty()).expect("a request");
+    request.extensions_mut().insert(Peer(([10, 77, 0, 9], 4000).into()));
+    let mut app = bench.app.clone();
+    let waiting = tokio::spawn(async move { app.call(request).await.expect("infallible").status() });
+    let mut shown = Value::Null;
+    for _ in 0..2000 {
+        let offers = ask(&mut bench, true, "GET", "/api/offers", &[], Body::empty()).await;
+        shown = serde_json::from_str::<Value>(&offers.text).expect("JSON")["asks"][0].clone();
+        if !shown.is_null() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(
+        (&shown["files"], &shown["bytes"], &shown["names"][0]),
+        (&3.into(), &3000.into(), &"1.flac".into())
+    );
+    let accept = format!("/api/offers/{}/accept", shown["id"]);
+    assert_eq!(ask(&mut bench, true, "POST", &accept, &[], Body::empty()).await.status, 204);
+    assert_eq!(waiting.await.expect("no panic"), 201);
+    bench.end().await;
 }

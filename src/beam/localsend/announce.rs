@@ -3,11 +3,11 @@
 //! intake. One task.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
@@ -33,7 +33,17 @@ pub struct Announcer {
     asked: Option<Instant>,
     /// Who was answered when.
     answered: HashMap<Ipv4Addr, Instant>,
-    answers: JoinSet<Option<()>>,
+    answers: JoinSet<Answered>,
+    /// Devices that registered and did not prove who they are.
+    unproved: mpsc::Receiver<(Device, SocketAddr)>,
+}
+
+/// What became of telling a device who we are.
+struct Answered {
+    address: Ipv4Addr,
+    reached: bool,
+    /// Who announced itself and cannot be reached is told by datagram, as 1.17 does.
+    by_datagram: bool,
 }
 
 impl Announcer {
@@ -41,10 +51,25 @@ impl Announcer {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn open(desk: Desk, own: Arc<Own>, interfaces: watch::Receiver<Vec<Interface>>) -> Result<Announcer> {
+    pub fn open(
+        desk: Desk,
+        own: Arc<Own>,
+        interfaces: watch::Receiver<Vec<Interface>>,
+        unproved: mpsc::Receiver<(Device, SocketAddr)>,
+    ) -> Result<Announcer> {
         let group = Group::open(GROUP).map_err(|error| Error::io("listen for LocalSend devices", error))?;
         let (due, answered) = (Vec::new(), HashMap::new());
-        Ok(Announcer { desk, own, group, interfaces, due, asked: None, answered, answers: JoinSet::new() })
+        Ok(Announcer {
+            desk,
+            own,
+            group,
+            interfaces,
+            due,
+            asked: None,
+            answered,
+            answers: JoinSet::new(),
+            unproved,
+        })
     }
 
     /// Runs until the stop token falls.
@@ -70,12 +95,8 @@ impl Announcer {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 },
-                Some(answered) = self.answers.join_next(), if !self.answers.is_empty() => {
-                    // Who cannot be reached is told by datagram, as 1.17 does.
-                    if answered.is_ok_and(|answered| answered.is_none()) {
-                        self.send(Some(false));
-                    }
-                }
+                Some((device, at)) = self.unproved.recv() => self.meet(device, at),
+                Some(Ok(answered)) = self.answers.join_next(), if !self.answers.is_empty() => self.answered(&answered),
             }
         }
         self.answers.shutdown().await;
@@ -115,38 +136,58 @@ impl Announcer {
         }
     }
 
-    /// Tells who is heard who we are, not more often than once in two seconds, and few at a time; who took it is there. With TLS
-    /// that proves that it is the one it says.
+    fn answered(&mut self, answered: &Answered) {
+        if answered.by_datagram {
+            self.send(Some(false));
+        }
+        // It may have been about to listen; its next word counts sooner.
+        if !answered.reached
+            && let Some(at) = self.answered.get_mut(&answered.address)
+        {
+            *at = at.checked_sub(ANSWERED_EVERY * 3 / 4).unwrap_or(*at);
+        }
+    }
+
     fn hear(&mut self, datagram: &[u8], from: SocketAddrV4) {
-        let Some(device) = localsend::heard(datagram, &self.desk.fingerprint) else { return };
-        let (at, intake) = (SocketAddr::from((*from.ip(), device.port)), self.desk.intake.clone());
+        if let Some(device) = localsend::heard(datagram, &self.desk.fingerprint) {
+            let at = SocketAddr::from((*from.ip(), device.port));
+            self.meet(device, at);
+        }
+    }
+
+    /// Tells a device who we are, not more often than once in two seconds, and few at a time; who took it is there. With TLS that
+    /// proves that it is the one it says.
+    fn meet(&mut self, device: Device, at: SocketAddr) {
+        let IpAddr::V4(address) = at.ip() else { return };
+        let ours = self.interfaces.borrow().iter().any(|interface| interface.reaches(address));
         let now = Instant::now();
         self.answered.retain(|_, at| now.saturating_duration_since(*at) < ANSWERED_EVERY);
         let crowded = self.answers.len() >= MOST_ANSWERS || self.answered.len() >= MOST_ANSWERED;
-        if crowded || self.answered.contains_key(from.ip()) {
+        if !ours || crowded || self.answered.contains_key(&address) {
             return;
         }
-        self.answered.insert(*from.ip(), now);
+        self.answered.insert(address, now);
         let Ok(body) = serde_json::to_vec(&self.desk.introduction(None)) else { return };
-        let (own, wants) = (self.own.clone(), device.wants_answer());
+        let (own, intake) = (self.own.clone(), self.desk.intake.clone());
         self.answers.spawn(async move {
-            let away = if wants { None } else { Some(()) };
-            match tokio::time::timeout(ANSWERED_WITHIN, introduce(&own, at, &device, body)).await {
-                Ok(Ok(())) => {
-                    intake.heard_receiver(receiver(&device, at, None));
-                    Some(())
-                }
-                Ok(Err(Silent::NotItself)) => {
-                    debug!(%at, "a device has another certificate than the one it announced");
-                    intake.heard_receiver(receiver(&device, at, Some(NOT_ITSELF.into())));
-                    away
-                }
-                Ok(Err(Silent::Away(error))) => {
-                    debug!(%error, %at, "a device could not be answered");
-                    away
-                }
-                Err(_) => away,
-            }
+            let reached =
+                match tokio::time::timeout(ANSWERED_WITHIN, introduce(&own, at, &device, body)).await {
+                    Ok(Ok(())) => {
+                        intake.heard_receiver(receiver(&device, at, None));
+                        true
+                    }
+                    Ok(Err(Silent::NotItself)) => {
+                        debug!(%at, "a device has another certificate than the one it announced");
+                        intake.heard_receiver(receiver(&device, at, Some(NOT_ITSELF.into())));
+                        false
+                    }
+                    Ok(Err(Silent::Away(error))) => {
+                        debug!(%error, %at, "a device could not be answered");
+                        false
+                    }
+                    Err(_) => false,
+                };
+            Answered { address, reached, by_datagram: !reached && device.wants_answer() }
         });
     }
 }

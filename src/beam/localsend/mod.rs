@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -19,6 +20,7 @@ use crate::beam::localsend::announce::Announcer;
 use crate::beam::localsend::server::{Desk, router};
 use crate::beam::localsend::sessions::Sessions;
 use crate::error::{Error, Kind, Result};
+use crate::http::bodies::Bodies;
 use crate::http::hosts::Hosts;
 use crate::http::own_tls::Own;
 use crate::http::server as http_server;
@@ -65,10 +67,13 @@ impl LocalSend {
         let acceptor = own.acceptor()?;
         let sessions = Arc::new(Sessions::default());
         let fingerprint = own.fingerprint().into();
-        let desk = Desk { alias: alias.into(), fingerprint, port, intake, sessions: sessions.clone() };
-        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces())?;
+        let bodies = Bodies::default();
+        let (unproved, to_prove) = mpsc::channel(MOST_UNPROVED);
+        let alias = alias.into();
+        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone(), bodies, unproved };
+        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces(), to_prove)?;
         info!(port, "phones with LocalSend find this box");
-        let served = http_server::serve_either(listener, router(desk), hosts, acceptor, stop.clone());
+        let served = http_server::serve_either(listener, router(desk, hosts), acceptor, stop.clone());
         let tasks = vec![
             tokio::spawn(announcer.run(stop.clone())),
             tokio::spawn(tidy(sessions.clone(), stop.clone())),
@@ -112,6 +117,8 @@ fn turns(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Devices that wait to be asked who they are.
+const MOST_UNPROVED: usize = 8;
 /// Letters of a name that are shown.
 const LONGEST_NAME: usize = 80;
 

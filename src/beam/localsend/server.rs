@@ -1,7 +1,7 @@
 //! The HTTP side of LocalSend v2 (README 3.3, 4, 6; reference beam, a.3): who we are, what is to come, the bytes, and the
 //! end. Every error is `{"message": …}`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,22 +11,26 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use http::{Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 use tracing::{debug, info};
 
 use crate::beam::localsend::receiver;
-use crate::beam::localsend::sessions::{Coming, Session, Sessions};
+use crate::beam::localsend::sessions::{Coming, Session, Sessions, Who};
 use crate::error::{Error, Kind};
+use crate::http::bodies::{self, Bodies};
 use crate::http::coming;
-use crate::http::server::{Peer, PeerCertificate};
+use crate::http::hosts::{self, Hosts};
+use crate::http::server::{Peer, PeerCertificate, Private};
 use crate::intake::Intake;
 use crate::intake::door::{Delivery, Finished, Refusal};
 use crate::offer::Key;
 use crate::offer::push::{Sender, Sent};
 use crate::units::ByteCount;
-use crate::wire::localsend::{self, Info, Prepare};
+use crate::wire::localsend::{self, Device, Info, Prepare};
 
 /// What the routes share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +45,10 @@ pub struct Desk {
     pub intake: Intake,
     /// Who sends.
     pub sessions: Arc<Sessions>,
+    /// What is being read of them.
+    pub bodies: Bodies,
+    /// Devices that registered without a proof of who they are. They are asked for it; when many wait, they come again.
+    pub unproved: mpsc::Sender<(Device, SocketAddr)>,
 }
 
 impl Desk {
@@ -66,21 +74,46 @@ impl Desk {
 }
 
 /// Returns the routes; whoever serves them puts the peer and its certificate into each request's extensions.
-pub fn router(desk: Desk) -> Router {
+pub fn router(desk: Desk, hosts: Hosts) -> Router {
     let mut router = Router::new();
+    let short = middleware::from_fn_with_state((desk.bodies.clone(), LARGEST_REGISTER), bodies::collect);
     for version in ["v1", "v2"] {
         let path = |name: &str| format!("/api/localsend/{version}/{name}");
-        router = router.route(&path("info"), get(info)).route(&path("register"), post(register));
+        let register = post(register).layer(short.clone());
+        router = router.route(&path("info"), get(info)).route(&path("register"), register);
     }
     router
-        .route("/api/localsend/v2/prepare-upload", post(prepare).layer(DefaultBodyLimit::max(LARGEST_JSON)))
+        .route("/api/localsend/v2/prepare-upload", post(prepare))
         .route("/api/localsend/v2/upload", post(upload).layer(DefaultBodyLimit::disable()))
         .route("/api/localsend/v2/cancel", post(cancel))
         .route("/api/localsend/v2/prepare-download", post(nothing_shared))
         .route("/api/localsend/v2/download", get(nothing_shared))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .layer(middleware::from_fn(no_pages))
+        .layer(middleware::from_fn_with_state(hosts, hosts::check))
+        .layer(middleware::map_response(in_words))
         .with_state(desk)
+}
+
+/// Every error says why in the form that the apps read (reference beam, a.3), also those that are not of this file; an
+/// unknown path says nothing.
+async fn in_words(response: Response) -> Response {
+    let status = response.status();
+    let is_error = status.is_client_error() || status.is_server_error();
+    if !is_error || (status == StatusCode::NOT_FOUND) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let said =
+        Limited::new(body, LONGEST_WORDS).collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let form: Option<Value> = serde_json::from_slice(&said).ok();
+    let told = |name: &str| form.as_ref().and_then(|form| form[name].as_str()).map(str::to_owned);
+    let words = told("message").or_else(|| told("detail"));
+    let words = words.or_else(|| String::from_utf8(said.to_vec()).ok().filter(|said| !said.is_empty()));
+    let words = words.unwrap_or_else(|| status.canonical_reason().unwrap_or("this is not taken").to_owned());
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Response::from_parts(head, Body::from(json!({ "message": words }).to_string()))
 }
 
 /// Apps send no Origin; a page of another site does, and has no business here.
@@ -127,15 +160,18 @@ async fn register(
         }
         Ok(device) => {
             debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
-            // Who proves nothing is listed when it is heard and proves it then (1.18 asks for the certificate as well; reference
-            // beam, a.3).
+            // 1.18 lists only who shows the certificate that it tells of (reference beam, a.3); others show it when they are
+            // asked.
             let proves = |Extension(PeerCertificate(sum)): Extension<PeerCertificate>| {
                 device.fingerprint.eq_ignore_ascii_case(&sum)
             };
-            if device.is_plain() || certificate.is_some_and(proves) {
-                let at = (peer.ip(), device.port).into();
-                let device = localsend::reachable(device, &desk.fingerprint);
-                device.iter().for_each(|device| desk.intake.heard_receiver(receiver(device, at, None)));
+            let (proved, shown) =
+                (device.is_plain() || certificate.clone().is_some_and(proves), certificate.is_some());
+            let at = SocketAddr::from((peer.ip(), device.port));
+            match localsend::reachable(device, &desk.fingerprint) {
+                Some(device) if proved => desk.intake.heard_receiver(receiver(&device, at, None)),
+                Some(device) if !shown => drop(desk.unproved.try_send((device, at))),
+                _ => {}
             }
             Json(desk.info()).into_response()
         }
@@ -148,27 +184,32 @@ async fn prepare(
     State(desk): State<Desk>,
     Extension(Peer(peer)): Extension<Peer>,
     certificate: Option<Extension<PeerCertificate>>,
+    private: Option<Extension<Private>>,
     Query(asked): Query<Parameters>,
-    body: Bytes,
+    body: Body,
 ) -> Response {
-    let prepare = match localsend::prepare(&body) {
-        Ok(prepare) => prepare,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    drop(body);
     let address = peer.ip();
-    let Some(pending) = desk.sessions.wait(address, Instant::now()) else {
+    if asked.pin.is_some() && private.is_none() {
+        return refuse(
+            StatusCode::UNAUTHORIZED,
+            "a PIN is taken only over https: turn encryption on in the app",
+        );
+    }
+    let prepare = match read(&desk, address, body).await {
+        Ok(prepare) => prepare,
+        Err(refused) => return refused,
+    };
+    let certificate = certificate.map(|Extension(PeerCertificate(sum))| sum.to_string());
+    let says = (prepare.info.alias.clone(), prepare.info.fingerprint.clone());
+    let who = Who { address, certificate: certificate.clone(), says };
+    let Some(pending) = desk.sessions.wait(who.clone(), Instant::now()) else {
         return refuse(StatusCode::CONFLICT, "you are sending already");
     };
     if desk.sessions.is_full() {
         return refuse(StatusCode::CONFLICT, "too many are sending");
     }
-    let sender = Sender {
-        way: "localsend",
-        key: certificate.map(|Extension(PeerCertificate(sum))| Key::Certificate(sum.to_string())),
-        name: prepare.info.alias.clone(),
-        address,
-    };
+    let name = prepare.info.alias.clone();
+    let sender = Sender { way: "localsend", key: certificate.map(Key::Certificate), name, address };
     if let Some(text) = prepare.text() {
         return match desk.intake.say(&sender, text, asked.pin.as_deref()).await {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -181,9 +222,19 @@ async fn prepare(
         offered = desk.intake.offer(sender, files, asked.pin.as_deref()) => offered,
     };
     match offered {
-        Ok(delivery) => begin(&desk, address, &prepare, delivery),
+        Ok(delivery) => begin(&desk, who, &prepare, delivery),
         Err(refusal) => refused(&refusal),
     }
+}
+
+/// Reads what somebody wants to send: a few questions of one address at once, and in their time.
+async fn read(desk: &Desk, address: IpAddr, body: Body) -> Result<Prepare, Response> {
+    let Some(_arriving) = desk.sessions.arrive(address) else {
+        return Err(refuse(StatusCode::CONFLICT, "you are asking already"));
+    };
+    let body = desk.bodies.read(body, LARGEST_JSON).await;
+    let body = body.map_err(|not| refuse(not.status(), not.words()))?;
+    localsend::prepare(&body.bytes).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
 fn sent(file: &localsend::File) -> Sent {
@@ -191,7 +242,7 @@ fn sent(file: &localsend::File) -> Sent {
     Sent { name: file.file_name.clone(), size, mime, sha256: file.sum() }
 }
 
-fn begin(desk: &Desk, address: IpAddr, prepare: &Prepare, delivery: Delivery) -> Response {
+fn begin(desk: &Desk, who: Who, prepare: &Prepare, delivery: Delivery) -> Response {
     let id = |&index: &usize| Some((prepare.files.0.get(index)?.0.clone(), index));
     let accepted: Vec<(String, usize)> = delivery.accepted().iter().filter_map(id).collect();
     if accepted.is_empty() {
@@ -199,7 +250,7 @@ fn begin(desk: &Desk, address: IpAddr, prepare: &Prepare, delivery: Delivery) ->
         return StatusCode::NO_CONTENT.into_response();
     }
     let (files, known) = (accepted.len(), delivery.known());
-    let (session, tokens) = desk.sessions.open(address, delivery, accepted, Instant::now());
+    let (session, tokens) = desk.sessions.open(who, delivery, accepted, Instant::now());
     info!(session = session.id, files, known, "somebody sends");
     let tokens: Map<String, Value> = tokens.into_iter().map(|(id, token)| (id, token.into())).collect();
     Json(json!({ "sessionId": session.id, "files": tokens })).into_response()
@@ -235,6 +286,11 @@ async fn upload(
     let (Some(session), Some(coming)) = (session, coming) else {
         return refuse(StatusCode::FORBIDDEN, "this file is not expected from you");
     };
+    let counts = session.clone();
+    let body = Body::new(body.map_frame(move |frame| {
+        counts.came(Instant::now());
+        frame
+    }));
     let taken = tokio::select! {
         () = session.over.cancelled() => Err(Error::new(Kind::Stopped, "this was cancelled")),
         taken = take(&session, &coming, body) => taken,
@@ -291,6 +347,10 @@ async fn nothing_shared() -> Response {
 
 /// 5,000 files with long names.
 const LARGEST_JSON: usize = 8 << 20;
+/// One device.
+const LARGEST_REGISTER: usize = 16 << 10;
+/// Words of a refusal.
+const LONGEST_WORDS: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests;

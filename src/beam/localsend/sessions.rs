@@ -1,4 +1,4 @@
-//! Who is sending: one session for each address, its files with their tokens, and what ends it (reference beam, a.3).
+//! Who is sending: one session for each sender, its files with their tokens, and what ends it (reference beam, a.3).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -19,8 +19,40 @@ pub struct Sessions {
 #[derive(Debug, Default)]
 struct Table {
     active: HashMap<String, Arc<Session>>,
-    /// Senders that wait for their answer.
-    pending: HashMap<IpAddr, CancellationToken>,
+    /// Senders that wait for their answer, one of each address.
+    pending: HashMap<IpAddr, Waits>,
+    /// Questions of each address that are being read.
+    reading: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Waits {
+    number: u64,
+    who: Who,
+    since: Instant,
+    cancelled: CancellationToken,
+}
+
+/// Who sends, as far as it says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Who {
+    /// Where it is.
+    pub address: IpAddr,
+    /// The SHA-256 of the certificate whose key it proved to have, lower-case hex.
+    pub certificate: Option<String>,
+    /// What it calls itself, and the fingerprint that it says it has. Nothing is proved by them.
+    pub says: (String, String),
+}
+
+impl Who {
+    /// Returns whether both are one device: by certificate, else by where it is and what it says.
+    fn is(&self, other: &Who) -> bool {
+        match (&self.certificate, &other.certificate) {
+            (Some(own), Some(theirs)) => own == theirs,
+            _ => self.address == other.address && self.says == other.says,
+        }
+    }
 }
 
 /// One sender's files.
@@ -29,7 +61,7 @@ pub struct Session {
     /// Its name.
     pub id: String,
     /// Whose it is.
-    pub address: IpAddr,
+    pub who: Who,
     /// Where the bytes go.
     pub delivery: Delivery,
     /// Falls when somebody cancels.
@@ -62,28 +94,48 @@ enum State {
 }
 
 impl Sessions {
-    /// Marks a sender as waiting for its answer. `None` when it waits already, or sends.
-    pub fn wait(self: &Arc<Sessions>, address: IpAddr, now: Instant) -> Option<Pending> {
+    /// Lets an address say what it wants to send. `None` when it says much at once already.
+    pub fn arrive(self: &Arc<Sessions>, address: IpAddr) -> Option<Arriving> {
         let mut table = self.table();
-        if table.pending.contains_key(&address) {
+        let reading = table.reading.entry(address).or_default();
+        if *reading >= MOST_READ {
             return None;
         }
-        let before: Vec<Arc<Session>> =
-            table.active.values().filter(|session| session.address == address).cloned().collect();
-        if before.iter().any(|session| !session.is_left(now)) {
-            return None;
-        }
-        // Whoever asks anew while nothing comes was killed or gave up before.
-        before.iter().for_each(|session| table.end(&session.id));
-        let cancelled = CancellationToken::new();
-        table.pending.insert(address, cancelled.clone());
-        Some(Pending { sessions: self.clone(), address, cancelled })
+        *reading += 1;
+        Some(Arriving { sessions: self.clone(), address })
     }
 
-    /// Opens a session for the accepted files: their ids with their places in the offer. Returns it with the tokens.
+    /// Marks a sender as waiting for its answer. `None` when it waits already, or sends, and when its address does too much.
+    ///
+    /// Whoever asks anew while nothing comes was killed, or lost its network: it takes the place of its own question, and in
+    /// [`Sessions::open`] that of its own session.
+    pub fn wait(self: &Arc<Sessions>, who: Who, now: Instant) -> Option<Pending> {
+        let mut table = self.table();
+        if let Some(waits) = table.pending.get(&who.address) {
+            let left = now.saturating_duration_since(waits.since) >= LEFT_AFTER;
+            if !(left && waits.who.is(&who)) {
+                return None;
+            }
+            waits.cancelled.cancel();
+        }
+        let others = |session: &&Arc<Session>| session.who.address == who.address && !session.who.is(&who);
+        let mut own = table.active.values().filter(|session| session.who.is(&who));
+        if own.any(|session| !session.is_left(now))
+            || table.active.values().filter(others).count() >= MOST_OF_ONE
+        {
+            return None;
+        }
+        let (cancelled, number, address) = (CancellationToken::new(), table.next, who.address);
+        table.next += 1;
+        table.pending.insert(address, Waits { number, who, since: now, cancelled: cancelled.clone() });
+        Some(Pending { sessions: self.clone(), address, number, cancelled })
+    }
+
+    /// Opens a session for the accepted files: their ids with their places in the offer. Returns it with the tokens. What
+    /// the same sender left behind ends.
     pub fn open(
         &self,
-        address: IpAddr,
+        who: Who,
         delivery: Delivery,
         accepted: Vec<(String, usize)>,
         now: Instant,
@@ -94,27 +146,32 @@ impl Sessions {
         let tokens = files.iter().map(|(id, slot)| (id.clone(), slot.token.clone())).collect();
         let desk = Desk { files, running: 0, touched: now };
         let over = CancellationToken::new();
-        let session = Session { id: fresh(), address, delivery, over, begun: now, desk: Mutex::new(desk) };
+        let session = Session { id: fresh(), who, delivery, over, begun: now, desk: Mutex::new(desk) };
         let session = Arc::new(session);
-        self.table().active.insert(session.id.clone(), session.clone());
+        let mut table = self.table();
+        let own = table.active.values().filter(|before| before.who.is(&session.who));
+        let before: Vec<String> = own.map(|before| before.id.clone()).collect();
+        before.iter().for_each(|id| table.end(id));
+        table.active.insert(session.id.clone(), session.clone());
+        drop(table);
         (session, tokens)
     }
 
     /// Returns a session, to its own sender only.
     pub fn find(&self, id: &str, address: IpAddr) -> Option<Arc<Session>> {
-        self.table().active.get(id).filter(|session| session.address == address).cloned()
+        self.table().active.get(id).filter(|session| session.who.address == address).cloned()
     }
 
     /// Ends a session, or with no id the question of this sender. Others' are left alone.
     pub fn cancel(&self, id: Option<&str>, address: IpAddr) {
         let mut table = self.table();
         match id.filter(|id| !id.is_empty()) {
-            Some(id) if table.active.get(id).is_some_and(|session| session.address == address) => {
+            Some(id) if table.active.get(id).is_some_and(|session| session.who.address == address) => {
                 info!(session = id, "the sender cancelled");
                 table.end(id);
             }
             Some(_) => {}
-            None => table.pending.get(&address).into_iter().for_each(CancellationToken::cancel),
+            None => table.pending.get(&address).into_iter().for_each(|waits| waits.cancelled.cancel()),
         }
     }
 
@@ -145,7 +202,7 @@ impl Sessions {
         let mut table = self.table();
         let all: Vec<String> = table.active.keys().cloned().collect();
         all.iter().for_each(|id| table.end(id));
-        table.pending.values().for_each(CancellationToken::cancel);
+        table.pending.values().for_each(|waits| waits.cancelled.cancel());
     }
 
     /// Returns whether as many send as can.
@@ -181,12 +238,18 @@ impl Session {
         Some(Coming { session, sessions, file, index, tries, again: false })
     }
 
+    /// Notes that bytes came.
+    pub fn came(&self, now: Instant) {
+        self.desk().touched = now;
+    }
+
     fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.desk().touched)
     }
 
+    /// An upload that nobody ended may be one whose network is gone: bytes are what counts.
     fn is_left(&self, now: Instant) -> bool {
-        self.desk().running == 0 && self.idle(now) >= LEFT_AFTER
+        self.idle(now) >= LEFT_AFTER
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -229,18 +292,41 @@ impl Drop for Coming {
     }
 }
 
+/// A question that is being read.
+#[derive(Debug)]
+pub struct Arriving {
+    sessions: Arc<Sessions>,
+    address: IpAddr,
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        let mut table = self.sessions.table();
+        if let Some(reading) = table.reading.get_mut(&self.address) {
+            *reading -= 1;
+            if *reading == 0 {
+                table.reading.remove(&self.address);
+            }
+        }
+    }
+}
+
 /// A sender that waits for its answer; dropped, it waits no more.
 #[derive(Debug)]
 pub struct Pending {
     sessions: Arc<Sessions>,
     address: IpAddr,
-    /// Falls when the sender cancels.
+    number: u64,
+    /// Falls when the sender cancels, or asks anew.
     pub cancelled: CancellationToken,
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.sessions.table().pending.remove(&self.address);
+        let mut table = self.sessions.table();
+        if table.pending.get(&self.address).is_some_and(|waits| waits.number == self.number) {
+            table.pending.remove(&self.address);
+        }
     }
 }
 
@@ -252,3 +338,7 @@ const IDLE_FOR: Duration = Duration::from_secs(120);
 const LEFT_AFTER: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(6 * 3600);
 const MOST_SESSIONS: usize = 32;
+/// Sessions of other devices behind one address.
+const MOST_OF_ONE: usize = 4;
+/// Questions of one address that are read at once; one more is refused before a byte of it is read.
+const MOST_READ: usize = 2;

@@ -59,15 +59,20 @@ pub struct Begun {
 }
 
 impl Beams {
-    /// Begins a beam.
+    /// Begins a beam. One of which nothing comes and nothing is known is not worth a word.
     pub fn begin(&mut self, id: BeamId, begun: Begun, now: Instant) {
         let Begun { from, identity, way, device, wish, files, bytes, known, known_count } = begun;
+        if files == 0 && known_count == 0 {
+            return;
+        }
+        if files == 0 && device.is_none() {
+            // What a stranger says that it has costs it nothing: one note of it is enough.
+            let again =
+                |note: &Note| note.identity == identity && note.device.is_none() && note.shown.files == 0;
+            self.all.retain(|note| !again(note));
+        }
         if self.all.len() >= MOST_BEAMS {
-            // One that is still coming stays.
-            let ended = self.all.iter().position(|note| note.shown.state != BeamState::Coming).unwrap_or(0);
-            if let Some(gone) = self.all.remove(ended) {
-                self.rows.retain(|_, (beam, _)| *beam != gone.shown.id);
-            }
+            self.forget_one(&identity);
         }
         let shown = Beam {
             id,
@@ -95,6 +100,21 @@ impl Beams {
             open: u32::from(files > 0),
             offered: 0,
         });
+    }
+
+    /// Forgets the note that is missed least, so that nobody pushes out what others brought and may want to take back: one
+    /// that brought nothing, then an earlier one of the same sender, then one whose files all came to an end.
+    fn forget_one(&mut self, identity: &str) {
+        let cost = |note: &Note| {
+            let coming = note.shown.state == BeamState::Coming;
+            let brought = note.shown.received > 0;
+            let waits = self.rows.values().any(|(beam, _)| *beam == note.shown.id);
+            (coming, brought && note.identity != identity, waits)
+        };
+        let least = self.all.iter().enumerate().min_by_key(|(at, note)| (cost(note), *at)).map(|(at, _)| at);
+        if let Some(gone) = least.and_then(|at| self.all.remove(at)) {
+            self.rows.retain(|_, (beam, _)| *beam != gone.shown.id);
+        }
     }
 
     /// Adds files to what the same sender brings one by one. Returns the beam; `None` when there is none to add to.

@@ -20,14 +20,22 @@ use crate::offer::{OfferId, Provenance, RemoteItem, Stage};
 use crate::track::Sha256;
 use crate::units::{ByteCount, UnixTime};
 
+/// Room that is kept for bytes that are not here yet.
+#[derive(Debug)]
+struct Promise {
+    /// Of all its files.
+    bytes: AtomicU64,
+    /// What came of each file, by its place in the offer; of one that is sent again, the most.
+    came: Vec<AtomicU64>,
+}
+
 /// Files that may come. Dropped, nothing more comes of it; what is here stays.
 #[derive(Debug)]
 pub struct Delivery {
     inner: Arc<Inner>,
     beam: BeamId,
     offered: Offered,
-    /// Bytes that were promised room and are not here yet.
-    promised: AtomicU64,
+    promise: Arc<Promise>,
     left: AtomicU64,
     /// Its first file's place in the beam.
     first: u32,
@@ -40,7 +48,7 @@ impl Delivery {
         let names = offered.known.iter().map(|(index, _)| shown(&offered.files[*index].name));
         let begun = Begun {
             from: shown(&offered.sender.name),
-            identity: offered.identity.clone(),
+            identity: offered.counted(),
             way: offered.sender.way,
             device: offered.caller.device,
             wish,
@@ -53,9 +61,11 @@ impl Delivery {
         let now = Instant::now();
         let joined = if offered.joins { desk.beams.join(&begun, now) } else { None };
         let beam = joined.unwrap_or_else(|| BeamId(desk.number()));
-        desk.quotas.note(&offered.identity, files, bytes, UnixTime::now());
+        desk.quotas.note(&offered.counted(), files, bytes, UnixTime::now());
         desk.promised = desk.promised.saturating_add(bytes.0);
-        desk.use_window(now);
+        if files > 0 {
+            desk.use_window(now);
+        }
         if joined.is_none() {
             desk.beams.begin(beam, begun, now);
         }
@@ -69,14 +79,9 @@ impl Delivery {
         drop(desk);
         told.into_iter().for_each(|pushed| inner.door.tell(pushed));
         inner.show_door();
-        Delivery {
-            inner,
-            beam,
-            offered,
-            promised: AtomicU64::new(bytes.0),
-            left: AtomicU64::new(files),
-            first,
-        }
+        let came = offered.files.iter().map(|_| AtomicU64::new(0)).collect();
+        let promise = Arc::new(Promise { bytes: AtomicU64::new(bytes.0), came });
+        Delivery { inner, beam, offered, promise, left: AtomicU64::new(files), first }
     }
 
     /// Returns its number.
@@ -100,11 +105,13 @@ impl Delivery {
     /// `Invalid` for a file that is not among them, `Full`, `Offline`, `Stopped`, and those of the disk and the database.
     pub async fn receive(&self, index: usize) -> Result<Incoming> {
         let file = self.file(index)?;
-        let mut part = self.part(index, None).await?;
-        if file.sha256.is_some() {
+        let mut incoming = self.open(index, self.row(file)).await?;
+        (incoming.size, incoming.wanted) = (Some(file.size.0), file.sha256);
+        incoming.begin(file.size.0, None).await?;
+        if let (Some(part), Some(_)) = (&mut incoming.part, file.sha256) {
             part.begin_sum(Sum::Sha256);
         }
-        Ok(self.incoming(part, Some(file.size.0), file.sha256))
+        Ok(incoming)
     }
 
     /// Opens the way in for a file of which only the most is known: what the offer says is its bound.
@@ -118,23 +125,24 @@ impl Delivery {
         if let Some(item) = &mut row.item {
             item.size = None;
         }
-        let mut part = self.open(index, row).await?;
-        part.tells_its_end();
-        part.at_most(file.size.0);
-        Ok(self.incoming(part, None, None))
+        let mut incoming = self.open(index, row).await?;
+        if let Some(part) = &mut incoming.part {
+            part.tells_its_end();
+            part.at_most(file.size.0);
+        }
+        Ok(incoming)
     }
 
-    /// Opens the way in for a file that comes in pieces; the tag finds it again.
-    pub(in crate::intake) async fn part(&self, index: usize, tag: Option<String>) -> Result<Part> {
+    /// Makes the row and the empty file of one that comes in pieces; the tag finds it again. Returns the row.
+    pub(in crate::intake) async fn lay(&self, index: usize, tag: String) -> Result<JournalRow> {
         let file = self.file(index)?;
-        let mut row = self.row(file);
-        row.etag.clone_from(&tag);
-        let mut part = self.open(index, row).await?;
-        if let Err(error) = part.begin(Some(file.size.0), tag).await {
-            part.refuse("full", &error.to_string()).await?;
-            return Err(error);
-        }
-        Ok(part)
+        let row = JournalRow { etag: Some(tag.clone()), ..self.row(file) };
+        let mut incoming = self.open(index, row).await?;
+        incoming.begin(file.size.0, Some(tag)).await?;
+        // From here on its name finds it: it stays.
+        let part = incoming.part.take();
+        let ended = || Error::new(Kind::Internal, "this file ended already");
+        part.map(|part| part.row().clone()).ok_or_else(ended)
     }
 
     /// Takes up a file of an earlier run, of which a part is here.
@@ -156,18 +164,21 @@ impl Delivery {
         file.ok_or_else(|| Error::new(Kind::Invalid, "this file was not accepted"))
     }
 
-    async fn open(&self, index: usize, row: JournalRow) -> Result<Part> {
+    /// Makes the row and the empty file; both go when nobody takes what this returns.
+    async fn open(&self, index: usize, row: JournalRow) -> Result<Incoming> {
         if self.inner.stop.is_cancelled() {
             return Err(Error::new(Kind::Stopped, "konpo is stopping"));
         }
-        let part = Part::new(self.inner.clone(), row).await?;
-        self.inner.door.desk().beams.row(part.id(), self.beam, self.first + index as u32);
-        Ok(part)
-    }
-
-    fn incoming(&self, part: Part, size: Option<u64>, wanted: Option<Sha256>) -> Incoming {
-        let (inner, id) = (self.inner.clone(), part.id());
-        Incoming { id, inner, beam: self.beam, size, wanted, here: 0, part: Some(part) }
+        let (inner, promise, beam) = (self.inner.clone(), self.promise.clone(), self.beam);
+        let place = self.first + index as u32;
+        let opening = self.inner.door.tasks.spawn(async move {
+            let part = Part::new(inner.clone(), row).await?;
+            let id = part.id();
+            inner.door.desk().beams.row(id, beam, place);
+            let part = Some(part);
+            Ok(Incoming { inner, beam, id, promise, index, size: None, wanted: None, here: 0, part })
+        });
+        opening.await.map_err(|error| Error::with(Kind::Internal, "open a part file", error))?
     }
 
     /// Notes that a file is safe here.
@@ -180,9 +191,7 @@ impl Delivery {
     /// Notes that a file is here or will never be: its room is promised no more.
     pub fn settled(&self, index: usize) {
         let size = self.offered.files.get(index).map_or(0, |file| file.size.0);
-        let take = |left: u64| Some(left.saturating_sub(size));
-        let before = self.promised.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).unwrap_or(0);
-        let given = before.min(size);
+        let given = self.promise.came(index, size);
         let left = self.left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
         let mut desk = self.inner.door.desk();
         desk.promised = desk.promised.saturating_sub(given);
@@ -193,12 +202,31 @@ impl Delivery {
         self.inner.show_door();
     }
 
+    /// Keeps no room any more for what is missing: nothing comes. Whatever does come all the same is asked room for anew.
+    pub(in crate::intake) fn let_go(&self) {
+        let bytes = self.promise.bytes.swap(0, Ordering::AcqRel);
+        let mut desk = self.inner.door.desk();
+        desk.promised = desk.promised.saturating_sub(bytes);
+    }
+
+    /// Returns by what its sender is counted.
+    pub(in crate::intake) fn identity(&self) -> &str {
+        &self.offered.identity
+    }
+
+    /// Notes that so many bytes of a file are here: no room is kept for them any more.
+    pub(in crate::intake) fn came(&self, index: usize, here: u64) {
+        let given = self.promise.came(index, here);
+        let mut desk = self.inner.door.desk();
+        desk.promised = desk.promised.saturating_sub(given);
+    }
+
     /// Notes that a file of which only the most was known is here, with so many bytes.
     pub fn settled_at(&self, index: usize, came: u64) {
         let most = self.offered.files.get(index).map_or(0, |file| file.size.0);
         let mut desk = self.inner.door.desk();
         let less = ByteCount(most.saturating_sub(came));
-        desk.quotas.give_back(&self.offered.identity, 0, less);
+        desk.quotas.give_back(&self.offered.counted(), 0, less);
         desk.beams.less(self.beam, less);
         drop(desk);
         self.settled(index);
@@ -241,15 +269,27 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        let (bytes, files) = (self.promised.load(Ordering::Acquire), self.left.load(Ordering::Acquire));
+        let (bytes, files) =
+            (self.promise.bytes.swap(0, Ordering::AcqRel), self.left.load(Ordering::Acquire));
         let mut desk = self.inner.door.desk();
         desk.promised = desk.promised.saturating_sub(bytes);
-        desk.quotas.give_back(&self.offered.identity, files, ByteCount(bytes));
+        desk.quotas.give_back(&self.offered.counted(), files, ByteCount(bytes));
         if files > 0 {
             desk.beams.ended(self.beam);
         }
         drop(desk);
         self.inner.show_door();
+    }
+}
+
+impl Promise {
+    /// Notes how much of a file is here. Returns how much less is to be kept for it.
+    fn came(&self, index: usize, here: u64) -> u64 {
+        let before = self.came.get(index).map_or(here, |came| came.fetch_max(here, Ordering::AcqRel));
+        let more = here.saturating_sub(before);
+        let take = |bytes: u64| Some(bytes.saturating_sub(more));
+        let bytes = self.bytes.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).unwrap_or(0);
+        bytes.min(more)
     }
 }
 
@@ -270,6 +310,9 @@ pub struct Incoming {
     inner: Arc<Inner>,
     beam: BeamId,
     id: OfferId,
+    promise: Arc<Promise>,
+    /// Its place in the offer.
+    index: usize,
     /// As stated; `None`: it ends where it ends.
     size: Option<u64>,
     wanted: Option<Sha256>,
@@ -298,11 +341,26 @@ impl Incoming {
         if self.inner.stop.is_cancelled() {
             return Err(Error::new(Kind::Stopped, "konpo is stopping"));
         }
-        if self.inner.door.desk().beams.is_undone(self.id) {
-            return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
+        let here = self.here + bytes.len() as u64;
+        let given = self.promise.came(self.index, here);
+        {
+            let mut desk = self.inner.door.desk();
+            desk.promised = desk.promised.saturating_sub(given);
+            if desk.beams.is_undone(self.id) {
+                return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
+            }
         }
-        self.here += bytes.len() as u64;
+        self.here = here;
         self.part.as_mut().ok_or_else(stopped)?.write(bytes).await
+    }
+
+    async fn begin(&mut self, size: u64, tag: Option<String>) -> Result<()> {
+        let Some(part) = &mut self.part else { return Ok(()) };
+        let Err(error) = part.begin(Some(size), tag).await else { return Ok(()) };
+        if let Some(part) = self.part.take() {
+            part.refuse("full", &error.to_string()).await?;
+        }
+        Err(error)
     }
 
     /// Ends the file: it is made durable and goes to the shelf.
@@ -311,8 +369,13 @@ impl Incoming {
     /// Those of the disk and the database.
     ///
     /// # Cancel
-    /// A dropped future may have done it.
-    pub async fn finish(mut self) -> Result<Finished> {
+    /// It ends all the same: its sender may be gone, its bytes are here.
+    pub async fn finish(self) -> Result<Finished> {
+        let ending = self.inner.door.tasks.clone().spawn(self.end());
+        ending.await.map_err(|error| Error::with(Kind::Internal, "end a file", error))?
+    }
+
+    async fn end(mut self) -> Result<Finished> {
         let Some(mut part) = self.part.take() else {
             return Err(Error::new(Kind::Internal, "this file ended already"));
         };

@@ -3,6 +3,7 @@
 //!
 //! A sender is told "received" only when the bytes are on the disk and the journal says so ([`Incoming::finish`]).
 
+mod asking;
 mod beams;
 mod delivery;
 mod pairing;
@@ -11,23 +12,27 @@ pub mod policy;
 pub mod uploads;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::error::{Error, Kind, Result};
+use crate::intake::door::asking::{Answers, Asking};
 use crate::intake::door::beams::Beams;
 pub use crate::intake::door::delivery::{Delivery, Finished, Incoming};
 use crate::intake::door::pairing::Pairing;
 pub use crate::intake::door::pairing::Pin;
-use crate::intake::door::policy::{Decision, Quotas, decide, is_no_music, unfit};
+use crate::intake::door::policy::{Decision, Quotas, decide, is_archive, is_no_music, is_shown, kept, unfit};
+use crate::intake::door::uploads::Table;
 use crate::intake::staging::{LARGEST_FILE, blocking};
 use crate::intake::{Inner, Intake};
-use crate::offer::push::{BeamId, OnArrival, Push, Pushed, Request, RequestId, Sender, Sent};
-use crate::offer::{Caller, Key, OfferId, Right, Verdict, Via};
+use crate::offer::push::{BeamId, OnArrival, Push, Pushed, RequestId, Sender, Sent};
+use crate::offer::{Caller, DeviceId, Key, OfferId, Right, Verdict, Via};
 use crate::track::TrackId;
 use crate::units::{ByteCount, UnixTime};
 
@@ -86,7 +91,9 @@ pub(in crate::intake) struct Door {
     // What the box does not take up any more stays on the shelf unplayed.
     pushed: mpsc::Sender<Pushed>,
     pushed_out: Mutex<Option<mpsc::Receiver<Pushed>>>,
-    /// What is left to do for senders that broke off.
+    /// Files that come in pieces, where somebody serves them.
+    uploads: Mutex<Weak<Table>>,
+    /// What goes on though its sender is gone: ends, and what is left to do for those that broke off.
     tasks: TaskTracker,
 }
 
@@ -101,17 +108,18 @@ struct Desk {
     /// Bytes that senders were let in with and that are not here yet.
     promised: u64,
     beams: Beams,
-    /// Senders that bring files one by one: what was answered, and until when it holds for the next.
-    answered: HashMap<String, (bool, Instant)>,
+    answers: Answers,
+    /// What falls when a paired device is forgotten; only of those that are being told something.
+    paired: HashMap<DeviceId, CancellationToken>,
 }
 
-#[derive(Debug)]
-struct Asking {
-    shown: Request,
-    identity: String,
-    /// The answer holds for the next files as well.
-    holds: bool,
-    reply: oneshot::Sender<bool>,
+/// What a sender that brings files one by one says it will bring in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InAll {
+    /// Files.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: ByteCount,
 }
 
 impl Door {
@@ -125,7 +133,8 @@ impl Door {
             pairing: Pairing::new(has_owner, Instant::now()),
             promised: 0,
             beams: Beams::default(),
-            answered: HashMap::new(),
+            answers: Answers::default(),
+            paired: HashMap::new(),
         };
         Door {
             desk: Mutex::new(desk),
@@ -133,6 +142,7 @@ impl Door {
             on_arrival,
             pushed,
             pushed_out: Mutex::new(Some(pushed_out)),
+            uploads: Mutex::default(),
             tasks: TaskTracker::new(),
         }
     }
@@ -148,6 +158,16 @@ impl Door {
         let (pushed, gone) = self.desk().beams.verdict(row, verdict, Instant::now());
         pushed.into_iter().for_each(|pushed| self.tell(pushed));
         gone
+    }
+
+    /// Returns whether somebody took back what this row belongs to.
+    pub(in crate::intake) fn is_undone(&self, row: OfferId) -> bool {
+        self.desk().beams.is_undone(row)
+    }
+
+    /// Counts what came out of an archive against its sender's day.
+    pub(in crate::intake) fn count(&self, sender: &str, bytes: ByteCount) {
+        self.desk().quotas.note(sender, 1, bytes, UnixTime::now());
     }
 
     /// Notes that a file was in an archive, whose row is the first.
@@ -186,15 +206,20 @@ impl Desk {
     }
 }
 
-/// Returns by what a sender's day is counted and its memory kept: its key, else its address.
+/// Returns by what a sender is known again: its key, else its address. A key alone is no proof of another device: anybody
+/// makes a new one for each file. See [`Offered::counted`].
 fn identity(sender: &Sender) -> String {
     match &sender.key {
         Some(Key::Certificate(sum)) => format!("certificate:{sum}"),
         Some(Key::Udn(udn)) => format!("udn:{udn}"),
         Some(Key::Cookie(hash)) => format!("cookie:{hash}"),
         Some(Key::LocalOwner) => "local".into(),
-        None => format!("addr:{}", sender.address),
+        None => at(sender.address),
     }
+}
+
+fn at(address: IpAddr) -> String {
+    format!("addr:{address}")
 }
 
 impl Intake {
@@ -211,10 +236,10 @@ impl Intake {
         files: Vec<Sent>,
         pin: Option<&str>,
     ) -> std::result::Result<Delivery, Refusal> {
-        self.offer_as(sender, files, pin, false).await
+        self.offer_as(sender, files, pin, Joins::No).await
     }
 
-    /// Offers one file of several that the sender brings one by one: they are one beam, and a yes holds for the next ones,
+    /// Offers one file of several that the sender brings one by one: they are one beam, and a yes holds for a few next ones,
     /// as long as one follows the other within minutes.
     ///
     /// # Errors
@@ -225,64 +250,68 @@ impl Intake {
         file: Sent,
         pin: Option<&str>,
     ) -> std::result::Result<Delivery, Refusal> {
-        self.offer_as(sender, vec![file], pin, true).await
+        self.offer_one_of(sender, file, None, pin).await
+    }
+
+    /// As [`Intake::offer_next`], of a sender that says what it brings in all: that is what the question shows, and what a
+    /// yes is for.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn offer_one_of(
+        &self,
+        sender: Sender,
+        file: Sent,
+        in_all: Option<InAll>,
+        pin: Option<&str>,
+    ) -> std::result::Result<Delivery, Refusal> {
+        self.offer_as(sender, vec![file], pin, Joins::Yes(in_all)).await
     }
 
     async fn offer_as(
         &self,
         sender: Sender,
-        files: Vec<Sent>,
+        mut files: Vec<Sent>,
         pin: Option<&str>,
-        joins: bool,
+        joins: Joins,
     ) -> std::result::Result<Delivery, Refusal> {
-        if files.is_empty() || files.len() > MOST_FILES {
-            return Err(Refusal::Unfit(format!("{} files, must be 1 to {MOST_FILES}", files.len())));
-        }
-        if let Some(wrong) = files.iter().find_map(|file| unfit(file, LARGEST_FILE)) {
-            return Err(Refusal::Unfit(wrong));
-        }
+        check(&mut files)?;
         let identity = identity(&sender);
-        let caller = self.caller_of(&sender, pin).await?;
+        let (caller, has_no_pin) = self.caller_of(&sender, pin).await?;
         let (wanted, known) = self.sift(&identity, &files).await?;
         let bytes = ByteCount(wanted.iter().map(|&index| files[index].size.0).sum());
-        let offered = Offered { sender, identity, caller, files, wanted, known, bytes, joins };
+        let is_one_of = joins != Joins::No;
+        let offered = Offered { sender, identity, caller, files, wanted, known, bytes, joins: is_one_of };
         if !offered.wanted.is_empty() {
             self.check_room(&offered).await?;
         }
-        match self.decision(offered.caller.right) {
-            Decision::Take => {}
-            Decision::Ask if offered.wanted.is_empty() => {}
-            Decision::Ask if joins => self.wait_for_a_yes_to_all(&offered).await?,
-            Decision::Ask => self.wait_for_a_yes(&offered).await?,
-            Decision::Refuse(words) => return Err(Refusal::Declined(words.into())),
+        match (self.decision(offered.caller.right), joins) {
+            (Decision::Take, _) => {}
+            (Decision::Refuse(words), _) => return Err(self.refusal(words, has_no_pin)),
+            (Decision::Ask, _) if offered.wanted.is_empty() => {}
+            (Decision::Ask, Joins::Yes(in_all)) => {
+                self.wait_for_a_yes_to_all(&offered, in_all, has_no_pin).await?
+            }
+            (Decision::Ask, Joins::No) => {
+                self.tell_of_pin(&offered, has_no_pin)?;
+                self.wait_for_a_yes(&offered, None).await?;
+            }
         }
         self.let_in(offered).await
     }
 
-    /// Asks once for all files of a sender that come one by one, also when several come at once.
-    async fn wait_for_a_yes_to_all(&self, offered: &Offered) -> std::result::Result<(), Refusal> {
-        let begun = Instant::now();
-        loop {
-            let now = Instant::now();
-            let waits = {
-                let mut desk = self.inner.door.desk();
-                desk.answered.retain(|_, (_, until)| *until > now);
-                match desk.answered.get_mut(&offered.identity) {
-                    Some((true, until)) => {
-                        *until = now + YES_HOLDS;
-                        return Ok(());
-                    }
-                    Some((false, _)) => return Err(Refusal::Declined("somebody said no".into())),
-                    None => desk.asks.values().any(|asking| asking.identity == offered.identity),
-                }
-            };
-            if !waits {
-                return self.wait_for_a_yes(offered).await;
-            }
-            if now > begun + ANSWERED_WITHIN {
-                return Err(Refusal::Busy("this device is being asked for already".into()));
-            }
-            tokio::time::sleep(ASKED_AGAIN).await;
+    /// Before somebody is asked for a sender, it hears once that there is a PIN.
+    fn tell_of_pin(&self, offered: &Offered, has_no_pin: bool) -> std::result::Result<(), Refusal> {
+        let from = offered.sender.address;
+        let told = has_no_pin && self.inner.door.desk().pairing.is_to_be_told(from, Instant::now());
+        if told { Err(Refusal::PinMissing) } else { Ok(()) }
+    }
+
+    /// A PIN that was not said is missed only where it would help.
+    fn refusal(&self, words: &str, has_no_pin: bool) -> Refusal {
+        match has_no_pin && self.decision(Right::Member) == Decision::Take {
+            true => Refusal::PinMissing,
+            false => Refusal::Declined(words.into()),
         }
     }
 
@@ -296,16 +325,16 @@ impl Intake {
         text: &str,
         pin: Option<&str>,
     ) -> std::result::Result<(), Refusal> {
-        let caller = self.caller_of(sender, pin).await?;
+        let (caller, has_no_pin) = self.caller_of(sender, pin).await?;
         match self.decision(caller.right) {
             Decision::Take => {
                 let text: String =
-                    text.chars().filter(|letter| !letter.is_control()).take(LONGEST_TEXT).collect();
+                    text.chars().filter(|letter| is_shown(*letter)).take(LONGEST_TEXT).collect();
                 self.inner.door.tell(Pushed::Said { from: shown(&sender.name).into(), text });
                 Ok(())
             }
-            Decision::Ask => Err(Refusal::Declined("only paired devices may write here".into())),
-            Decision::Refuse(words) => Err(Refusal::Declined(words.into())),
+            Decision::Ask => Err(self.refusal("only paired devices may write here", has_no_pin)),
+            Decision::Refuse(words) => Err(self.refusal(words, has_no_pin)),
         }
     }
 
@@ -314,27 +343,35 @@ impl Intake {
         decide(self.inner.door.push, right, window)
     }
 
-    /// Returns who a sender is. While a PIN is set, one that is not paired must say it, and is paired when it does.
-    async fn caller_of(&self, sender: &Sender, pin: Option<&str>) -> std::result::Result<Caller, Refusal> {
+    /// Returns who a sender is, and whether a PIN is set that it did not say. One that says it is paired, and the PIN is used
+    /// up.
+    async fn caller_of(
+        &self,
+        sender: &Sender,
+        pin: Option<&str>,
+    ) -> std::result::Result<(Caller, bool), Refusal> {
         let caller = self.who(sender.key.clone(), Via::Itself).await;
         if caller.right >= Right::Member {
-            return Ok(caller);
+            return Ok((caller, false));
         }
         let said = self.inner.door.desk().pairing.say(pin, sender.address, Instant::now());
         match said {
-            Pin::NotSet => Ok(caller),
-            Pin::Missing => Err(Refusal::PinMissing),
+            Pin::NotSet => Ok((caller, false)),
+            Pin::Missing => Ok((caller, true)),
+            // Without a PIN that it says, it is as any other stranger.
+            Pin::LockedOut if pin.is_none_or(str::is_empty) => Ok((caller, true)),
             Pin::Wrong => Err(Refusal::PinWrong),
             Pin::LockedOut => Err(Refusal::LockedOut),
             Pin::Right => {
                 let Some(key) = sender.key.clone() else {
                     // It can be let in now, but not be known again.
-                    return Ok(Caller { right: Right::Member, ..caller });
+                    return Ok((Caller { right: Right::Member, ..caller }, false));
                 };
                 let name = shown(&sender.name);
                 let device = self.pair(key, &name, Right::Member).await?;
+                self.pin_was_used();
                 info!(name, device = device.0, "paired by the PIN");
-                Ok(Caller { right: Right::Member, device: Some(device), via: caller.via })
+                Ok((Caller { right: Right::Member, device: Some(device), via: caller.via }, false))
             }
         }
     }
@@ -356,7 +393,7 @@ impl Intake {
                 (None, None) if by_name(file).is_some() => {
                     doubtful.extend(by_name(file).map(|track| (index, track)))
                 }
-                _ if is_no_music(file) => {}
+                _ if is_no_music(file) || file.size.0 > LARGEST_FILE => {}
                 _ => wanted.push(index),
             }
         }
@@ -380,60 +417,18 @@ impl Intake {
             let desk = self.inner.door.desk();
             let right = offered.caller.right;
             let refused =
-                desk.quotas.refusal(&offered.identity, right, files, offered.bytes, UnixTime::now());
+                desk.quotas.refusal(&offered.counted(), right, files, offered.bytes, UnixTime::now());
             if let Some(words) = refused {
                 return Err(Refusal::Full(words));
             }
             desk.promised
         };
-        let (library, needed) =
-            (self.inner.library.clone(), ByteCount(offered.bytes.0.saturating_add(promised)));
+        // What is in an archive lies beside it until all of it came out.
+        let wanted = offered.wanted.iter().map(|&index| &offered.files[index]);
+        let archives: u64 = wanted.filter(|file| is_archive(file)).map(|file| file.size.0).sum();
+        let needed = offered.bytes.0.saturating_add(archives).saturating_add(promised);
+        let (library, needed) = (self.inner.library.clone(), ByteCount(needed));
         Ok(blocking(move || library.would_take(needed)).await?)
-    }
-
-    /// Shows the question until somebody answers.
-    async fn wait_for_a_yes(&self, offered: &Offered) -> std::result::Result<(), Refusal> {
-        let (reply, answer) = oneshot::channel();
-        let id = {
-            let mut desk = self.inner.door.desk();
-            if desk.asks.values().any(|asking| asking.identity == offered.identity) {
-                return Err(Refusal::Busy("this device is being asked for already".into()));
-            }
-            if desk.asks.len() >= MOST_ASKING {
-                return Err(Refusal::Busy("too many devices are being asked for".into()));
-            }
-            let id = RequestId(desk.number());
-            let names =
-                offered.wanted.iter().take(MOST_NAMES).map(|&index| shown(&offered.files[index].name));
-            let shown = Request {
-                id,
-                from: shown(&offered.sender.name),
-                way: offered.sender.way.to_owned(),
-                files: offered.wanted.len() as u64,
-                bytes: offered.bytes,
-                names: names.collect(),
-                until: UnixTime(UnixTime::now().0 + ANSWERED_WITHIN.as_secs() as i64),
-            };
-            info!(from = shown.from, files = shown.files, "somebody wants to send: yes or no?");
-            desk.asks.insert(
-                id,
-                Asking { shown, identity: offered.identity.clone(), holds: offered.joins, reply },
-            );
-            id
-        };
-        let _withdrawn = Withdrawn { inner: self.inner.clone(), id };
-        self.inner.show_door();
-        let answered = tokio::select! {
-            () = self.inner.stop.cancelled() => {
-                return Err(Refusal::Failed(Error::new(Kind::Stopped, "konpo is stopping")));
-            }
-            answered = tokio::time::timeout(ANSWERED_WITHIN, answer) => answered,
-        };
-        match answered {
-            Ok(Ok(true)) => Ok(()),
-            Ok(_) => Err(Refusal::Declined("somebody said no".into())),
-            Err(_) => Err(Refusal::Declined("nobody answered within a minute".into())),
-        }
     }
 
     /// Makes room and begins the delivery.
@@ -445,32 +440,10 @@ impl Intake {
         let wish = wish.unwrap_or(self.inner.door.on_arrival);
         if !offered.wanted.is_empty() {
             // Meanwhile others may have been let in.
+            // The trash yields only to bytes that come, not to words about them.
             self.check_room(&offered).await?;
-            let (library, bytes) = (self.inner.library.clone(), offered.bytes);
-            blocking(move || library.make_room(bytes)).await?;
         }
         Ok(Delivery::begin(self.inner.clone(), offered, wish))
-    }
-
-    /// Answers a sender that waits. Members and the owner only.
-    ///
-    /// # Errors
-    /// `NotAllowed` for the room, `NotFound` when it does not wait any more.
-    pub fn answer(&self, caller: &Caller, id: RequestId, yes: bool) -> Result<()> {
-        need(caller, Right::Member, "answer for the box")?;
-        let mut desk = self.inner.door.desk();
-        let asking = desk.asks.remove(&id);
-        let asking = asking.ok_or_else(|| Error::new(Kind::NotFound, format!("nobody waits as {}", id.0)))?;
-        if asking.holds && desk.answered.len() < MOST_ANSWERED {
-            let until = Instant::now() + if yes { YES_HOLDS } else { NO_HOLDS };
-            desk.answered.insert(asking.identity.clone(), (yes, until));
-        }
-        drop(desk);
-        info!(from = asking.shown.from, yes, "somebody answered");
-        self.inner.show_door();
-        // It may be gone since.
-        let _gone = asking.reply.send(yes);
-        Ok(())
     }
 
     /// Opens the beam window: for ten minutes, and longer while it is used, nobody is asked for. Returns until when.
@@ -555,17 +528,42 @@ pub(in crate::intake) struct Offered {
     joins: bool,
 }
 
-/// Takes a question back when its sender is gone.
-struct Withdrawn {
-    inner: Arc<Inner>,
-    id: RequestId,
+impl Offered {
+    /// Returns by what a sender is counted and asked for: what pairs it, else its address.
+    fn counted(&self) -> String {
+        let is_known = self.caller.right >= Right::Member && self.sender.key.is_some();
+        if is_known { self.identity.clone() } else { at(self.sender.address) }
+    }
 }
 
-impl Drop for Withdrawn {
-    fn drop(&mut self) {
-        self.inner.door.desk().asks.remove(&self.id);
-        self.inner.show_door();
+/// Whether a file is one of several that come one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joins {
+    No,
+    Yes(Option<InAll>),
+}
+
+/// Looks at what a sender says that it has. Names that lead elsewhere refuse the whole offer; what is only odd in them is
+/// mended, and files that are too large are left out, unless there are no others.
+fn check(files: &mut [Sent]) -> std::result::Result<(), Refusal> {
+    if files.is_empty() || files.len() > MOST_FILES {
+        return Err(Refusal::Unfit(format!("{} files, must be 1 to {MOST_FILES}", files.len())));
     }
+    for file in files.iter_mut() {
+        if let Some(wrong) = unfit(&file.name) {
+            return Err(Refusal::Unfit(wrong));
+        }
+        file.name = kept(&file.name);
+        if let Some(wrong) = unfit(&file.name) {
+            return Err(Refusal::Unfit(wrong));
+        }
+    }
+    if files.iter().all(|file| file.size.0 > LARGEST_FILE) {
+        let words =
+            format!("{}: files above {} are not taken", shown(&files[0].name), ByteCount(LARGEST_FILE));
+        return Err(Refusal::Unfit(words));
+    }
+    Ok(())
 }
 
 fn need(caller: &Caller, right: Right, what: &str) -> Result<()> {
@@ -576,26 +574,16 @@ fn need(caller: &Caller, right: Right, what: &str) -> Result<()> {
     Err(Error::new(Kind::NotAllowed, format!("only {who} may {what}")))
 }
 
-/// Returns a stranger's words as they may be shown: short, without controls.
+/// Returns a stranger's words as they may be shown: short, without controls and marks that turn the words around them.
 fn shown(name: &str) -> String {
-    let plain: String = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+    let plain: String = name.chars().filter(|letter| is_shown(*letter)).take(LONGEST_NAME).collect();
     if plain.trim().is_empty() { "somebody".to_owned() } else { plain }
 }
 
 /// product.md, "Other people's phones".
 const WINDOW: Duration = Duration::from_secs(600);
-const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
-/// How long a yes, and a no, hold for the next file of a sender that brings them one by one.
-const YES_HOLDS: Duration = Duration::from_secs(120);
-const NO_HOLDS: Duration = Duration::from_secs(10);
-/// Senders whose answer is remembered; the next ones are asked for again.
-const MOST_ANSWERED: usize = 100;
-/// How often one that comes while its sender is asked for looks again.
-const ASKED_AGAIN: Duration = Duration::from_millis(200);
 /// Files of one offer.
 const MOST_FILES: usize = 5000;
-/// Questions that wait at once; more senders are told to come later.
-const MOST_ASKING: usize = 8;
 /// Names shown with a question.
 const MOST_NAMES: usize = 10;
 const LONGEST_NAME: usize = 100;

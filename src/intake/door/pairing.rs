@@ -25,6 +25,8 @@ pub struct Pairing {
     /// Until when the first device becomes the owner.
     setup: Option<Instant>,
     pin: Option<(String, Instant)>,
+    /// Who was asked for the PIN since it was set, and when first.
+    asked: VecDeque<(IpAddr, Instant)>,
     /// Wrong PINs by address, the one that tried last at the end.
     tries: VecDeque<Tries>,
 }
@@ -39,7 +41,12 @@ struct Tries {
 impl Pairing {
     /// Returns the doors after power-on: while nobody is paired, the first device becomes the owner.
     pub fn new(has_owner: bool, now: Instant) -> Pairing {
-        Pairing { setup: (!has_owner).then(|| now + SETUP_OPEN), pin: None, tries: VecDeque::new() }
+        Pairing {
+            setup: (!has_owner).then(|| now + SETUP_OPEN),
+            pin: None,
+            asked: VecDeque::new(),
+            tries: VecDeque::new(),
+        }
     }
 
     /// Opens the door of the first start again. Returns how long it stays open.
@@ -64,7 +71,21 @@ impl Pairing {
     pub fn set_pin(&mut self, pin: Option<String>, now: Instant) -> Duration {
         self.pin = pin.map(|pin| (pin, now + PIN_LASTS));
         self.tries.clear();
+        self.asked.clear();
         PIN_LASTS
+    }
+
+    /// Returns whether an address is to be told that there is a PIN: an app and the page show where to type it only then. Who
+    /// has none to type may come again a moment later, and the people at the box are asked.
+    pub fn is_to_be_told(&mut self, from: IpAddr, now: Instant) -> bool {
+        if let Some((_, first)) = self.asked.iter().find(|(asked, _)| *asked == from) {
+            return now.saturating_duration_since(*first) < TOLD_FOR;
+        }
+        if self.asked.len() >= MOST_REMEMBERED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((from, now));
+        true
     }
 
     /// Looks at a PIN that somebody says.
@@ -110,6 +131,8 @@ const MOST_WRONG: u32 = 3;
 /// ...and that expires.
 const LOCKED_FOR: Duration = Duration::from_secs(60);
 const MOST_REMEMBERED: usize = 200;
+/// Several files that begin at once are all told that there is a PIN.
+const TOLD_FOR: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -139,14 +162,27 @@ mod tests {
     }
 
     #[test]
+    fn who_has_no_pin_is_told_of_it_once() {
+        let start = Instant::now();
+        let mut doors = Pairing::new(true, start);
+        let mut told =
+            |last, seconds| doors.is_to_be_told(address(last), start + Duration::from_secs(seconds));
+        assert!(told(1, 0) && told(1, 9) && !told(1, 10), "and then somebody is asked");
+        assert!(told(2, 10), "another one");
+        doors.set_pin(Some("493027".into()), start);
+        assert!(doors.is_to_be_told(address(1), start + TOLD_FOR), "another PIN");
+    }
+
+    #[test]
     fn many_addresses_are_remembered_within_bounds() {
         let start = Instant::now();
         let mut doors = Pairing::new(true, start);
         doors.set_pin(Some("493027".into()), start);
         for n in 0..5000_u32 {
             doors.say(Some("0"), IpAddr::from(n.to_be_bytes()), start);
+            doors.is_to_be_told(IpAddr::from(n.to_be_bytes()), start);
         }
-        assert_eq!(doors.tries.len(), MOST_REMEMBERED);
+        assert_eq!((doors.tries.len(), doors.asked.len()), (MOST_REMEMBERED, MOST_REMEMBERED));
     }
 
     #[test]

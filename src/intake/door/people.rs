@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::error::{Error, Kind, Result};
@@ -67,6 +68,11 @@ impl Intake {
         Ok(())
     }
 
+    /// Takes the PIN back once a device was paired by it: it was made for one.
+    pub fn pin_was_used(&self) {
+        self.inner.door.desk().pairing.set_pin(None, Instant::now());
+    }
+
     /// Looks at a PIN that somebody types, from this address.
     pub fn say_pin(&self, said: Option<&str>, from: IpAddr) -> Pin {
         self.inner.door.desk().pairing.say(said, from, Instant::now())
@@ -96,6 +102,15 @@ impl Intake {
     /// `NotAllowed` below Owner, `NotFound`, and those of the database.
     pub async fn forget_device(&self, caller: &Caller, id: DeviceId) -> Result<()> {
         need(caller, Right::Owner, "forget a device")?;
-        self.inner.library.remove_device(id).await
+        self.inner.library.remove_device(id).await?;
+        if let Some(known) = self.inner.door.desk().paired.remove(&id) {
+            known.cancel();
+        }
+        Ok(())
+    }
+
+    /// Returns what falls when a paired device is forgotten: what it was being told ends then.
+    pub fn until_forgotten(&self, id: DeviceId) -> CancellationToken {
+        self.inner.door.desk().paired.entry(id).or_default().clone()
     }
 }

@@ -93,30 +93,52 @@ fn most(right: Right) -> (u64, u64) {
     if right >= Right::Member { (50_000, 1 << 40) } else { (5_000, 100 << 30) }
 }
 
-/// Returns what is wrong with a file that a sender names; `None` when it can be taken.
+/// Returns what is wrong with the name of a file; `None` when it can be taken.
 ///
 /// A name is a relative path with `/`; folders are only told, never made. A part of it that leads elsewhere, on whatever
-/// system, is the mark of somebody who means harm.
-pub fn unfit(file: &Sent, largest: u64) -> Option<String> {
-    let name = &file.name;
-    let shown: String = name.chars().take(60).filter(|letter| !letter.is_control()).collect();
-    if file.size.0 > largest {
-        return Some(format!("{shown}: files above {} are not taken", ByteCount(largest)));
-    }
+/// system, and a control in it are the mark of somebody who means harm.
+pub fn unfit(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split(['/', '\\']).collect();
     let climbs = parts.iter().any(|part| matches!(part.trim_end_matches(['.', ' ']), "" if !part.is_empty()));
     let drive = matches!(name.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic());
     let empty = name.split('/').any(str::is_empty) || name.starts_with('\\');
-    let long = name.len() > LONGEST_PATH || name.split('/').any(|part| part.len() > LONGEST_PART);
-    if empty || climbs || drive || long || name.contains(is_harmful) {
+    if empty || climbs || drive || name.contains(char::is_control) {
+        let shown: String = name.chars().take(60).filter(|letter| is_shown(*letter)).collect();
         return Some(format!("{shown:?} is no name of a file"));
     }
     None
 }
 
-/// Controls, and marks that turn the direction of writing (Unicode UAX #9): `exe.mp3` would read otherwise than it is.
-fn is_harmful(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Returns a name as it is kept: without marks that turn the direction of writing, each part within 255 bytes (NAME_MAX,
+/// limits.h; reference beam, a.4) with its extension, folders only as far as there is room. Other systems allow more.
+pub fn kept(name: &str) -> String {
+    let plain: String = name.chars().filter(|letter| letter.is_control() || is_shown(*letter)).collect();
+    let mut parts: Vec<String> = plain.split('/').map(cut).collect();
+    while parts.len() > 1 && parts.iter().map(|part| part.len() + 1).sum::<usize>() > LONGEST_PATH {
+        parts.remove(0);
+    }
+    parts.join("/")
+}
+
+/// Cuts a part of a name before its extension.
+fn cut(part: &str) -> String {
+    if part.len() <= LONGEST_PART {
+        return part.to_owned();
+    }
+    let end = part.rfind('.').map_or("", |at| &part[at..]);
+    let end = if end.len() <= LONGEST_EXTENSION { end } else { "" };
+    let mut at = LONGEST_PART - end.len();
+    while !part.is_char_boundary(at) {
+        at -= 1;
+    }
+    part[..at].trim_end().to_owned() + end
+}
+
+/// Controls are not shown, nor marks that turn the direction of writing (Unicode UAX #9): `exe.mp3` would read otherwise
+/// than it is.
+pub fn is_shown(letter: char) -> bool {
+    let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !letter.is_control() && !turns
 }
 
 /// Returns whether a file is no music by its type and name, so that nobody needs to send it. A doubtful one is looked into.
@@ -132,6 +154,11 @@ pub fn is_no_music(file: &Sent) -> bool {
         || NO_MUSIC.contains(&extension.as_str())
 }
 
+/// Returns whether a file is an archive by its name: what is in it needs room beside it.
+pub fn is_archive(file: &Sent) -> bool {
+    file.name.rsplit_once('.').is_some_and(|(_, end)| end.eq_ignore_ascii_case("zip"))
+}
+
 const AUDIO: [&str; 22] = [
     "flac", "mp3", "m4a", "m4b", "m4p", "mp4", "aac", "ogg", "oga", "opus", "wav", "aiff", "aif", "wma",
     "ape", "wv", "dsf", "dff", "caf", "oma", "mka", "alac",
@@ -143,6 +170,8 @@ const MOST_SENDERS: usize = 1000;
 /// Bytes of a name with its folders, and of each part (NAME_MAX, limits.h).
 const LONGEST_PATH: usize = 4096;
 const LONGEST_PART: usize = 255;
+/// What is longer behind a dot is no extension.
+const LONGEST_EXTENSION: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -194,14 +223,11 @@ mod tests {
             "c:/x.mp3",
             "x\0.mp3",
             "x\n.mp3",
-            "x\u{202e}3pm.exe",
             "... /x.mp3",
             ".. ",
         ] {
-            assert!(unfit(&sent(name, "", 1), 10).is_some(), "{name:?}");
+            assert!(unfit(name).is_some(), "{name:?}");
         }
-        assert!(unfit(&sent(&"x".repeat(256), "", 1), 10).is_some(), "too long");
-        assert!(unfit(&sent("x", "", 11), 10).is_some(), "too large");
         for name in [
             "x.mp3",
             "夜/アルバム/01 曲.flac",
@@ -212,9 +238,30 @@ mod tests {
             "a b/c.d",
             "x: y.mp3",
         ] {
-            let known = unfit(&sent(name, "", 0), 10);
+            let known = unfit(name);
             assert!(known.is_none(), "{name:?}: {known:?}");
+            assert_eq!(kept(name), name);
         }
+    }
+
+    #[test]
+    fn names_that_other_systems_allow_are_kept_shorter() {
+        let kanji = "あ".repeat(90);
+        for (name, want) in [
+            (format!("{kanji}.flac"), format!("{}.flac", "あ".repeat(83))),
+            (format!("{kanji}/{kanji}"), format!("{0}/{0}", "あ".repeat(85))),
+            (
+                format!("{}.{}", "x".repeat(250), "y".repeat(20)),
+                format!("{}.{}", "x".repeat(250), "y".repeat(4)),
+            ),
+            ("x\u{202e}3pm.exe".into(), "x3pm.exe".into()),
+            ("\u{2068}Anna\u{2069} Küche.mp3".into(), "Anna Küche.mp3".into()),
+        ] {
+            assert_eq!(kept(&name), want, "{name}");
+        }
+        let deep = format!("{}song.mp3", format!("{}/", "f".repeat(250)).repeat(40));
+        assert!(kept(&deep).len() <= LONGEST_PATH && kept(&deep).ends_with("/song.mp3"));
+        assert!(unfit(&kept("\u{202e}")).is_some(), "nothing is left of it");
     }
 
     #[test]
@@ -260,8 +307,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_that_is_taken_stays_below_its_folder(name in "[a./\\\\ :\u{3042}]{0,12}") {
-            if unfit(&sent(&name, "", 0), 10).is_none() {
+        fn a_name_that_is_taken_stays_below_its_folder(name in "[a./\\\\ :\u{3042}\u{202e}]{0,12}") {
+            let name = kept(&name);
+            if unfit(&name).is_none() {
                 for path in [name.clone(), name.replace('\\', "/")] {
                     let path = std::path::Path::new(&path);
                     prop_assert!(!path.is_absolute());

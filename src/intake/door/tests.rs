@@ -9,9 +9,10 @@ use bytes::Bytes;
 use super::*;
 use crate::intake::IntakeConfig;
 use crate::intake::Take;
+use crate::intake::door::asking::MOST_ASKING;
 use crate::intake::tests::with_config;
 use crate::intake::worker;
-use crate::offer::push::BeamState;
+use crate::offer::push::{BeamState, Request};
 use crate::offer::{DeviceId, Stage, Via};
 use crate::track::Sha256;
 
@@ -141,9 +142,10 @@ async fn questions_that_wait_are_bounded() {
     let intake = intake(folder.path(), Push::Ask).await;
     let mut waiting = Vec::new();
     for n in 0..MOST_ASKING {
-        let (other, key) = (intake.clone(), format!("{n:064x}"));
+        let (other, from) =
+            (intake.clone(), Sender { address: [10, 77, 1, n as u8].into(), ..phone("x", None) });
         waiting.push(tokio::spawn(async move {
-            other.offer(phone("x", Some(&key)), vec![file("a.mp3", b"x")], None).await.map(drop)
+            other.offer(from, vec![file("a.mp3", b"x")], None).await.map(drop)
         }));
     }
     for _ in 0..500 {
@@ -309,6 +311,139 @@ async fn the_first_device_becomes_the_owner() {
     assert!(intake.inner.library.has_owner().await.expect("read"));
     intake.open_setup(&owner()).expect("opened");
     intake.become_owner(key("b"), "Ken").await.expect("again");
+}
+
+/// Asks in a task; returns it with the question that it led to.
+async fn ask(
+    intake: &Intake,
+    sender: Sender,
+    name: &str,
+    in_all: Option<InAll>,
+) -> (tokio::task::JoinHandle<std::result::Result<Delivery, Refusal>>, Request) {
+    let (other, file) = (intake.clone(), file(name, name.as_bytes()));
+    let waiting = tokio::spawn(async move { other.offer_one_of(sender, file, in_all, None).await });
+    (waiting, asked(intake).await)
+}
+
+#[tokio::test]
+async fn a_yes_is_for_what_was_shown_and_a_new_key_is_no_new_sender() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let in_all = Some(InAll { files: 3, bytes: ByteCount(3000) });
+    let (waiting, shown) = ask(&intake, phone("Yuki\u{202e}", None), "0.mp3", in_all).await;
+    assert_eq!((shown.from.as_str(), shown.files, shown.bytes), ("Yuki", 3, ByteCount(3000)));
+    intake.answer(&owner(), shown.id, true).expect("answered");
+    let mut all = vec![waiting.await.expect("no panic").expect("let in")];
+    // The three and a few that come again; then somebody is asked anew, also for one with another certificate.
+    for n in 1..5 {
+        let name = format!("{n}.mp3");
+        let next = intake.offer_one_of(phone("Yuki", None), file(&name, b"x"), in_all, None).await;
+        all.push(next.expect("nobody is asked"));
+    }
+    let (waiting, shown) = ask(&intake, phone("Yuki", Some("aa")), "5.mp3", None).await;
+    assert_eq!(shown.files, 1);
+    intake.answer(&owner(), shown.id, false).expect("answered");
+    assert!(matches!(waiting.await.expect("no panic"), Err(Refusal::Declined(_))));
+    // A no holds for a while, whatever it comes by.
+    let again = intake.offer_next(phone("Yuki", None), file("6.mp3", b"x"), None).await;
+    assert!(matches!(again, Err(Refusal::Declined(_))), "{again:?}");
+    let again = intake.offer(phone("Ken", Some("bb")), vec![file("6.mp3", b"x")], None).await;
+    assert!(matches!(again, Err(Refusal::Declined(_))), "{again:?}");
+    assert!(asks(&intake).is_empty());
+}
+
+#[tokio::test]
+async fn a_days_share_is_counted_by_address_until_a_device_is_paired() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let many = || (0..MOST_FILES).map(|n| Sent { sha256: None, ..file(&format!("{n}.mp3"), b"x") }).collect();
+    let first = intake.offer(phone("x", Some("aa")), many(), None).await.expect("let in");
+    let words = match intake.offer(phone("y", Some("bb")), many(), None).await {
+        Err(Refusal::Full(words)) => words,
+        other => panic!("{other:?}"),
+    };
+    assert!(words.contains("files a day"), "{words}");
+    intake.pair(Key::Certificate("bb".into()), "Ken", Right::Member).await.expect("paired");
+    intake.offer(phone("y", Some("bb")), many(), None).await.expect("a member has a day of its own");
+    drop(first);
+    intake.offer(phone("z", Some("cc")), many(), None).await.expect("what never came is not counted");
+}
+
+#[tokio::test]
+async fn what_strangers_do_not_send_pushes_nobodys_beam_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let _pushes = intake.pushes().expect("once");
+    intake.pair(Key::Certificate("aa".into()), "Yuki", Right::Member).await.expect("paired");
+    let bytes = song("tone.mp3");
+    let delivery =
+        intake.offer(phone("Yuki", Some("aa")), vec![file("a.mp3", &bytes)], None).await.expect("let in");
+    assert_eq!(send(&delivery, 0, &bytes).await.expect("sent"), Finished::Safe);
+    let id = delivery.id();
+    drop(delivery);
+    let until = intake.open_window(&owner()).expect("opened");
+    let from = |n: usize| Sender { address: [10, 77, 2, n as u8].into(), ..phone("evil", None) };
+    for n in 0..120 {
+        let none = intake.offer(from(n), vec![file("a.jpg", b"x")], None).await.expect("nothing is asked");
+        assert!(none.accepted().is_empty());
+    }
+    assert_eq!(beams(&intake).len(), 1, "nothing came, nothing is said");
+    assert_eq!(intake.board().borrow().window, Some(until), "nor was the window used");
+    work(&intake).await;
+    for n in 0..120 {
+        let known = intake.offer(from(n % 2), vec![file("a.mp3", &bytes)], None).await.expect("known");
+        assert_eq!(known.known(), 1);
+    }
+    assert_eq!(beams(&intake).len(), 3, "one note for each that has it as well");
+    // Others that were let in and brought nothing.
+    for n in 0..120 {
+        drop(intake.offer(from(n), vec![file(&format!("{n}.mp3"), b"x")], None).await.expect("let in"));
+    }
+    assert_eq!(intake.undo(&owner(), id).await.expect("it is still there"), 1);
+}
+
+#[tokio::test]
+async fn odd_names_and_files_that_are_too_large_do_not_refuse_the_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let bytes = song("tone.mp3");
+    let long = format!("{}.mp3", "あ".repeat(90));
+    let large = Sent { sha256: None, size: ByteCount(LARGEST_FILE + 1), ..file("video.mkv", b"") };
+    let files = vec![file("\u{2068}Anna\u{2069}.mp3", b"one"), large.clone(), file(&long, &bytes)];
+    let delivery = intake.offer(phone("Yuki", None), files, None).await.expect("let in");
+    assert_eq!(delivery.accepted(), [0, 2]);
+    assert_eq!(send(&delivery, 2, &bytes).await.expect("sent"), Finished::Safe);
+    work(&intake).await;
+    assert_eq!(intake.inner.library.newest(10).await.expect("read").len(), 1);
+    let alone = intake.offer(phone("Yuki", None), vec![large], None).await;
+    assert!(matches!(&alone, Err(Refusal::Unfit(words)) if words.contains("are not taken")), "{alone:?}");
+}
+
+#[tokio::test]
+async fn a_pin_that_is_missing_breaks_nothing_that_was_allowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let (waiting, shown) = ask(&intake, phone("Yuki", None), "0.mp3", None).await;
+    intake.answer(&owner(), shown.id, true).expect("answered");
+    let first = waiting.await.expect("no panic").expect("let in");
+    intake.set_pin(&owner()).expect("set");
+    let next = intake.offer_next(phone("Yuki", None), file("1.mp3", b"x"), None).await.expect("it goes on");
+    let from = |n: u8| Sender { address: [10, 77, 3, n].into(), ..phone("Ken", None) };
+    // An app and the page are told that there is a PIN; whoever has none is asked for then.
+    let told = intake.offer(from(3), vec![file("a.mp3", b"x")], None).await;
+    assert!(matches!(told, Err(Refusal::PinMissing)), "{told:?}");
+    let told = intake.offer_next(from(3), file("a.mp3", b"x"), None).await;
+    assert!(matches!(told, Err(Refusal::PinMissing)), "{told:?}");
+    let before = Instant::now().checked_sub(Duration::from_secs(11)).expect("the machine runs for longer");
+    assert!(intake.inner.door.desk().pairing.is_to_be_told(from(1).address, before));
+    let other = intake.clone();
+    let waiting = tokio::spawn(async move { other.offer(from(1), vec![file("a.mp3", b"x")], None).await });
+    let shown = asked(&intake).await;
+    intake.answer(&owner(), shown.id, true).expect("answered");
+    waiting.await.expect("no panic").expect("let in");
+    intake.open_window(&owner()).expect("opened");
+    let in_window = intake.offer(from(2), vec![file("b.mp3", b"x")], None).await.expect("nobody is asked");
+    drop((first, next, in_window));
 }
 
 #[tokio::test]

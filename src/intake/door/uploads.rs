@@ -2,7 +2,7 @@
 //! given up a day after its last piece. What is here lies in staging under its row of the journal; only the hash of the name
 //! is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::append::{Sum, Tail};
-use crate::intake::door::{Delivery, Offered, Refusal};
+use crate::intake::door::{Delivery, InAll, Offered, Refusal, identity};
 use crate::intake::staging::{self, Part, UPLOAD, UPLOAD_WAITS, blocking};
 use crate::intake::{Inner, Intake};
 use crate::library::JournalRow;
@@ -26,9 +26,17 @@ use crate::units::{ByteCount, UnixTime};
 #[derive(Debug, Clone)]
 pub struct Uploads {
     intake: Intake,
-    open: Arc<Mutex<HashMap<String, Arc<Entry>>>>,
+    table: Arc<Table>,
     /// One at a time looks into the journal for what an earlier run began.
     looking: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The files that came or come in pieces, by their tags.
+#[derive(Debug, Default)]
+pub(in crate::intake) struct Table {
+    open: Mutex<HashMap<String, Arc<Entry>>>,
+    /// The tags that only the journal knows: of earlier runs, and of what ended long ago. `None`: nobody asked yet.
+    before: Mutex<Option<HashSet<String>>>,
 }
 
 #[derive(Debug)]
@@ -91,13 +99,17 @@ pub struct Piece {
     from: u64,
     counts: Counts,
     turn: CancellationToken,
-    _writing: tokio::sync::OwnedMutexGuard<()>,
+    writing: Option<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl Uploads {
     /// Returns the uploads of a box.
     pub fn new(intake: Intake) -> Uploads {
-        Uploads { intake, open: Arc::default(), looking: Arc::default() }
+        let table = Arc::new(Table::default());
+        let mut known = intake.inner.door.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = Arc::downgrade(&table);
+        drop(known);
+        Uploads { intake, table, looking: Arc::default() }
     }
 
     /// Begins a file. One that the shelf has is whole at once.
@@ -110,22 +122,32 @@ impl Uploads {
         file: Sent,
         pin: Option<&str>,
     ) -> std::result::Result<Begun, Refusal> {
-        self.give_up_old().await?;
-        if self.entries().values().filter(|entry| !entry.has_ended()).count() >= MOST_OPEN {
-            return Err(Refusal::Busy("too many files are on their way".into()));
-        }
+        self.begin_one_of(sender, file, None, pin).await
+    }
+
+    /// As [`Uploads::begin`], of a sender that says what it brings in all: a question is for that.
+    ///
+    /// # Errors
+    /// As [`Uploads::begin`].
+    pub async fn begin_one_of(
+        &self,
+        sender: Sender,
+        file: Sent,
+        in_all: Option<InAll>,
+        pin: Option<&str>,
+    ) -> std::result::Result<Begun, Refusal> {
+        tend(&self.intake.inner, false).await?;
+        self.may_begin(&identity(&sender))?;
         let name = uuid::Uuid::new_v4().simple().to_string();
         let (tag, size, what) = (tag_of(&name), file.size.0, file.name.clone());
-        let delivery = self.intake.offer_next(sender, file, pin).await?;
+        let delivery = self.intake.offer_one_of(sender, file, in_all, pin).await?;
         let known = delivery.known() > 0;
         let coming = if known {
             None
         } else if delivery.accepted().is_empty() {
             return Err(Refusal::Unfit(format!("{what} is no music")));
         } else {
-            let mut part = delivery.part(0, Some(tag.clone())).await?;
-            part.flush().await?;
-            let row = part.row().clone();
+            let row = delivery.lay(0, tag.clone()).await?;
             Some(Coming { delivery, row: Mutex::new(row) })
         };
         let upload = self.keep(&name, Entry { known, ..Entry::new(tag, size, coming) });
@@ -135,30 +157,46 @@ impl Uploads {
         Ok(Begun { name, upload, known })
     }
 
+    /// Makes sure that neither all senders nor one of them has too many files open.
+    fn may_begin(&self, identity: &str) -> std::result::Result<(), Refusal> {
+        let entries = self.table.entries();
+        let open = || entries.values().filter(|entry| !entry.has_ended());
+        let own = |entry: &&Arc<Entry>| {
+            entry.coming.as_ref().is_some_and(|coming| coming.delivery.identity() == identity)
+        };
+        if open().count() >= MOST_OPEN || open().filter(own).count() >= MOST_OF_ONE {
+            return Err(Refusal::Busy("too many files are on their way".into()));
+        }
+        Ok(())
+    }
+
     /// Finds a file by the name it got.
     ///
     /// # Errors
     /// `NotFound`, and those of the database.
     pub async fn find(&self, name: &str) -> Result<Upload> {
         let gone = || Error::new(Kind::NotFound, "this upload is not known here, or was given up");
-        if name.len() > LONGEST_NAME {
+        if name.len() != NAME_LENGTH || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(gone());
         }
         let tag = tag_of(name);
         if let Some(entry) = self.here(&tag) {
             return Ok(entry);
         }
+        // Whoever guesses names costs a look at what is in memory.
+        if self.table.before().as_ref().is_some_and(|before| !before.contains(&tag)) {
+            return Err(gone());
+        }
         let _one = self.looking.lock().await;
         if let Some(entry) = self.here(&tag) {
             return Ok(entry);
         }
         let library = &self.intake.inner.library;
-        let is_it = |row: &JournalRow| row.etag.as_deref().is_some_and(|etag| tag_in(etag) == tag);
-        let open = library.journal_open().await?.into_iter().find(is_it);
-        let row = match open {
-            Some(row) => Some(row),
-            None => library.journal_recent(ROWS_LOOKED_AT).await?.into_iter().find(is_it),
-        };
+        let mut rows = library.journal_open().await?;
+        rows.extend(library.journal_recent(ROWS_LOOKED_AT).await?);
+        let tags = rows.iter().filter_map(|row| row.etag.as_deref()).filter(|etag| etag.starts_with(UPLOAD));
+        *self.table.before() = Some(tags.map(|etag| tag_in(etag).to_owned()).collect());
+        let row = rows.into_iter().find(|row| row.etag.as_deref().is_some_and(|etag| tag_in(etag) == tag));
         let row = row.ok_or_else(gone)?;
         if row.stage == Stage::Offered {
             let size = row.size.ok_or_else(gone)?.0;
@@ -207,40 +245,73 @@ impl Uploads {
 
     fn keep(&self, name: &str, entry: Entry) -> Upload {
         let entry = Arc::new(entry);
-        self.entries().insert(tag_of(name), entry.clone());
+        self.table.entries().insert(tag_of(name), entry.clone());
         Upload { inner: self.intake.inner.clone(), entry }
     }
 
     fn here(&self, tag: &str) -> Option<Upload> {
-        let entry = self.entries().get(tag).cloned()?;
+        let entry = self.table.entries().get(tag).cloned()?;
         if entry.coming.is_some() && entry.ended.load(Ordering::Acquire) && !entry.is_whole() {
             return None;
         }
         Some(Upload { inner: self.intake.inner.clone(), entry })
     }
+}
 
-    /// Gives up what nobody went on with for a day, and forgets what ended long ago.
-    async fn give_up_old(&self) -> Result<()> {
-        let now = UnixTime::now().0;
-        let old: Vec<(String, Arc<Entry>)> = {
-            let mut entries = self.entries();
-            entries.retain(|_, entry| !entry.has_ended() || now - entry.touched().0 < ENDED_KEPT);
-            let old = entries.iter().filter(|(_, entry)| now - entry.touched().0 > UPLOAD_WAITS);
-            old.map(|(tag, entry)| (tag.clone(), entry.clone())).collect()
-        };
-        for (tag, entry) in old {
-            debug!("an upload is given up");
-            Upload { inner: self.intake.inner.clone(), entry }
-                .give_up("its sender did not come back")
-                .await?;
-            self.entries().remove(&tag);
-        }
-        Ok(())
-    }
-
+impl Table {
     fn entries(&self) -> MutexGuard<'_, HashMap<String, Arc<Entry>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn before(&self) -> MutexGuard<'_, Option<HashSet<String>>> {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what ended long ago; the journal still knows it.
+    fn forget(&self, now: i64) {
+        let mut before = self.before();
+        self.entries().retain(|tag, entry| {
+            let stays = !entry.has_ended() || now - entry.touched().0 < ENDED_KEPT;
+            if let Some(before) = before.as_mut().filter(|before| !stays && before.len() < MOST_BEFORE) {
+                before.insert(tag.clone());
+            }
+            stays
+        });
+    }
+
+    /// Returns those that nobody writes and nobody went on with for so many seconds.
+    fn idle(&self, now: i64, since: i64) -> Vec<(String, Arc<Entry>)> {
+        let entries = self.entries();
+        let idle = entries.iter().filter(|(_, entry)| {
+            !entry.has_ended() && now - entry.touched().0 > since && entry.writing.try_lock().is_ok()
+        });
+        idle.map(|(tag, entry)| (tag.clone(), entry.clone())).collect()
+    }
+}
+
+/// Keeps no more room for what has not gone on for minutes, gives up what has not for a day, forgets what ended long ago;
+/// with `older`, also looks for what only the journal knows.
+///
+/// # Errors
+/// Those of the disk and the database.
+pub(in crate::intake) async fn tend(inner: &Arc<Inner>, older: bool) -> Result<()> {
+    let table = inner.door.uploads.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+    let now = UnixTime::now().0;
+    let mut open = HashSet::new();
+    if let Some(table) = table {
+        table.forget(now);
+        for (_, entry) in table.idle(now, PROMISED_FOR) {
+            entry.coming.iter().for_each(|coming| coming.delivery.let_go());
+        }
+        for (tag, entry) in table.idle(now, UPLOAD_WAITS) {
+            debug!("an upload is given up");
+            let upload = Upload { inner: inner.clone(), entry };
+            upload.give_up("its sender did not come back").await?;
+            table.entries().remove(&tag);
+        }
+        open.extend(table.entries().keys().cloned());
+    }
+    if older { staging::give_up_uploads(inner, &open).await } else { Ok(()) }
 }
 
 impl Entry {
@@ -324,7 +395,7 @@ impl Upload {
             return Ok(self.entry.size);
         }
         let _turn = self.entry.take_turn();
-        let _writing = self.entry.writing.clone().lock_owned().await;
+        let writing = self.entry.writing.clone().lock_owned().await;
         if self.entry.is_whole() {
             return Ok(self.entry.size);
         }
@@ -333,7 +404,17 @@ impl Upload {
         let path =
             staging::staging_dir(&self.inner.library).await?.join(row.part.as_deref().unwrap_or_default());
         let here = blocking(move || Ok(std::fs::metadata(&path).map_or(0, |found| found.len()))).await?;
-        Ok(here.min(counted(&row).unwrap_or(u64::MAX)))
+        let here = here.min(counted(&row).unwrap_or(u64::MAX));
+        if here == self.entry.size {
+            // Whoever hears that all is here forgets it: its end did not get through, and is made up for first.
+            drop(writing);
+            return match self.append(here, Counts::AtOnce).await {
+                Ok(piece) => piece.end().await,
+                Err(_) if self.entry.is_whole() => Ok(here),
+                Err(error) => Err(error),
+            };
+        }
+        Ok(here)
     }
 
     /// Opens the way in for a piece that begins at a place. One that still comes is ended, for its sender begins anew.
@@ -374,7 +455,7 @@ impl Upload {
             self.note(&part);
         }
         self.entry.touch();
-        Ok(Piece { upload: self.clone(), part: Some(part), from: at, counts, turn, _writing: writing })
+        Ok(Piece { upload: self.clone(), part: Some(part), from: at, counts, turn, writing: Some(writing) })
     }
 
     /// Gives it up: what is here goes.
@@ -483,6 +564,8 @@ impl Piece {
         if inner.door.desk().beams.is_undone(part.id()) {
             return Err(Error::new(Kind::NotAllowed, "somebody took this back"));
         }
+        let here = part.offset() + bytes.len() as u64;
+        self.upload.entry.coming.iter().for_each(|coming| coming.delivery.came(0, here));
         part.write(bytes).await
     }
 
@@ -491,6 +574,9 @@ impl Piece {
     ///
     /// # Errors
     /// Those of the disk and the database.
+    ///
+    /// # Cancel
+    /// With the last byte here it ends all the same: its sender may be gone.
     pub async fn end(mut self) -> Result<u64> {
         let part = self.part.as_mut().ok_or_else(ended)?;
         if self.counts == Counts::WhenRight {
@@ -506,12 +592,18 @@ impl Piece {
             return Ok(here);
         }
         self.upload.note(part);
-        self.part.take().ok_or_else(ended)?.finish().await?;
-        if let Some(coming) = &self.upload.entry.coming {
-            coming.delivery.received();
-            self.upload.over(coming, Stage::Staged);
-        }
-        Ok(here)
+        let (upload, part, writing) =
+            (self.upload.clone(), self.part.take().ok_or_else(ended)?, self.writing.take());
+        let ending = upload.inner.door.tasks.clone().spawn(async move {
+            part.finish().await?;
+            if let Some(coming) = &upload.entry.coming {
+                coming.delivery.received();
+                upload.over(coming, Stage::Staged);
+            }
+            drop(writing);
+            Ok(here)
+        });
+        ending.await.map_err(|error| Error::with(Kind::Internal, "end an upload", error))?
     }
 
     /// Ends the piece where it broke off. What counts at once stays; the rest is taken back. Returns how many bytes count.
@@ -519,14 +611,24 @@ impl Piece {
     /// # Errors
     /// Those of the disk and the database.
     pub async fn break_off(mut self) -> Result<u64> {
-        let part = self.part.as_mut().ok_or_else(ended)?;
-        match self.counts {
-            Counts::AtOnce => part.flush().await?,
-            Counts::WhenRight => {
-                part.cut(self.from).await?;
-                part.tag(self.upload.entry.tag.clone()).await?;
-            }
+        if self.counts == Counts::WhenRight {
+            return self.take_back().await;
         }
+        let part = self.part.as_mut().ok_or_else(ended)?;
+        part.flush().await?;
+        self.upload.note(part);
+        self.upload.entry.touch();
+        Ok(part.offset())
+    }
+
+    /// Ends the piece as wrong: nothing of it counts. Returns how many bytes do.
+    ///
+    /// # Errors
+    /// Those of the disk and the database.
+    pub async fn take_back(mut self) -> Result<u64> {
+        let part = self.part.as_mut().ok_or_else(ended)?;
+        part.cut(self.from).await?;
+        part.tag(self.upload.entry.tag.clone()).await?;
         self.upload.note(part);
         self.upload.entry.touch();
         Ok(part.offset())
@@ -567,7 +669,14 @@ fn counted(row: &JournalRow) -> Option<u64> {
 const WAY: &str = "page";
 /// Files that are on their way at once.
 const MOST_OPEN: usize = 2000;
-const LONGEST_NAME: usize = 64;
+/// Of one sender: more than any client sends at once.
+const MOST_OF_ONE: usize = 100;
+/// Digits of a name.
+const NAME_LENGTH: usize = 32;
+/// Seconds for which room is kept for an upload of which nothing comes.
+const PROMISED_FOR: i64 = 300;
+/// Tags of what ended long ago that are kept in memory.
+const MOST_BEFORE: usize = 20_000;
 /// Rows of the journal that are looked through for a file that came in whole before a restart.
 const ROWS_LOOKED_AT: u32 = 2000;
 /// Seconds for which the names of whole files are kept in memory.

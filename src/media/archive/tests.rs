@@ -227,3 +227,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn files_that_lie_on_each_other_are_a_trap() {
+    let put = |name| Put { deflated: true, ..Put::new(name, &[0; 5000]) };
+    let whole = archive(&[put(b"a.wav"), put(b"b.wav")]);
+    assert_eq!(directory(&mut Cursor::new(&whole)).expect("plain").len(), 2);
+    // The second line of the directory leads to the first file.
+    let second = whole.windows(4).rposition(|four| four == b"PK\x01\x02").expect("two lines");
+    let mut twice = whole.clone();
+    twice[second + 42..second + 46].fill(0);
+    let refused = directory(&mut Cursor::new(&twice)).expect_err("a trap");
+    assert_eq!(refused.kind(), Kind::Unsupported);
+    assert!(refused.to_string().contains("lie on each other"), "{refused}");
+}
+
+#[test]
+fn many_small_files_are_not_far_too_much_together() {
+    let silence = vec![0; 900 << 10];
+    let puts: Vec<Put<'_>> = (0..8).map(|_| Put { deflated: true, ..Put::new(b"a.wav", &silence) }).collect();
+    assert!(directory(&mut Cursor::new(archive(&puts[..1]))).is_ok(), "one is small");
+    let refused = directory(&mut Cursor::new(archive(&puts))).expect_err("eight are not");
+    assert!(refused.to_string().contains("far more would come out of this"), "{refused}");
+}

@@ -185,7 +185,7 @@ impl Taking<'_> {
             return Ok(Part::Passed);
         }
         // The rest of the form is the most that a file can have; some of it is here already.
-        let size = ByteCount(self.most.saturating_add(LONGEST_PIECE));
+        let size = ByteCount(self.most.saturating_add(LONGEST_PIECE).min(LARGEST_FILE));
         let file = Sent { name: name.clone(), size, mime: head.mime, sha256: None };
         let delivery = match self.web.intake.offer_next(self.from.clone(), file, self.pin.as_deref()).await {
             Ok(delivery) => delivery,
@@ -241,6 +241,8 @@ impl Taking<'_> {
     }
 }
 
+/// A form may be longer than any of its files.
+const LARGEST_FILE: u64 = 8 << 30;
 /// A PIN is shorter.
 const LONGEST_FIELD: usize = 1024;
 /// What a piece of the body may hold of a file before it is begun.

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::append::Sum;
+use crate::intake::door::InAll;
 use crate::intake::door::uploads::{Begun, Counts, Piece, Upload};
 use crate::offer::Caller;
 use crate::offer::push::Sent;
@@ -139,7 +140,12 @@ async fn begin(
         sha256: metadata.text("sha256").and_then(sum),
     };
     let from = sender(headers, caller, peer, metadata.text("from"));
-    let Begun { name, upload, known } = web.uploads.begin(from, file, metadata.text("pin")).await?;
+    // Our page says what it brings in all; other clients do not, and need not.
+    let count = |key| metadata.text(key).and_then(|text| tus::bytes(text).ok());
+    let in_all =
+        count("files").zip(count("bytes")).map(|(files, bytes)| InAll { files, bytes: ByteCount(bytes) });
+    let begun = web.uploads.begin_one_of(from, file, in_all, metadata.text("pin")).await?;
+    let Begun { name, upload, known } = begun;
     let mut answer = StatusCode::CREATED.into_response();
     let carries = text(headers, "content-type") == Some(BYTES);
     let here = match (known, carries && size > 0) {
@@ -223,7 +229,12 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
     }
     if let Err(error) = read(&mut piece, Coming::new(body)).await {
         debug!(%error, "a piece of an upload broke off");
-        piece.break_off().await?;
+        if error.kind() == Kind::Damaged {
+            // Whoever sends more than it said has said something wrong about all of it.
+            piece.take_back().await?;
+        } else {
+            piece.break_off().await?;
+        }
         return Err(match error.kind() {
             Kind::Damaged => Failure::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", &error.to_string()),
             Kind::Busy => Failure::new(StatusCode::CONFLICT, "taken_over", &error.to_string()),
@@ -233,7 +244,7 @@ async fn take(upload: &Upload, at: u64, headers: &HeaderMap, body: Body) -> Resu
     if let Some(Checksum::Sha1(wanted) | Checksum::Sha256(wanted)) = wanted
         && piece.end_sum().await? != wanted
     {
-        piece.break_off().await?;
+        piece.take_back().await?;
         let mismatch = StatusCode::from_u16(MISMATCH).unwrap_or(StatusCode::BAD_REQUEST);
         return Err(Failure::new(mismatch, "wrong_sum", "the sum of what came is another one"));
     }

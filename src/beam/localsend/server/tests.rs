@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tower_service::Service;
 
 use super::*;
-use crate::beam::localsend::sessions::Sessions;
+use crate::beam::localsend::sessions::{Sessions, Who as Who_};
 use crate::intake::tests::with_config;
 use crate::intake::{IntakeConfig, Take};
 use crate::offer::Caller;
@@ -28,6 +28,10 @@ struct Bench {
 struct Who(u8, Option<&'static str>);
 
 const YUKI: Who = Who(9, None);
+/// Speaks without TLS.
+const PLAIN: Who = Who(98, None);
+/// Asks under another name than the box's.
+const STRAYED: Who = Who(99, None);
 
 impl Bench {
     async fn new(push: Push) -> Bench {
@@ -36,18 +40,31 @@ impl Bench {
             with_config(folder.path(), IntakeConfig { push, ..IntakeConfig::new(Take::Music) }).await;
         let sessions = Arc::new(Sessions::default());
         let (alias, fingerprint) = ("Living Room".into(), "AB".into());
-        let desk =
-            Desk { alias, fingerprint, port: 53317, intake: intake.clone(), sessions: sessions.clone() };
-        Bench { app: router(desk), intake, sessions, folder }
+        let (port, bodies) = (53317, Bodies::default());
+        let (unproved, _nobody_asks) = mpsc::channel(1);
+        let desk = Desk {
+            alias,
+            fingerprint,
+            port,
+            intake: intake.clone(),
+            sessions: sessions.clone(),
+            bodies,
+            unproved,
+        };
+        Bench { app: router(desk, Hosts::new(&[])), intake, sessions, folder }
     }
 
     async fn ask(&self, who: Who, method: &str, path: &str, body: Body) -> (u16, Value) {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("/api/localsend/{path}"))
+            .header(header::HOST, if who.0 == STRAYED.0 { "evil.example" } else { "localhost" })
             .body(body)
             .expect("right");
         request.extensions_mut().insert(Peer(SocketAddr::from(([10, 77, 0, who.0], 4000))));
+        if who.0 != PLAIN.0 {
+            request.extensions_mut().insert(Private);
+        }
         if let Some(sum) = who.1 {
             request.extensions_mut().insert(PeerCertificate(sum.into()));
         }
@@ -218,10 +235,12 @@ async fn a_cancel_ends_its_own_session_whatever_is_under_way() {
 #[tokio::test]
 async fn a_question_is_held_open_answered_and_taken_back() {
     let bench = Arc::new(Bench::new(Push::Ask).await);
-    for end in ["yes", "no", "cancelled", "gone"] {
+    for (n, end) in ["yes", "no", "cancelled", "gone"].into_iter().enumerate() {
+        // A no holds for a while.
+        let who = Who(20 + n as u8, None);
         let other = bench.clone();
         let waiting =
-            tokio::spawn(async move { other.prepare(YUKI, json!({ "1": file("a.flac", &song(1)) })).await });
+            tokio::spawn(async move { other.prepare(who, json!({ "1": file("a.flac", &song(1)) })).await });
         let mut waited = 0;
         let request = loop {
             bench.intake.tests_publish();
@@ -233,7 +252,7 @@ async fn a_question_is_held_open_answered_and_taken_back() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         };
         assert_eq!(
-            bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)) })).await.0,
+            bench.prepare(who, json!({ "1": file("a.flac", &song(1)) })).await.0,
             409,
             "while it waits"
         );
@@ -242,7 +261,7 @@ async fn a_question_is_held_open_answered_and_taken_back() {
                 bench.intake.answer(&Caller::itself(), request.id, end == "yes").expect("answered")
             }
             // Of 2.2: without a session.
-            "cancelled" => assert_eq!(bench.ask(YUKI, "POST", "v2/cancel", Body::empty()).await.0, 200),
+            "cancelled" => assert_eq!(bench.ask(who, "POST", "v2/cancel", Body::empty()).await.0, 200),
             _ => waiting.abort(),
         }
         match end {
@@ -285,6 +304,7 @@ async fn what_is_wrong_is_refused_with_its_code() {
     let (status, body) = bench.prepare(YUKI, many.into()).await;
     assert_eq!(status, 500, "there is no room: {body}");
     let mut request = Request::post("/api/localsend/v2/cancel")
+        .header(header::HOST, "localhost")
         .header(header::ORIGIN, "http://evil.example")
         .body(Body::empty())
         .expect("right");
@@ -307,7 +327,125 @@ async fn pins_are_asked_for_counted_and_pair() {
     assert_eq!(bench.prepare_with(yuki, files(), &format!("?pin={pin}")).await.0, 429);
     assert_eq!(bench.prepare_with(Who(10, Some("bb")), files(), &format!("?pin={pin}")).await.0, 200);
     assert_eq!(bench.intake.devices(&Caller::itself()).await.expect("read").len(), 1);
-    // Whoever has no certificate is let in, and not known the next time.
-    assert_eq!(bench.prepare_with(Who(11, None), files(), &format!("?pin={pin}")).await.0, 200);
+    assert_eq!(
+        bench.prepare_with(Who(11, Some("cc")), files(), &format!("?pin={pin}")).await.0,
+        403,
+        "it was good for one device"
+    );
+    // Whoever has no certificate is let in, and not known the next time; a PIN that others hear is not looked at.
+    let (pin, _) = bench.intake.set_pin(&Caller::itself()).expect("a new one");
+    let said = format!("?pin={pin}");
+    let (status, body) = bench.prepare_with(PLAIN, files(), &said).await;
+    assert!(status == 401 && body["message"].as_str().is_some_and(|words| words.contains("https")), "{body}");
+    assert_eq!(bench.prepare_with(Who(11, None), files(), &said).await.0, 200);
     assert_eq!(bench.intake.devices(&Caller::itself()).await.expect("read").len(), 1);
+}
+
+#[tokio::test]
+async fn errors_of_every_kind_say_why_as_the_apps_read_it() {
+    let bench = Bench::new(Push::Always).await;
+    let long = || Body::from(vec![b' '; LARGEST_JSON + 1]);
+    for (who, method, path, body, want) in [
+        (YUKI, "POST", "v2/prepare-upload?pin=1&pin=2", Body::empty(), 400),
+        (YUKI, "GET", "v2/info?fingerprint=1&fingerprint=2", Body::empty(), 400),
+        (YUKI, "POST", "v2/prepare-upload", long(), 413),
+        (YUKI, "POST", "v2/register", Body::from(vec![b' '; LARGEST_REGISTER + 1]), 413),
+        (YUKI, "GET", "v2/upload", Body::empty(), 405),
+        (YUKI, "POST", "v2/upload", Body::empty(), 400),
+        (STRAYED, "GET", "v2/info", Body::empty(), 421),
+    ] {
+        let (status, said) = bench.ask(who, method, path, body).await;
+        let words = said["message"].as_str().unwrap_or_default();
+        assert!(status == want && words.len() > 5, "{method} {path}: {status} {said}");
+        assert!(!words.contains('{'), "{words}");
+    }
+    assert_eq!(
+        bench.ask(YUKI, "GET", "v3/nonce", Body::empty()).await,
+        (404, Value::Null),
+        "and nothing else"
+    );
+}
+
+#[tokio::test]
+async fn many_questions_at_once_are_read_few_at_a_time_and_nobody_else_waits() {
+    let bench = Arc::new(Bench::new(Push::Always).await);
+    // Each brings most of 8 MiB and never its end.
+    let endless = || {
+        let some = (0..40).map(|_| Ok::<_, std::io::Error>(vec![b' '; 64 << 10]));
+        Body::from_stream(futures_util::stream::iter(some).chain(futures_util::stream::pending()))
+    };
+    let asks = |who: Who| {
+        let bench = bench.clone();
+        tokio::spawn(async move { bench.ask(who, "POST", "v2/prepare-upload", endless()).await.0 })
+    };
+    let of_one: Vec<_> = (0..64).map(|_| asks(YUKI)).collect();
+    let of_many: Vec<_> = (100..150).map(|n| asks(Who(n, None))).collect();
+    let mut answered = 0;
+    for _ in 0..4000 {
+        answered = of_one.iter().filter(|one| one.is_finished()).count();
+        if answered >= 62 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(answered >= 62, "only two of one address are read: {answered} were answered");
+    let (status, said) = bench.prepare(Who(10, None), json!({ "1": file("a.flac", &song(1)) })).await;
+    assert_eq!(status, 200, "somebody else is answered meanwhile: {said}");
+    of_one.iter().for_each(|one| one.abort());
+    let mut refused = 0;
+    for one in of_one {
+        refused += usize::from(one.await.is_ok_and(|status| status == 409));
+    }
+    assert_eq!(refused, 62);
+    of_many.iter().for_each(|one| one.abort());
+    for one in of_many {
+        assert!(one.await.is_err_and(|error| error.is_cancelled()));
+    }
+    let (status, said) = bench.prepare(Who(11, None), json!({ "1": file("b.flac", &song(2)) })).await;
+    assert_eq!(status, 200, "{said}");
+}
+
+#[tokio::test]
+async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_nothing() {
+    let bench = Arc::new(Bench::new(Push::Always).await);
+    let (_, session) =
+        bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)), "2": file("b.flac", &song(2)) })).await;
+    let (other, given) = (bench.clone(), session.clone());
+    let endless = futures_util::stream::iter([Ok::<_, std::io::Error>(song(1)[..5].to_vec())])
+        .chain(futures_util::stream::pending());
+    let coming =
+        tokio::spawn(async move { other.upload(YUKI, &given, "1", Body::from_stream(endless)).await });
+    while bench.staged() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let id = session["sessionId"].as_str().expect("a session").to_owned();
+    let address = std::net::IpAddr::from([10, 77, 0, 9]);
+    let says = |alias: &str| (alias.to_owned(), "x".to_owned());
+    let yuki = || Who_ { address, certificate: None, says: says("Yuki") };
+    let ken = || Who_ { address, certificate: None, says: says("Ken") };
+    let soon = Instant::now() + Duration::from_secs(1);
+    let later = Instant::now() + Duration::from_secs(60);
+    assert!(bench.sessions.wait(yuki(), soon).is_none(), "it sends");
+    drop(bench.sessions.wait(ken(), soon).expect("another device behind the same address"));
+    drop(bench.sessions.wait(yuki(), later).expect("nothing came since, though nobody ended it"));
+    assert!(bench.sessions.find(&id, address).is_some(), "a question alone ends nothing");
+    // A question whose network went is replaced by the same device's, by no other's.
+    let first = bench.sessions.wait(yuki(), later).expect("it asks");
+    assert!(bench.sessions.wait(yuki(), later + Duration::from_secs(1)).is_none(), "twice at once");
+    assert!(
+        bench.sessions.wait(ken(), later + Duration::from_secs(9)).is_none(),
+        "one question for an address"
+    );
+    let second = bench.sessions.wait(yuki(), later + Duration::from_secs(9)).expect("anew");
+    assert!(first.cancelled.is_cancelled() && !second.cancelled.is_cancelled());
+    drop(first);
+    assert!(bench.sessions.wait(ken(), later + Duration::from_secs(9)).is_none(), "the second still waits");
+    drop(second);
+    // One that is let in ends what the same device left.
+    let files = vec![Sent { name: "c.flac".into(), size: ByteCount(5), mime: String::new(), sha256: None }];
+    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address };
+    let delivery = bench.intake.offer(sender, files, None).await.expect("let in");
+    bench.sessions.open(yuki(), delivery, vec![("1".into(), 0)], later);
+    assert!(bench.sessions.find(&id, address).is_none());
+    assert_eq!(coming.await.expect("no panic"), 500);
 }

@@ -179,8 +179,130 @@ async fn several_files_of_a_stranger_are_asked_for_once() {
             assert_eq!(one.await.expect("no panic").is_ok(), yes);
         }
         if !yes {
-            intake.inner.door.desk().answered.clear();
+            intake.inner.door.desk().answers = Default::default();
         }
     }
     uploads.begin(sender(), file("3.flac", 10), None).await.expect("the yes holds");
+}
+
+#[tokio::test]
+async fn a_file_whose_end_did_not_get_through_is_not_told_to_be_here_before_it_is() {
+    for restarts in [false, true] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut intake = intake(folder.path(), Push::Always).await;
+        let (bytes, mut uploads) = (song("tone.flac"), Uploads::new(intake.clone()));
+        let size = bytes.len() as u64;
+        let Begun { name, upload, .. } =
+            uploads.begin(sender(), file("a.flac", bytes.len()), None).await.expect("let in");
+        let mut piece = upload.append(0, Counts::AtOnce).await.expect("opened");
+        piece.write(bytes).await.expect("taken");
+        assert_eq!(piece.break_off().await.expect("kept"), size, "all bytes, and not the word");
+        assert!(!upload.is_whole());
+        drop(upload);
+        if restarts {
+            drop((uploads, intake));
+            intake = self::intake(folder.path(), Push::Never).await;
+            uploads = Uploads::new(intake.clone());
+        }
+        let upload = uploads.find(&name).await.expect("known");
+        assert_eq!(upload.offset().await.expect("read"), size);
+        assert!(upload.is_whole());
+        let verdicts = work(&intake).await;
+        assert!(matches!(verdicts[..], [Verdict::Stored { .. }]), "{restarts}: {verdicts:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_goes_while_its_file_is_synced_leaves_it_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let (bytes, uploads) = (song("tone.flac"), Uploads::new(intake.clone()));
+    let begun = uploads.begin(sender(), file("a.flac", bytes.len()), None).await.expect("let in");
+    let mut piece = begun.upload.append(0, Counts::AtOnce).await.expect("opened");
+    piece.write(bytes.clone()).await.expect("taken");
+    // One poll, then nobody waits for it any more.
+    let _gone = futures_util::poll!(std::pin::pin!(piece.end()));
+    let song = song("tone.mp3");
+    let delivery = intake.offer(sender(), vec![file("b.mp3", song.len())], None).await.expect("let in");
+    let mut incoming = delivery.receive(0).await.expect("opened");
+    incoming.write(song).await.expect("taken");
+    let _gone = futures_util::poll!(std::pin::pin!(incoming.finish()));
+    intake.inner.door.stopped().await;
+    let verdicts = work(&intake).await;
+    assert!(matches!(verdicts[..], [Verdict::Stored { .. }, Verdict::Stored { .. }]), "{verdicts:?}");
+    assert!(begun.upload.is_whole());
+    assert_eq!(staged(&intake), 0);
+}
+
+#[tokio::test]
+async fn a_sender_that_begins_and_never_sends_keeps_nobody_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = intake(folder.path(), Push::Always).await;
+    let uploads = Uploads::new(first.clone());
+    let mut begun = Vec::new();
+    for number in 0..MOST_OF_ONE {
+        let name = format!("{number}.flac");
+        begun.push(uploads.begin(sender(), file(&name, 1000), None).await.expect("let in"));
+    }
+    let more = uploads.begin(sender(), file("x.flac", 1000), None).await;
+    assert!(matches!(more, Err(Refusal::Busy(_))), "{more:?}");
+    let other = Sender { address: IpAddr::from([10, 77, 0, 10]), ..sender() };
+    uploads.begin(other, file("y.flac", 1000), None).await.expect("somebody else");
+    let promised = || first.inner.door.desk().promised;
+    assert_eq!(promised(), 1000 * (MOST_OF_ONE as u64 + 1));
+    let mut piece = begun[0].upload.append(0, Counts::AtOnce).await.expect("opened");
+    piece.write(Bytes::from(vec![7; 400])).await.expect("taken");
+    assert_eq!(promised(), 1000 * (MOST_OF_ONE as u64 + 1) - 400, "what is here takes room itself");
+    piece.break_off().await.expect("kept");
+    // Minutes later no room is kept for it, a day later it is given up.
+    for (index, ago, kept, left) in [(1, PROMISED_FOR, 1000, 1), (2, UPLOAD_WAITS, 2000, 0)] {
+        let entry = &begun[index].upload.entry;
+        *entry.touched.lock().expect("nobody panics") = UnixTime(UnixTime::now().0 - ago - 1);
+        tend(&first.inner, true).await.expect("tended");
+        assert_eq!(promised(), 1000 * (MOST_OF_ONE as u64 + 1) - 400 - kept);
+        assert_eq!(uploads.find(&begun[index].name).await.is_ok(), left == 1, "{ago}");
+    }
+    let (name, here) = (begun[3].name.clone(), staged(&first));
+    drop((begun, uploads, first));
+    // Of an earlier run only the journal knows.
+    let second = intake(folder.path(), Push::Always).await;
+    let mut rows = second.inner.library.journal_open().await.expect("read");
+    let row = rows.iter_mut().find(|row| row.etag.as_deref() == Some(&tag_of(&name))).expect("its row");
+    row.at = UnixTime(UnixTime::now().0 - UPLOAD_WAITS - 1);
+    second.inner.library.journal_put(row.clone()).await.expect("kept");
+    let uploads = Uploads::new(second.clone());
+    tend(&second.inner, true).await.expect("tended");
+    assert_eq!(staged(&second), here - 1);
+    assert_eq!(uploads.find(&name).await.expect_err("given up").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn whoever_guesses_names_does_not_make_the_box_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let uploads = Uploads::new(intake.clone());
+    for name in ["", "0123", "../../x", &"g".repeat(32), &"0".repeat(33)] {
+        assert_eq!(uploads.find(name).await.expect_err("no name").kind(), Kind::NotFound);
+        assert!(uploads.table.before().is_none(), "{name}: nothing was read");
+    }
+    assert_eq!(uploads.find(&"0".repeat(32)).await.expect_err("unknown").kind(), Kind::NotFound);
+    assert!(uploads.table.before().is_some(), "the journal was read once");
+    let _nobody_reads = uploads.looking.lock().await;
+    assert_eq!(uploads.find(&"1".repeat(32)).await.expect_err("unknown").kind(), Kind::NotFound);
+}
+
+#[tokio::test]
+async fn more_than_was_said_takes_the_piece_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let uploads = Uploads::new(intake.clone());
+    let begun = uploads.begin(sender(), file("a.flac", 100), None).await.expect("let in");
+    let mut piece = begun.upload.append(0, Counts::AtOnce).await.expect("opened");
+    piece.write(Bytes::from(vec![1; 60])).await.expect("taken");
+    piece.end().await.expect("right");
+    let mut piece = begun.upload.append(60, Counts::AtOnce).await.expect("opened");
+    piece.write(Bytes::from(vec![2; 40])).await.expect("taken");
+    assert_eq!(piece.write(Bytes::from(vec![3; 1])).await.expect_err("more").kind(), Kind::Damaged);
+    assert_eq!(piece.take_back().await.expect("taken back"), 60);
+    assert_eq!(begun.upload.offset().await.expect("read"), 60);
 }
