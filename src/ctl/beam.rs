@@ -33,7 +33,7 @@ pub enum Beam {
         /// Its number, as `offers` shows it
         id: u64,
     },
-    /// Make a PIN, by which phones are paired for ten minutes
+    /// Make a PIN, by which one phone is paired within ten minutes
     Pair {
         /// Take the PIN back
         #[arg(long)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
+use http::{HeaderMap, header};
 use http_body::Body as HttpBody;
 use tokio::time::{Instant, Sleep};
 
@@ -19,6 +20,8 @@ pub struct Coming {
     body: Body,
     /// How long nothing may come.
     longest: Duration,
+    /// The sender waits for a word before it sends anything, and has not heard it yet.
+    holds: bool,
     /// When the last bytes came.
     last: Instant,
     /// Runs while nothing comes; set anew only when it rings, not for every few bytes.
@@ -32,7 +35,15 @@ impl Coming {
     /// Begins to read.
     pub fn new(body: Body) -> Coming {
         let now = Instant::now();
-        Coming { body, longest: STALLED_FOR, last: now, bell: None, since: now, came: 0 }
+        Coming { body, longest: STALLED_FOR, holds: false, last: now, bell: None, since: now, came: 0 }
+    }
+
+    /// Looks whether the sender holds its body back until it is asked for (RFC 9110, 10.1.1, `Expect: 100-continue`): reading
+    /// is asking.
+    pub fn expected(mut self, headers: &HeaderMap) -> Coming {
+        let expects = headers.get(header::EXPECT).and_then(|value| value.to_str().ok());
+        self.holds = expects.is_some_and(|expects| expects.eq_ignore_ascii_case("100-continue"));
+        self
     }
 
     /// Returns the next bytes; `None` at the end.
@@ -45,6 +56,7 @@ impl Coming {
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         // The time in which the one who takes the bytes was busy is not the sender's.
         self.last = Instant::now();
+        self.holds = false;
         poll_fn(|context| self.poll(context)).await
     }
 
@@ -91,8 +103,12 @@ impl Coming {
         Ok(())
     }
 
-    /// Reads on without keeping anything, so that a sender that looks up only at the end hears the answer; not for long.
+    /// Reads on without keeping anything, so that a sender that looks up only at the end hears the answer; not for long, and
+    /// nothing of one that holds it back.
     pub async fn drain(&mut self) {
+        if self.holds {
+            return;
+        }
         let all = async {
             let mut left = DRAINED;
             while let Ok(Some(bytes)) = self.next().await {
@@ -134,6 +150,19 @@ mod tests {
             coming.count(1, at(second)).expect("not looked at yet");
         }
         assert_eq!(coming.count(1, at(121)).expect_err("too slow").kind(), Kind::Unreachable);
+    }
+
+    #[tokio::test]
+    async fn whoever_holds_its_body_back_is_not_asked_for_what_nobody_wants() {
+        let mut headers = HeaderMap::new();
+        for (expects, left) in [(None, 0), (Some("100-Continue"), 1)] {
+            expects.map(|expects| headers.insert(header::EXPECT, expects.parse().expect("a value")));
+            let body = Body::from_stream(stream::iter([Ok::<_, std::io::Error>(vec![1; 5])]));
+            let mut coming = Coming::new(body).expected(&headers);
+            coming.drain().await;
+            let count = usize::from(coming.next().await.expect("it comes").is_some());
+            assert_eq!(count, left, "{expects:?}");
+        }
     }
 
     #[tokio::test]

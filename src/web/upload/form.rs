@@ -71,7 +71,7 @@ pub async fn take(
     let language = Language::of(headers);
     let most = text(headers, "content-length").and_then(|length| length.parse().ok());
     let mut taking = Taking { web, from, pin, language, files: Vec::new(), most: most.unwrap_or(0) };
-    let mut coming = Coming::new(body);
+    let mut coming = Coming::new(body).expected(headers);
     let went = if most.is_none() {
         let words = "the length must be said before the bytes (Content-Length)";
         Err(Failure::new(StatusCode::LENGTH_REQUIRED, "length_required", words))

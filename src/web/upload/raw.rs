@@ -74,7 +74,7 @@ async fn answer(
 ) -> Response {
     let language = Language::of(headers);
     let wants_json = text(headers, "accept").is_some_and(|accept| accept.contains("json"));
-    let mut coming = Coming::new(body);
+    let mut coming = Coming::new(body).expected(headers);
     match take(web, caller, peer, &said, headers, &mut coming, language).await {
         Ok(outcome) => {
             let status = StatusCode::from_u16(outcome.status()).unwrap_or(StatusCode::OK);

@@ -188,7 +188,7 @@ async fn append(web: &Web, id: &str, headers: &HeaderMap, body: Body) -> Result<
     let upload = web.uploads.find(id).await?;
     let here = if upload.is_known() {
         // The shelf has it: whoever sends all the same hears that all is here.
-        Coming::new(body).drain().await;
+        Coming::new(body).expected(headers).drain().await;
         upload.size()
     } else {
         take(&upload, at, headers, body).await?
