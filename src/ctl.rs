@@ -2,6 +2,7 @@
 
 mod beam;
 mod correct;
+mod send;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -159,6 +160,9 @@ pub enum Ask {
     /// What phones bring by themselves, and who may.
     #[command(flatten)]
     Beam(beam::Beam),
+    /// Music back to phones.
+    #[command(flatten)]
+    Send(send::Out),
     /// Correct words that tracks show; the files are not touched
     Correct(Box<correct::Correct>),
     /// What is set, and where: by default, on the page, in konpo.toml, on the command line
@@ -320,6 +324,7 @@ impl Ask {
             }
             Ask::Arrivals => read("/api/offers"),
             Ask::Beam(beam) => Ok(beam.request()),
+            Ask::Send(send) => Ok(send.request()),
             Ask::Correct(correct) => Ok((Method::POST, "/api/corrections".into(), Some(correct.body()?))),
             Ask::Settings => read("/api/settings"),
             Ask::Token => Ok((Method::POST, "/api/tokens".into(), None)),

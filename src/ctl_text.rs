@@ -19,6 +19,7 @@ pub fn show(ask: &Ask, value: &Value) -> String {
         Ask::Arrivals => rows(&value["items"], arrival),
         Ask::Beam(beam) => beam.show(value),
         Ask::Settings => settings(value),
+        Ask::Send(send) => send.show(value),
         Ask::Token => text(&value["token"]).to_owned(),
         _ => "done".to_owned(),
     }

@@ -1,5 +1,6 @@
 //! Who is here, what they bring, who asks, and what each may: plain data.
 
+pub mod out;
 pub mod push;
 
 use std::fmt;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::offer::out::{Receiver, Sending};
 use crate::offer::push::{Beam, Request};
 use crate::track::{Protection, TrackId};
 use crate::units::{ByteCount, Millis, UnixTime};
@@ -332,6 +334,12 @@ pub struct Board {
     /// How far the look through the music folders is.
     #[serde(default)]
     pub shelf: ShelfProgress,
+    /// Who takes files, by name.
+    #[serde(default)]
+    pub receivers: Vec<Receiver>,
+    /// What goes out and went out lately, newest first.
+    #[serde(default)]
+    pub sends: Vec<Sending>,
 }
 
 /// How far the look through the music folders is.

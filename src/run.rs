@@ -34,6 +34,7 @@ use crate::library::{Library, LibraryConfig};
 use crate::offer::{Caller, Right};
 use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
+use crate::send::{Outbox, SendConfig};
 use crate::settings::{self, Settings};
 use crate::signal::Device;
 use crate::stream::{self, Streams};
@@ -109,7 +110,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
         config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
     let phones = Phones { name: name.clone(), port: config.localsend.port, data: &data };
-    let (localsend, unheard) = receive(phones, &mut identity, (&lan, &intake, &hosts), faces.clone()).await;
+    let (localsend, unheard) =
+        phones.meet(&mut identity, (&lan, &intake, &hosts), &library, faces.clone()).await;
     let mut served = vec![
         tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app.clone(), faces.clone())),
@@ -146,7 +148,8 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
             upnp.stopped().await;
         }
         if let Some(localsend) = &localsend {
-            localsend.stopped().await;
+            localsend.0.stopped().await;
+            localsend.1.stopped().await;
         }
         beam.stopped().await;
         lan.stopped().await;
@@ -196,30 +199,38 @@ struct Phones<'a> {
     data: &'a Path,
 }
 
-/// Starts LocalSend, unless its port is 0. Without it the box is whole but for this: the words tell why it is off.
-async fn receive(
-    phones: Phones<'_>,
-    identity: &mut Identity,
-    (lan, intake, hosts): (&Lan, &Intake, &Hosts),
-    stop: CancellationToken,
-) -> (Option<LocalSend>, Option<Words>) {
-    let Phones { name, port, data } = phones;
-    if port == 0 {
-        return (None, None);
-    }
-    let started = async {
-        let (certificate, key) = identity.certificate(data)?;
-        let own = own_tls::Own::read(&certificate, &key)?;
-        let config = LocalSendConfig { alias: name, port, own };
-        LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop).await
-    };
-    match started.await {
-        Ok(localsend) => (Some(localsend), None),
-        Err(error) => {
-            warn!(%error, "phones with LocalSend cannot send");
-            let other = || Words::from(format!("Phones with LocalSend cannot send: {error}"));
-            let taken = || Words::new("localsend_port", &[&port.to_string()]);
-            (None, Some(if error.kind() == Kind::Busy { taken() } else { other() }))
+impl Phones<'_> {
+    /// Starts LocalSend, unless its port is 0: what comes in and what goes out. Without it the box is whole but for this: the
+    /// words tell why it is off.
+    async fn meet(
+        self,
+        identity: &mut Identity,
+        (lan, intake, hosts): (&Lan, &Intake, &Hosts),
+        library: &Library,
+        stop: CancellationToken,
+    ) -> (Option<(LocalSend, Outbox)>, Option<Words>) {
+        let Phones { name, port, data } = self;
+        if port == 0 {
+            return (None, None);
+        }
+        let started = async {
+            let (certificate, key) = identity.certificate(data)?;
+            let own = own_tls::Own::read(&certificate, &key)?;
+            let config = LocalSendConfig { alias: name.clone(), port, own: own.clone() };
+            let localsend =
+                LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop.clone()).await?;
+            let config = SendConfig { alias: name, port, own };
+            let outbox = Outbox::start(config, lan.interfaces(), library.clone(), intake.clone(), stop)?;
+            Ok::<_, Error>((localsend, outbox))
+        };
+        match started.await {
+            Ok(both) => (Some(both), None),
+            Err(error) => {
+                warn!(%error, "phones with LocalSend cannot send");
+                let other = || Words::from(format!("Phones with LocalSend cannot send: {error}"));
+                let taken = || Words::new("localsend_port", &[&port.to_string()]);
+                (None, Some(if error.kind() == Kind::Busy { taken() } else { other() }))
+            }
         }
     }
 }

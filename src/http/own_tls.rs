@@ -12,8 +12,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error as TlsError,
-    ServerConfig, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error as TlsError,
+    ServerConfig, SignatureScheme, SupportedCipherSuite,
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
@@ -58,7 +58,7 @@ impl Own {
     /// # Errors
     /// `Invalid` when certificate and key do not belong together.
     pub fn acceptor(&self) -> Result<TlsAcceptor> {
-        let provider = Arc::new(crypto::ring::default_provider());
+        let provider = Arc::new(provider());
         let anybody = Arc::new(Anybody { provider: provider.clone(), pinned: None });
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -67,6 +67,8 @@ impl Own {
             .with_single_cert(vec![self.certificate.clone()], self.key.clone_key())
             .map_err(broken)?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // What this processor is quick at; phones are quick at all of it.
+        config.ignore_client_order = true;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 
@@ -76,7 +78,7 @@ impl Own {
     /// # Errors
     /// As [`Own::acceptor`].
     pub fn connector(&self, pinned: &str) -> Result<TlsConnector> {
-        let provider = Arc::new(crypto::ring::default_provider());
+        let provider = Arc::new(provider());
         let pinned = Some(pinned.to_lowercase());
         let only = Arc::new(Anybody { provider: provider.clone(), pinned });
         let mut config = ClientConfig::builder_with_provider(provider)
@@ -91,6 +93,56 @@ impl Own {
         config.enable_sni = false;
         Ok(TlsConnector::from(Arc::new(config)))
     }
+}
+
+/// Returns ring's ciphers, those first that this processor is quick at.
+fn provider() -> CryptoProvider {
+    let mut provider = crypto::ring::default_provider();
+    in_order(&mut provider.cipher_suites, has_aes());
+    provider
+}
+
+/// Puts ciphers in the order of their speed: with instructions for AES its shorter key first, which needs ten rounds where the
+/// longer one needs fourteen; without them (the small boards of some years ago) ChaCha20, which needs none.
+fn in_order(suites: &mut [SupportedCipherSuite], has_aes: bool) {
+    let rank = |suite: &SupportedCipherSuite| match suite.suite() {
+        CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
+            if has_aes {
+                2
+            } else {
+                0
+            }
+        }
+        CipherSuite::TLS13_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => {
+            if has_aes {
+                0
+            } else {
+                1
+            }
+        }
+        _ => {
+            if has_aes {
+                1
+            } else {
+                2
+            }
+        }
+    };
+    suites.sort_by_key(rank);
+}
+
+/// Whether this processor has instructions for AES.
+fn has_aes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("aes");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    false
 }
 
 fn broken(error: TlsError) -> Error {
@@ -250,6 +302,19 @@ mod tests {
         assert_eq!((seen, content), (Some(client.fingerprint().to_lowercase()), true));
         let (_, content) = talk(&server, &client, other.fingerprint()).await;
         assert!(!content, "another certificate than the one announced");
+    }
+
+    #[test]
+    fn the_quickest_cipher_stands_first_and_none_is_missing() {
+        for (has_aes, first) in [
+            (true, CipherSuite::TLS13_AES_128_GCM_SHA256),
+            (false, CipherSuite::TLS13_CHACHA20_POLY1305_SHA256),
+        ] {
+            let mut suites = crypto::ring::default_provider().cipher_suites;
+            let count = suites.len();
+            in_order(&mut suites, has_aes);
+            assert_eq!((suites[0].suite(), suites.len()), (first, count));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::library::JournalRow;
+use crate::offer::out::{Receiver, Sending};
 use crate::offer::push::{Beam, Request};
 use crate::offer::{Arrival, Board, Neighbour, NeighbourId, OfferId, ShelfProgress, Stage};
 use crate::units::{ByteCount, UnixTime};
@@ -33,6 +34,9 @@ struct Desk {
     asks: Vec<Request>,
     beams: Vec<Beam>,
     window: Option<UnixTime>,
+    receivers: Vec<Receiver>,
+    /// What goes out, newest first.
+    sends: VecDeque<Sending>,
 }
 
 impl Notes {
@@ -139,6 +143,28 @@ impl Notes {
         }
     }
 
+    /// Notes who takes files.
+    pub fn set_receivers(&self, receivers: Vec<Receiver>) {
+        let mut desk = self.desk();
+        if desk.receivers != receivers {
+            desk.receivers = receivers;
+            drop(desk);
+            self.changed.notify_one();
+        }
+    }
+
+    /// Notes how far something is that goes out.
+    pub fn set_sending(&self, sending: Sending) {
+        let mut desk = self.desk();
+        match desk.sends.iter_mut().find(|known| known.id == sending.id) {
+            Some(known) => *known = sending,
+            None => desk.sends.push_front(sending),
+        }
+        desk.sends.truncate(MOST_SENDS);
+        drop(desk);
+        self.changed.notify_one();
+    }
+
     /// Publishes what is noted.
     pub fn publish(&self) {
         let desk = self.desk();
@@ -154,6 +180,8 @@ impl Notes {
             beams: desk.beams.clone(),
             window: desk.window.filter(|until| *until > UnixTime::now()),
             shelf: desk.shelf.clone(),
+            receivers: desk.receivers.clone(),
+            sends: desk.sends.iter().cloned().collect(),
         };
         drop(desk);
         self.published.send_replace(Arc::new(board));
@@ -200,3 +228,5 @@ fn has_ended(stage: Stage) -> bool {
 const BETWEEN: Duration = Duration::from_millis(500);
 const MOST_ENDED: usize = 200;
 const MOST_LYING: usize = 500;
+/// At most four of them are under way, and those are the newest.
+const MOST_SENDS: usize = 20;

@@ -11,6 +11,7 @@ pub mod glance;
 mod history;
 mod inbox;
 mod names;
+pub mod out;
 mod stages;
 pub mod staging;
 mod unpack;
@@ -30,6 +31,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::board::Notes;
 use crate::intake::door::Door;
 use crate::intake::inbox::Left;
+use crate::intake::out::Out;
 use crate::intake::staging::{Part, room_for};
 use crate::library::{JournalRow, Library, SeenRemote};
 use crate::offer::push::{OnArrival, Push};
@@ -88,6 +90,7 @@ struct Inner {
     take: Take,
     notes: Notes,
     door: Door,
+    out: Out,
     asks: mpsc::Sender<Asked>,
     asked: Mutex<Option<mpsc::Receiver<Asked>>>,
     /// Files that somebody is writing right now.
@@ -135,6 +138,7 @@ impl Intake {
             library,
             take: config.take,
             door: Door::new(config.push, config.on_arrival, has_owner),
+            out: Out::new(),
             asks,
             asked: Mutex::new(Some(asked)),
             held: Mutex::default(),

@@ -15,6 +15,7 @@ use crate::track::TrackId;
 use crate::web::Web;
 use crate::web::answer::{Answer, Failure, ok};
 use crate::web::json::{ItemJson, ListJson, SearchJson, TrackJson};
+use crate::wire::media_type;
 
 /// `offset`, `limit`, `sort`, and filters of a list.
 #[derive(Debug, Default, Deserialize)]
@@ -246,7 +247,7 @@ pub async fn media(
 ) -> Result<Response, Failure> {
     let stem = name.split_once('.').map_or(name.as_str(), |(stem, _)| stem);
     let open = web.hifi.of(caller).open_media(track_id(stem)?).await?;
-    let mime = mime_of(open.extension.as_deref().unwrap_or(""));
+    let mime = media_type::of_extension(open.extension.as_deref().unwrap_or(""));
     let file = Overlay::new(open.file, open.size.0, open.modified, open.changed, open.blanks);
     let mut response = range::file_response(&headers, &method, file, &open.etag, mime);
     // The same address has another form for the owner.
@@ -262,21 +263,6 @@ pub async fn media(
 /// `NotFound` for anything else.
 pub fn track_id(text: &str) -> Result<TrackId, Error> {
     text.parse().map(TrackId).map_err(|_| Error::new(Kind::NotFound, format!("there is no track {text:?}")))
-}
-
-/// The type of a music file by its extension (reference upnp 6.3).
-fn mime_of(extension: &str) -> &'static str {
-    match extension.to_ascii_lowercase().as_str() {
-        "flac" => "audio/flac",
-        "mp3" => "audio/mpeg",
-        "m4a" | "mp4" | "m4b" => "audio/mp4",
-        "aac" => "audio/aac",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "wav" => "audio/wav",
-        "aiff" | "aif" => "audio/aiff",
-        "wma" => "audio/x-ms-wma",
-        _ => "application/octet-stream",
-    }
 }
 
 /// How many artists and albums stand beside the tracks of a search.

@@ -15,6 +15,7 @@ mod page;
 mod plain;
 mod purchases;
 pub mod routes;
+mod send;
 mod settings;
 mod upload;
 

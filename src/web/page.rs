@@ -97,5 +97,6 @@ const ASSETS: &[Asset] = &[
     script("purchases.js", include_str!("assets/purchases.js")),
     script("settings.js", include_str!("assets/settings.js")),
     script("corrections.js", include_str!("assets/corrections.js")),
+    script("send.js", include_str!("assets/send.js")),
     script("welcome.js", include_str!("assets/welcome.js")),
 ];

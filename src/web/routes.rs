@@ -14,7 +14,7 @@ use crate::track::correction::MOST_PICTURE;
 use crate::web::upload::{form, raw, tus};
 use crate::web::{
     Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
-    settings,
+    send, settings,
 };
 
 /// One route.
@@ -231,7 +231,7 @@ pub fn table() -> Vec<Route> {
         Route::new("get", "/metrics", Room, "Figures for Prometheus", get(api::metrics))
             .answers(200, "text/plain"),
     ];
-    all.into_iter().chain(pairing()).chain(uploads()).collect()
+    all.into_iter().chain(pairing()).chain(sends()).chain(uploads()).collect()
 }
 
 /// What senders bring, and who may.
@@ -285,6 +285,30 @@ fn pairing() -> [Route; 16] {
             delete(beam::forget_device),
         )
         .answers(204, ""),
+    ]
+}
+
+/// Music that goes back out to phones.
+fn sends() -> [Route; 4] {
+    use Right::Member;
+    [
+        Route::new(
+            "get",
+            "/api/receivers",
+            Member,
+            "Phones and computers that take files; asks anew who is there",
+            get(send::receivers),
+        ),
+        Route::new("get", "/api/sends", Member, "What goes out, and went out lately", get(send::list)),
+        Route::new(
+            "post",
+            "/api/sends",
+            Member,
+            "Sends an album, a playlist or tracks to a phone; for all but the owner without what names a buyer",
+            post(send::begin),
+        ),
+        Route::new("delete", "/api/sends/{id}", Member, "Stops what goes out", delete(send::stop))
+            .answers(204, ""),
     ]
 }
 

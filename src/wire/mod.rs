@@ -1,10 +1,12 @@
-//! Messages to bytes and back. Pure: no socket, no clock. Shared by `lan`, `beam`, `upnp` and `web`.
+//! Messages to bytes and back. Pure: no socket, no clock. Shared by `lan`, `beam`, `send`, `upnp` and `web`.
 
 pub mod description;
 pub mod didl;
 pub mod didl_writer;
 pub mod gena;
 pub mod last_change;
+pub mod localsend;
+pub mod media_type;
 pub mod multipart;
 pub mod soap;
 pub mod ssdp;

@@ -1,10 +1,12 @@
 //! One large file from a phone by tus, whole as tus-js-client sends it by itself and in pieces of 8 MiB as the page does, beside
-//! `curl -T` to nginx in the same run, over the bare link; and how long after its last byte a song of 5 MB sounds. konpo's
-//! figures end when the file is synced, nginx syncs nothing. Needs root, as the peers do.
+//! `curl -T` to nginx in the same run, over the bare link; the same by LocalSend over TLS; and how long after its last byte a song
+//! of 5 MB sounds. konpo's figures end when the file is synced, nginx syncs nothing. Needs root, as the peers do.
 
 #[path = "../peers/support/mod.rs"]
 #[allow(dead_code)]
 mod support;
+#[path = "upload_tls.rs"]
+mod upload_tls;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -38,6 +40,7 @@ fn main() {
         let what = format!("tus upload of {} MB {what}, curl -T to nginx", bytes / 1_000_000);
         println!("{what:<60}{konpo:>7.1} MB/s{nginx:>7.1} MB/s{:>8.3}   goal >= 0.8", konpo / nginx);
     }
+    upload_tls::measure(&file, rounds);
     let mut times = sounds(if all { 40 } else { 12 });
     times.sort();
     let p95 = times[(times.len() * 95).div_ceil(100) - 1];

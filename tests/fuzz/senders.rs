@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Component, Path};
 
-use konpo::beam::localsend::messages;
 use konpo::intake::door::policy;
 use konpo::offer::push::Sent;
 use konpo::units::ByteCount;
+use konpo::wire::localsend as messages;
 
 use crate::Target;
 
@@ -38,7 +38,7 @@ pub const TARGETS: [Target; 1] = [Target {
 }];
 
 fn localsend(bytes: &[u8]) -> String {
-    let heard = messages::announcement(bytes, "own").map(|device| {
+    let heard = messages::heard(bytes, "own").map(|device| {
         assert!(device.port != 0 && !device.fingerprint.is_empty(), "{device:?}");
         device.alias.len().min(3)
     });
@@ -56,7 +56,11 @@ fn localsend(bytes: &[u8]) -> String {
             error.to_string().split(['`', '"', '0', '1', '2']).next().unwrap_or_default().to_owned()
         }
     };
-    format!("{heard:?} {register:?} {prepared}")
+    let accepted = messages::accepted(bytes).map(|accepted| accepted.files.len().min(3)).ok();
+    let refused = messages::refusal(bytes).inspect(|words| {
+        assert!(!words.contains(char::is_control) && words.chars().count() <= 200, "{words:?}");
+    });
+    format!("{heard:?} {register:?} {prepared} {accepted:?} {}", refused.is_some())
 }
 
 fn is_fit(file: &messages::File) -> bool {

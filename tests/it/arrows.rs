@@ -15,7 +15,8 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("lan", &["wire"]),
     ("http", &["wire"]),
     ("beam", &["intake", "wire", "lan", "http"]),
-    ("send", &["library", "wire", "lan", "http"]),
+    // It serves what faces wish through intake, as `beam` does.
+    ("send", &["intake", "library", "wire", "lan", "http"]),
     ("stream", &["media", "http", "lan"]),
     ("player", &["media"]),
     ("hifi", &["media", "library", "player", "intake"]),

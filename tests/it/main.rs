@@ -23,6 +23,7 @@ mod quiet;
 mod renderer;
 mod rights;
 mod saved;
+mod send;
 mod settings;
 mod stories;
 mod stories_leave;

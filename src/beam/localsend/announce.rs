@@ -1,29 +1,25 @@
 //! Being found (README 3.1; reference beam, a.2): announces on every network at the start, when a network changes, and
-//! every 30 seconds, and answers the announcements of others with `register`. One task.
+//! every 30 seconds, and answers the announcements of others with `register`. Who is there and takes files is told to
+//! intake. One task.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::Full;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use crate::beam::localsend::messages::{self, Device};
+use crate::beam::localsend::receiver;
 use crate::beam::localsend::server::Desk;
 use crate::error::{Error, Kind, Result};
+use crate::http::near::{Near, Silent};
 use crate::http::own_tls::Own;
 use crate::lan::group::Group;
 use crate::lan::interfaces::Interface;
+use crate::wire::localsend::{self, Device};
 
 /// What announces.
 pub struct Announcer {
@@ -33,9 +29,21 @@ pub struct Announcer {
     interfaces: watch::Receiver<Vec<Interface>>,
     /// Announcements to come.
     due: Vec<Instant>,
+    /// When somebody last wanted to see who is there.
+    asked: Option<Instant>,
     /// Who was answered when.
     answered: HashMap<Ipv4Addr, Instant>,
-    answers: JoinSet<Option<()>>,
+    answers: JoinSet<Answered>,
+    /// Devices that registered and did not prove who they are.
+    unproved: mpsc::Receiver<(Device, SocketAddr)>,
+}
+
+/// What became of telling a device who we are.
+struct Answered {
+    address: Ipv4Addr,
+    reached: bool,
+    /// Who announced itself and cannot be reached is told by datagram, as 1.17 does.
+    by_datagram: bool,
 }
 
 impl Announcer {
@@ -43,10 +51,25 @@ impl Announcer {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn open(desk: Desk, own: Arc<Own>, interfaces: watch::Receiver<Vec<Interface>>) -> Result<Announcer> {
+    pub fn open(
+        desk: Desk,
+        own: Arc<Own>,
+        interfaces: watch::Receiver<Vec<Interface>>,
+        unproved: mpsc::Receiver<(Device, SocketAddr)>,
+    ) -> Result<Announcer> {
         let group = Group::open(GROUP).map_err(|error| Error::io("listen for LocalSend devices", error))?;
         let (due, answered) = (Vec::new(), HashMap::new());
-        Ok(Announcer { desk, own, group, interfaces, due, answered, answers: JoinSet::new() })
+        Ok(Announcer {
+            desk,
+            own,
+            group,
+            interfaces,
+            due,
+            asked: None,
+            answered,
+            answers: JoinSet::new(),
+            unproved,
+        })
     }
 
     /// Runs until the stop token falls.
@@ -67,6 +90,7 @@ impl Announcer {
                 // A sender that is gone renames nobody.
                 Ok(()) = renamed.changed() => self.moved(),
                 () = tokio::time::sleep_until(next.into()) => self.announce(),
+                () = self.desk.intake.receivers_wanted() => self.asked(),
                 heard = self.group.receive(&mut buffer) => match heard {
                     Ok((length, from)) => self.hear(&buffer[..length], from),
                     Err(error) => {
@@ -74,12 +98,8 @@ impl Announcer {
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
                 },
-                Some(answered) = self.answers.join_next(), if !self.answers.is_empty() => {
-                    // Who cannot be reached is told by datagram, as 1.17 does.
-                    if answered.is_ok_and(|answered| answered.is_none()) {
-                        self.send(Some(false));
-                    }
-                }
+                Some((device, at)) = self.unproved.recv() => self.meet(device, at),
+                Some(Ok(answered)) = self.answers.join_next(), if !self.answers.is_empty() => self.answered(&answered),
             }
         }
         self.answers.shutdown().await;
@@ -93,10 +113,20 @@ impl Announcer {
         self.due = BURST.iter().map(|&after| now + after).collect();
     }
 
+    /// Announces at once, for apps that are open answer: not more often than every two seconds, however often it is asked.
+    fn asked(&mut self) {
+        let now = Instant::now();
+        if self.asked.is_none_or(|before| now.saturating_duration_since(before) >= ANSWERED_EVERY) {
+            self.asked = Some(now);
+            self.send(Some(true));
+        }
+    }
+
     fn announce(&mut self) {
         let now = Instant::now();
         self.due.retain(|&due| due > now);
         self.send(Some(true));
+        self.desk.intake.tidy_receivers(now);
         if self.due.is_empty() {
             self.due.push(now + EVERY);
         }
@@ -109,73 +139,77 @@ impl Announcer {
         }
     }
 
-    /// Answers somebody who announces itself: not more often than once in two seconds, and few at a time.
+    fn answered(&mut self, answered: &Answered) {
+        if answered.by_datagram {
+            self.send(Some(false));
+        }
+        // It may have been about to listen; its next word counts sooner.
+        if !answered.reached
+            && let Some(at) = self.answered.get_mut(&answered.address)
+        {
+            *at = at.checked_sub(ANSWERED_EVERY * 3 / 4).unwrap_or(*at);
+        }
+    }
+
     fn hear(&mut self, datagram: &[u8], from: SocketAddrV4) {
-        let Some(device) = messages::announcement(datagram, &self.desk.fingerprint) else { return };
+        if let Some(device) = localsend::heard(datagram, &self.desk.fingerprint) {
+            let at = SocketAddr::from((*from.ip(), device.port));
+            self.meet(device, at);
+        }
+    }
+
+    /// Tells a device who we are, not more often than once in two seconds, and few at a time; who took it is there. With TLS that
+    /// proves that it is the one it says.
+    fn meet(&mut self, device: Device, at: SocketAddr) {
+        let IpAddr::V4(address) = at.ip() else { return };
+        let ours = self.interfaces.borrow().iter().any(|interface| interface.reaches(address));
         let now = Instant::now();
         self.answered.retain(|_, at| now.saturating_duration_since(*at) < ANSWERED_EVERY);
         let crowded = self.answers.len() >= MOST_ANSWERS || self.answered.len() >= MOST_ANSWERED;
-        if crowded || self.answered.contains_key(from.ip()) {
+        if !ours || crowded || self.answered.contains_key(&address) {
             return;
         }
-        self.answered.insert(*from.ip(), now);
+        self.answered.insert(address, now);
         let Ok(body) = serde_json::to_vec(&self.desk.introduction(None)) else { return };
-        let (own, to) = (self.own.clone(), SocketAddrV4::new(*from.ip(), device.port));
+        let (own, intake) = (self.own.clone(), self.desk.intake.clone());
         self.answers.spawn(async move {
-            match tokio::time::timeout(ANSWERED_WITHIN, introduce(&own, to, &device, body)).await {
-                Ok(Ok(())) => Some(()),
-                Ok(Err(error)) => {
-                    debug!(%error, %to, "a device could not be answered");
-                    None
-                }
-                Err(_) => None,
-            }
+            let reached =
+                match tokio::time::timeout(ANSWERED_WITHIN, introduce(&own, at, &device, body)).await {
+                    Ok(Ok(())) => {
+                        intake.heard_receiver(receiver(&device, at, None));
+                        true
+                    }
+                    Ok(Err(Silent::NotItself)) => {
+                        debug!(%at, "a device has another certificate than the one it announced");
+                        intake.heard_receiver(receiver(&device, at, Some(NOT_ITSELF.into())));
+                        false
+                    }
+                    Ok(Err(Silent::Away(error))) => {
+                        debug!(%error, %at, "a device could not be answered");
+                        false
+                    }
+                    Err(_) => false,
+                };
+            Answered { address, reached, by_datagram: !reached && device.wants_answer() }
         });
     }
 }
 
 /// Tells a device who we are. With TLS it must have the certificate that it announced.
-async fn introduce(own: &Own, to: SocketAddrV4, device: &Device, body: Vec<u8>) -> Result<()> {
-    let unreachable = |error| Error::with(Kind::Unreachable, format!("reach {to}"), error);
-    let stream = TcpStream::connect(to).await.map_err(unreachable)?;
-    if device.protocol.as_deref() == Some("http") {
-        return post(stream, to, body).await;
-    }
-    let connector = own.connector(&device.fingerprint)?;
-    let name = ServerName::IpAddress(IpAddr::V4(*to.ip()).into());
-    post(connector.connect(name, stream).await.map_err(unreachable)?, to, body).await
-}
-
-async fn post<S>(stream: S, to: SocketAddrV4, body: Vec<u8>) -> Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let broke = |error: hyper::Error| Error::with(Kind::Unreachable, format!("talk to {to}"), error);
-    let request = Request::post("/api/localsend/v2/register")
-        .header(header::HOST, to.to_string())
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::CONNECTION, "close")
-        .body(Full::new(Bytes::from(body)))
-        .map_err(|error| Error::with(Kind::Internal, "write a request", error))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broke)?;
-    let sending = sender.send_request(request);
-    tokio::pin!(sending, connection);
-    let answer = tokio::select! {
-        answer = &mut sending => answer,
-        ended = &mut connection => {
-            // The answer came just before.
-            ended.map_err(broke)?;
-            sending.await
-        }
-    };
-    let answer = answer.map_err(broke)?;
-    if answer.status().is_success() {
+async fn introduce(own: &Own, at: SocketAddr, device: &Device, body: Vec<u8>) -> Result<(), Silent> {
+    let pinned = (!device.is_plain()).then_some(device.fingerprint.as_str());
+    let near = Near::new(own, at, pinned).map_err(Silent::Away)?;
+    let answer = near.post_json("/api/localsend/v2/register", body, LARGEST_INFO).await?;
+    if answer.status.is_success() {
         return Ok(());
     }
-    Err(Error::new(Kind::Unreachable, format!("{to} answered {}", answer.status())))
+    Err(Silent::Away(Error::new(Kind::Unreachable, format!("{at} answered {}", answer.status))))
 }
 
+/// What is said of a device that is not the one it says.
+const NOT_ITSELF: &str = "its certificate is not the one it announced";
+/// Bytes of who a device is.
+const LARGEST_INFO: usize = 16 << 10;
 /// README 1: in 224.0.0.0/24, for some phones drop other groups.
 const GROUP: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(224, 0, 0, 167), 53317);
 /// The app waits 100, 500 and 2000 ms before its three datagrams (reference beam, a.1).

@@ -3,16 +3,15 @@
 //! byte. Everything is decided at intake's door.
 
 mod announce;
-pub mod messages;
 mod server;
 mod sessions;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -27,6 +26,8 @@ use crate::http::own_tls::Own;
 use crate::http::server as http_server;
 use crate::intake::Intake;
 use crate::lan::Lan;
+use crate::offer::out::{Receiver, ReceiverId};
+use crate::wire::localsend::Device;
 
 /// What LocalSend needs to know.
 #[derive(Debug, Clone)]
@@ -67,8 +68,9 @@ impl LocalSend {
         let sessions = Arc::new(Sessions::default());
         let fingerprint = own.fingerprint().into();
         let bodies = Bodies::default();
-        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone(), bodies };
-        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces())?;
+        let (unproved, to_prove) = mpsc::channel(MOST_UNPROVED);
+        let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone(), bodies, unproved };
+        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces(), to_prove)?;
         info!(port, "phones with LocalSend find this box");
         let served = http_server::serve_either(listener, router(desk, hosts), acceptor, stop.clone());
         let tasks = vec![
@@ -89,6 +91,35 @@ impl LocalSend {
         }
     }
 }
+
+/// Returns a device as the rest of konpo names it. Its name stays while it keeps its certificate and its address.
+fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receiver {
+    let known_by = format!("{} {}", device.fingerprint.to_lowercase(), at.ip());
+    let id = blake3::hash(known_by.as_bytes()).to_hex();
+    let shown = |text: &str| {
+        text.chars().filter(|c| !c.is_control() && !turns(*c)).take(LONGEST_NAME).collect::<String>()
+    };
+    let name = shown(device.alias.trim());
+    Receiver {
+        id: ReceiverId(id[..16].into()),
+        name: if name.is_empty() { at.ip().to_string() } else { name },
+        model: shown(device.device_model.as_deref().unwrap_or_default()),
+        kind: shown(device.device_type.as_deref().unwrap_or("desktop")),
+        address: at,
+        certificate: (!device.is_plain()).then(|| device.fingerprint.to_lowercase()),
+        trouble,
+    }
+}
+
+/// Marks that turn the direction of a text round (Unicode Standard Annex 9, 2), and with it the words around a name.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Devices that wait to be asked who they are.
+const MOST_UNPROVED: usize = 8;
+/// Letters of a name that are shown.
+const LONGEST_NAME: usize = 80;
 
 /// Ends sessions in which nothing comes any more, and at the stop all of them.
 async fn tidy(sessions: Arc<Sessions>, stop: CancellationToken) {

@@ -1,7 +1,7 @@
 //! The HTTP side of LocalSend v2 (README 3.3, 4, 6; reference beam, a.3): who we are, what is to come, the bytes, and the
 //! end. Every error is `{"message": …}`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,10 +15,10 @@ use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, info};
 
-use crate::beam::localsend::messages::{self, Info, Prepare};
+use crate::beam::localsend::receiver;
 use crate::beam::localsend::sessions::{Coming, Session, Sessions, Who};
 use crate::error::{Error, Kind};
 use crate::http::bodies::{self, Bodies};
@@ -30,6 +30,7 @@ use crate::intake::door::{Delivery, Finished, Refusal};
 use crate::offer::Key;
 use crate::offer::push::{Sender, Sent};
 use crate::units::ByteCount;
+use crate::wire::localsend::{self, Device, Info, Prepare};
 
 /// What the routes share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Desk {
     pub sessions: Arc<Sessions>,
     /// What is being read of them.
     pub bodies: Bodies,
+    /// Devices that registered without a proof of who they are. They are asked for it; when many wait, they come again.
+    pub unproved: mpsc::Sender<(Device, SocketAddr)>,
 }
 
 impl Desk {
@@ -53,7 +56,7 @@ impl Desk {
     pub fn info(&self) -> Info<'_> {
         Info {
             alias: self.alias.borrow().clone(),
-            version: VERSION,
+            version: localsend::VERSION,
             device_model: "konpo",
             device_type: "headless",
             fingerprint: &self.fingerprint,
@@ -145,13 +148,31 @@ async fn info(State(desk): State<Desk>, Query(asked): Query<Parameters>) -> Resp
 }
 
 /// `POST register`: somebody answers our announcement.
-async fn register(State(desk): State<Desk>, body: Bytes) -> Response {
-    match messages::register(&body) {
+async fn register(
+    State(desk): State<Desk>,
+    Extension(Peer(peer)): Extension<Peer>,
+    certificate: Option<Extension<PeerCertificate>>,
+    body: Bytes,
+) -> Response {
+    match localsend::register(&body) {
         Ok(device) if device.fingerprint.eq_ignore_ascii_case(&desk.fingerprint) => {
             refuse(StatusCode::PRECONDITION_FAILED, "this is you")
         }
         Ok(device) => {
             debug!(alias = %device.alias.escape_debug(), "a LocalSend device is here");
+            // 1.18 lists only who shows the certificate that it tells of (reference beam, a.3); others show it when they are
+            // asked.
+            let proves = |Extension(PeerCertificate(sum)): Extension<PeerCertificate>| {
+                device.fingerprint.eq_ignore_ascii_case(&sum)
+            };
+            let (proved, shown) =
+                (device.is_plain() || certificate.clone().is_some_and(proves), certificate.is_some());
+            let at = SocketAddr::from((peer.ip(), device.port));
+            match localsend::reachable(device, &desk.fingerprint) {
+                Some(device) if proved => desk.intake.heard_receiver(receiver(&device, at, None)),
+                Some(device) if !shown => drop(desk.unproved.try_send((device, at))),
+                _ => {}
+            }
             Json(desk.info()).into_response()
         }
         Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
@@ -213,10 +234,10 @@ async fn read(desk: &Desk, address: IpAddr, body: Body) -> Result<Prepare, Respo
     };
     let body = desk.bodies.read(body, LARGEST_JSON).await;
     let body = body.map_err(|not| refuse(not.status(), not.words()))?;
-    messages::prepare(&body.bytes).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
+    localsend::prepare(&body.bytes).map_err(|error| refuse(StatusCode::BAD_REQUEST, &error.to_string()))
 }
 
-fn sent(file: &messages::File) -> Sent {
+fn sent(file: &localsend::File) -> Sent {
     let (size, mime) = (ByteCount(file.size), file.file_type.clone());
     Sent { name: file.file_name.clone(), size, mime, sha256: file.sum() }
 }
@@ -313,6 +334,10 @@ async fn cancel(
     Query(asked): Query<Parameters>,
 ) -> StatusCode {
     desk.sessions.cancel(asked.session_id.as_deref(), peer.ip());
+    if let Some(session) = asked.session_id {
+        // One that is none of what goes out was of what comes in.
+        let _of_the_other_way = desk.intake.stopped_there(session, peer.ip()).await;
+    }
     StatusCode::OK
 }
 
@@ -320,8 +345,6 @@ async fn nothing_shared() -> Response {
     refuse(StatusCode::FORBIDDEN, "nothing is shared here")
 }
 
-/// Sums of files and cancelling without a session are of 2.2 (reference beam, a.1).
-const VERSION: &str = "2.2";
 /// 5,000 files with long names.
 const LARGEST_JSON: usize = 8 << 20;
 /// One device.

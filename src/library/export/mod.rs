@@ -29,7 +29,7 @@ use crate::library::picture::{self, Chosen};
 use crate::library::store::{INDEX, OWNER, connect, tracks};
 use crate::library::{Library, cover, upgrade};
 use crate::offer::Right;
-use crate::query::export::Export;
+use crate::query::export::{Export, Wanted};
 use crate::query::{Filter, GroupId, Item, Query, Sort, What, Window};
 use crate::track::{CopyId, TrackId};
 use crate::units::{ByteCount, UnixTime};
@@ -41,6 +41,8 @@ pub struct Plan {
     pub title: String,
     /// How many files stay here; `LEFT-OUT.txt` names them.
     pub left_out: u64,
+    /// The first of those with the reason, one line each.
+    pub left: Vec<String>,
     /// How many of those could not be read; another time they may.
     pub unread: u64,
     files: Vec<Planned>,
@@ -158,6 +160,28 @@ impl Library {
         right: Right,
         brought_by: Option<Vec<String>>,
     ) -> Result<Plan> {
+        self.plan_out(export, right, brought_by, Plan::with_covers).await
+    }
+
+    /// Plans what goes to a phone for somebody of this right: as [`Library::plan_export`], without covers beside the music,
+    /// which phones show among photographs.
+    ///
+    /// # Errors
+    /// As [`Library::plan_export`].
+    /// # Cancel
+    /// As [`Library::plan_export`].
+    pub async fn plan_sending(&self, wanted: Wanted, right: Right) -> Result<Plan> {
+        let export = Export { wanted, receipts: false, leave: false };
+        self.plan_out(export, right, None, |plan, _, _, _| Ok(plan)).await
+    }
+
+    async fn plan_out(
+        &self,
+        export: Export,
+        right: Right,
+        brought_by: Option<Vec<String>>,
+        finish: fn(Plan, &Connection, &Path, UnixTime) -> Result<Plan>,
+    ) -> Result<Plan> {
         let find = self.inner.keeper.fresh().await;
         let library = self.clone();
         let planned = tokio::task::spawn_blocking(move || {
@@ -176,7 +200,7 @@ impl Library {
             let stays = Stays::default();
             let maker = Maker::new(&find, &connection, &inner.data, &served, &stays)?;
             let plan = maker.brought_by(brought_by).plan(&export, now)?;
-            plan.with_covers(&connection, &inner.data, now)
+            finish(plan, &connection, &inner.data, now)
         });
         planned.await.map_err(|error| Error::with(Kind::Internal, "plan an export", error))?
     }

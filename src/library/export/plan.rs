@@ -114,13 +114,14 @@ impl<'a> Maker<'a> {
             tables::put(&mut self, now)?;
         }
         let left_out = self.left.len() as u64;
+        let mut left = std::mem::take(&mut self.left);
         if left_out > 0 {
-            let left = std::mem::take(&mut self.left);
             let part = self.spool.put(|to| texts::left_out(&left, to))?;
             self.text("", "LEFT-OUT", "txt", part, now);
         }
+        left.truncate(MOST_LEFT_TOLD);
         let Maker { files, covers, spool, unread, .. } = self;
-        Ok(Plan { title: component(&title), left_out, unread, files, covers, spool })
+        Ok(Plan { title: component(&title), left_out, left, unread, files, covers, spool })
     }
 
     /// Leaves out the covers that could not be made, and says so.
@@ -359,3 +360,6 @@ pub fn roots(connection: &Connection) -> Result<Vec<PathBuf>> {
     let rows = statement.query_map([], |row| row.get::<_, String>(0).map(PathBuf::from))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
+
+/// Lines about what stays that are told beside the file that has them all.
+const MOST_LEFT_TOLD: usize = 20;

@@ -2,6 +2,7 @@
 import { ask, box, command, isOwner, on, toast } from './box.js';
 import { correct } from './corrections.js';
 import { $, Rows, button, clock, coverOf, el, key, picture, pressed, shape, spoken, titled } from './parts.js';
+import { sendButton, sendKey } from './send.js';
 import { count, lock, say } from './words.js';
 
 let rows;
@@ -55,7 +56,7 @@ function makeTrack(track) {
   const play = el('button', { class: 'row-main', 'data-track': track.id, onclick: () => enqueue([track.id], name, true) }, spoken(say('play')), image, words);
   return el('li', { class: 'entry' }, play, el('span', { class: 'length' }, clock(track.duration_ms)),
     isOwner() ? key('edit', say('correctThis', name), () => correct(track)) : null,
-    key('add', say('addThis', name), () => enqueue([track.id], name, false)));
+    sendKey({ tracks: [track.id] }, name), key('add', say('addThis', name), () => enqueue([track.id], name, false)));
 }
 
 function group(kind, item) {
@@ -118,7 +119,8 @@ function showHead(answer) {
     el('div', { class: 'opened' }, image, el('div', {},
       el('h2', {}, name), el('p', { class: 'artist' }, artist), el('p', { class: 'small' }, count(answer.total)),
       button(say('play'), () => enqueueAll(path, name, true), { class: 'main' }), ' ',
-      button(say('add'), () => enqueueAll(path, name, false)))),
+      button(say('add'), () => enqueueAll(path, name, false)), ' ',
+      kind === 'album' ? sendButton({ album: id }, name) : null)),
   );
 }
 

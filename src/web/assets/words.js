@@ -206,6 +206,30 @@ const WORDS = {
   coverWord: ['Cover', 'ジャケット画像'],
   asTagged: ['As the file says', 'ファイルの表記に戻す'],
   done: ['Done', '完了'],
+  sendTo: ['Send to a phone', 'スマートフォンへ送る'],
+  sendThis: ['Send {0} to a phone', '{0}をスマートフォンへ送る'],
+  sendWhat: ['Send “{0}” to', '「{0}」の送り先'],
+  sendNobody: ['Open the LocalSend app on the phone or computer, on the same network. It appears here.', '同じネットワークのスマートフォンやパソコンでLocalSendを開くと、ここに表示されます。'],
+  sendTrouble: ['cannot prove who it is', '相手を確認できません'],
+  sendReading: ['reading the songs', '曲を読み込み中'],
+  sendWaiting: ['Say yes on {0}.', '{0}で「受け入れる」を押してください。'],
+  sendSent: ['{0} has it.', '{0}に届きました。'],
+  sendSkipped: ['{0} were there already or not wanted.', '{0}曲はすでにあるか、受け取られませんでした。'],
+  sendLeft: ['{0} stay here:', '{0}曲は送れません：'],
+  sendStopped: ['Stopped.', '中止しました。'],
+  sendAgain: ['Send again', 'もう一度送る'],
+};
+
+// Why something did not go out, where the box's own English is not enough. `{0}` is the receiver.
+const UNSENT = {
+  away: '{0}が応答しません。LocalSendが開いているか確認してください。',
+  not_itself: '{0}の証明書が名乗ったものと違うため、送りませんでした。',
+  not_near: '{0}は同じネットワークにいません。',
+  pin: '{0}のPINを入力してください。',
+  declined: '{0}が断りました。',
+  busy: '{0}は他の転送中です。終わってからもう一度。',
+  locked_out: 'PINの誤りが多すぎます。1分後にもう一度。',
+  stopped_there: '{0}で中止されました。',
 };
 
 // What the box says no with, by its code; what is not here is said in its own words.
@@ -316,6 +340,11 @@ export function refusal(code, words) {
   // How much is missing stands in the box's own words.
   if (code === 'full' && words) return said(words[0].toUpperCase() + words.slice(1));
   return REFUSALS[code]?.[column] ?? (words ? words[0].toUpperCase() + words.slice(1) : say('away'));
+}
+
+// Why something did not go out.
+export function reasonOf(sending, name) {
+  return (column && UNSENT[sending.code]?.replace('{0}', name)) || sending.reason;
 }
 
 // How a song is protected: [headline, what to do].

@@ -64,9 +64,60 @@ impl Phone {
         String::from_utf8_lossy(&output.stdout).contains(alias)
     }
 
+    /// Returns where it keeps what it got.
+    pub fn got(&self) -> PathBuf {
+        self.folder.path().join("got")
+    }
+
+    /// Starts another phone at the same place, which shows another certificate.
+    pub fn replaced(&self, alias: &str) -> Phone {
+        Phone::start(&self.host, alias)
+    }
+
     /// Ends it as a battery that is empty does.
     pub fn kill(&mut self) {
         self.daemon.kill();
+    }
+}
+
+/// localsend-rs (crates.io) 0.1.2, which shows no certificate when it sends.
+pub struct Rusty {
+    _process: Process,
+    folder: TempDir,
+}
+
+impl Rusty {
+    /// Starts it as a receiver with TLS that takes everything.
+    pub fn receives(host: &Host) -> Rusty {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Rusty::command(host, folder.path());
+        command.args(["receive", "--https", "--auto-accept", "--port", "53317", "--directory"]);
+        command.arg(folder.path().join("got"));
+        let process = Process::start("localsend-rs", command, &folder.path().join("said"));
+        Rusty { _process: process, folder }
+    }
+
+    /// Sends a file to a machine and returns what it said, when it was content.
+    pub fn sends(host: &Host, file: &Path, to: &Host) -> Result<String, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Rusty::command(host, folder.path());
+        command.arg("send").arg(to.address.to_string()).arg(file).stdin(Stdio::null());
+        let output = command.output().expect("localsend-rs runs");
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(said) } else { Err(said) }
+    }
+
+    /// Returns where it keeps what it got.
+    pub fn got(&self) -> PathBuf {
+        self.folder.path().join("got")
+    }
+
+    fn command(host: &Host, home: &Path) -> Command {
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers-cargo/bin/localsend-rs");
+        let mut command = host.command(program);
+        command.env("HOME", home).env_remove("XDG_CONFIG_HOME").env("LANG", "C.UTF-8");
+        command
     }
 }
 

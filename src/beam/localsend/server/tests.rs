@@ -42,8 +42,16 @@ impl Bench {
         let (_name, alias) = tokio::sync::watch::channel("Living Room".into());
         let fingerprint = "AB".into();
         let (port, bodies) = (53317, Bodies::default());
-        let desk =
-            Desk { alias, fingerprint, port, intake: intake.clone(), sessions: sessions.clone(), bodies };
+        let (unproved, _nobody_asks) = mpsc::channel(1);
+        let desk = Desk {
+            alias,
+            fingerprint,
+            port,
+            intake: intake.clone(),
+            sessions: sessions.clone(),
+            bodies,
+            unproved,
+        };
         Bench { app: router(desk, Hosts::new(&[])), intake, sessions, folder }
     }
 
@@ -114,6 +122,21 @@ async fn it_says_who_it_is_to_old_and_new_apps() {
     ] {
         assert_eq!(bench.ask(YUKI, "POST", "v2/register", Body::from(body)).await.0, want, "{body}");
     }
+    // Who takes files is listed when it is plain, or proves by its certificate who it is; our own and what cannot be reached never.
+    let listed = || {
+        let all = bench.intake.receivers();
+        all.iter().map(|one| (one.name.clone(), one.address.to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(), [("a".to_owned(), "10.77.0.9:1".to_owned())]);
+    let knows = Who(8, Some("ef01"));
+    for (who, fingerprint, port) in
+        [(knows, "EF01", 7), (knows, "ef02", 8), (YUKI, "ef01", 9), (knows, "ef01", 0)]
+    {
+        let body = json!({ "alias": "K\u{7}e\u{202e}n", "fingerprint": fingerprint, "port": port, "protocol": "https" });
+        assert_eq!(bench.ask(who, "POST", "v2/register", Body::from(body.to_string())).await.0, 200);
+    }
+    assert_eq!(listed().len(), 2);
+    assert_eq!(listed()[0], ("Ken".to_owned(), "10.77.0.8:7".to_owned()));
     for (method, path, want) in [
         ("POST", "v3/register", 404),
         ("GET", "v2/nothing", 404),

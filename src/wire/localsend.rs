@@ -1,6 +1,7 @@
 //! The JSON of LocalSend protocol v2.1 (github.com/localsend/protocol, README, sections 3 to 6), read leniently and within
 //! bounds; beside it what 1.18 sends as "2.2": sums of files and cancelling without a session (reference beam, a.3).
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,6 +23,9 @@ pub struct Device {
     /// Its model.
     #[serde(default)]
     pub device_model: Option<String>,
+    /// `mobile`, `desktop`, `web`, `headless` or `server`.
+    #[serde(default)]
+    pub device_type: Option<String>,
     /// The SHA-256 of its certificate, or with plain HTTP any text. Nothing is proved by it.
     #[serde(default, deserialize_with = "or_none")]
     pub fingerprint: String,
@@ -37,6 +41,28 @@ pub struct Device {
     /// The same in 1.x.
     #[serde(default, deserialize_with = "or_none")]
     pub announcement: bool,
+}
+
+impl Device {
+    /// Returns whether it wants to be answered.
+    pub fn wants_answer(&self) -> bool {
+        self.announce || self.announcement
+    }
+
+    /// Returns whether it is reached by plain HTTP; else by TLS, with the certificate whose SHA-256 is its fingerprint.
+    pub fn is_plain(&self) -> bool {
+        self.protocol.as_deref() == Some("http")
+    }
+
+    /// Returns whether it says within bounds who it is and where it can be reached, and is not us.
+    fn is_sane(&self, own: &str) -> bool {
+        let short = [Some(&self.alias), Some(&self.fingerprint), self.device_model.as_ref()];
+        let short = short.into_iter().chain([self.device_type.as_ref(), self.protocol.as_ref()]);
+        short.flatten().all(|text| text.len() <= LONGEST)
+            && self.port != 0
+            && !self.fingerprint.is_empty()
+            && !self.fingerprint.eq_ignore_ascii_case(own)
+    }
 }
 
 /// Who we are, as others are told.
@@ -115,14 +141,16 @@ impl Prepare {
     }
 }
 
-/// Reads an announcement; `None` for anything else, and for one of our own.
-pub fn announcement(datagram: &[u8], own: &str) -> Option<Device> {
+/// Reads the datagram of another device that can be reached; `None` for anything else, and for one of our own.
+pub fn heard(datagram: &[u8], own: &str) -> Option<Device> {
     let device: Device =
         serde_json::from_slice(datagram.get(..datagram.len().min(LARGEST_DATAGRAM))?).ok()?;
-    let wants = device.announce || device.announcement;
-    let sane = device.alias.len() <= LONGEST && device.fingerprint.len() <= LONGEST && device.port != 0;
-    (wants && sane && !device.fingerprint.is_empty() && !device.fingerprint.eq_ignore_ascii_case(own))
-        .then_some(device)
+    device.is_sane(own).then_some(device)
+}
+
+/// Returns a device that registered, when it can be reached.
+pub fn reachable(device: Device, own: &str) -> Option<Device> {
+    device.is_sane(own).then_some(device)
 }
 
 /// Reads what `register` says.
@@ -152,6 +180,67 @@ fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> std::result::Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// What we want to send (README 4.1).
+#[derive(Debug, Serialize)]
+pub struct Question<'a> {
+    /// Who we are, with port and protocol.
+    pub info: Info<'a>,
+    /// What, by our names of them; in the order of these names.
+    pub files: BTreeMap<String, Offered<'a>>,
+}
+
+/// One file of ours.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Offered<'a> {
+    /// Our name of it, the same as its key.
+    pub id: &'a str,
+    /// Its name, folders before it with `/`.
+    pub file_name: &'a str,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its MIME type.
+    pub file_type: &'a str,
+    /// Its SHA-256, hex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+/// What a receiver wants of it.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accepted {
+    /// Its name of the session.
+    pub session_id: String,
+    /// The token of each file that it wants, by our names; what is not among them is not wanted.
+    pub files: HashMap<String, String>,
+}
+
+/// Reads what a receiver wants.
+///
+/// # Errors
+/// `Damaged`.
+pub fn accepted(body: &[u8]) -> Result<Accepted> {
+    let wrong = |what: String| Error::new(Kind::Damaged, format!("read what it wants: {what}"));
+    let accepted: Accepted = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    let long = |text: &String| text.is_empty() || text.len() > LONGEST;
+    if long(&accepted.session_id) || accepted.files.len() > MOST_FILES || accepted.files.values().any(long) {
+        return Err(wrong("more files than it was asked, or names of another length".into()));
+    }
+    Ok(accepted)
+}
+
+/// Returns the words of a refusal, when it says some; the first 200 letters.
+pub fn refusal(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Message {
+        message: String,
+    }
+    let Message { message } = serde_json::from_slice(body).ok()?;
+    let words: String = message.trim().chars().filter(|c| !c.is_control()).take(200).collect();
+    (!words.is_empty()).then_some(words)
 }
 
 impl<'de> Deserialize<'de> for Files {
@@ -187,6 +276,8 @@ impl<'de> Visitor<'de> for InOrder {
     }
 }
 
+/// What we speak: sums of files and cancelling without a session are of 2.2 (reference beam, a.1).
+pub const VERSION: &str = "2.2";
 /// Files of one request.
 pub const MOST_FILES: usize = 5000;
 /// Datagrams of the app have some 300 bytes.
@@ -203,6 +294,7 @@ mod tests {
 
     #[test]
     fn announcements_of_others_are_heard_and_nothing_else() {
+        let announcement = |datagram: &[u8], own: &str| heard(datagram, own).filter(Device::wants_answer);
         let heard = announcement(ANNOUNCED.as_bytes(), "CD").expect("one of another device");
         assert_eq!(
             (heard.alias.as_str(), heard.port, heard.protocol.as_deref()),
@@ -272,5 +364,41 @@ mod tests {
         assert_eq!(prepare(body.as_bytes()).expect("right").text(), Some("hello"));
         let file = body.replace(r#","preview":"hello""#, "");
         assert_eq!(prepare(file.as_bytes()).expect("right").text(), None);
+    }
+
+    #[test]
+    fn a_question_is_written_in_the_order_of_its_files() {
+        let info = Info {
+            alias: "Box".into(),
+            version: "2.2",
+            device_model: "konpo",
+            device_type: "headless",
+            fingerprint: "AB",
+            port: Some(53317),
+            protocol: Some("https"),
+            download: false,
+            announce: None,
+        };
+        let offered = |id: &'static str, sha256: Option<String>| {
+            (id.to_owned(), Offered { id, file_name: "夜/01.flac", size: 3, file_type: "audio/flac", sha256 })
+        };
+        let files = [offered("00002", None), offered("00001", Some("ab".into()))].into_iter().collect();
+        let json = serde_json::to_string(&Question { info, files }).expect("written");
+        let read = prepare(json.as_bytes()).expect("what we write we can read");
+        let names: Vec<&str> = read.files.0.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!((names, read.info.port, read.info.is_plain()), (vec!["00001", "00002"], 53317, false));
+        assert!(!json.contains("null") && json.contains(r#""sha256":"ab""#), "{json}");
+    }
+
+    #[test]
+    fn answers_are_read_within_bounds() {
+        let read = accepted(br#"{"sessionId":"s","files":{"1":"t"},"new":1}"#).expect("right");
+        assert_eq!((read.session_id.as_str(), read.files["1"].as_str()), ("s", "t"));
+        let long = format!(r#"{{"sessionId":"s","files":{{"1":"{}"}}}}"#, "x".repeat(LONGEST + 1));
+        for wrong in ["", "[]", r#"{"sessionId":"","files":{}}"#, r#"{"sessionId":"s"}"#, &long] {
+            assert_eq!(accepted(wrong.as_bytes()).expect_err("wrong").kind(), Kind::Damaged, "{wrong}");
+        }
+        assert_eq!(refusal(br#"{"message":" No\u0007 room "}"#).as_deref(), Some("No room"));
+        assert_eq!((refusal(b"<html>"), refusal(br#"{"message":""}"#)), (None, None));
     }
 }
