@@ -85,6 +85,7 @@ const ASSETS: &[Asset] = &[
     Asset { name: "icon.svg", mime: "image/svg+xml", text: include_str!("assets/icon.svg") },
     DISC,
     script("page.js", include_str!("assets/page.js")),
+    script("start.js", include_str!("assets/start.js")),
     script("box.js", include_str!("assets/box.js")),
     script("words.js", include_str!("assets/words.js")),
     script("parts.js", include_str!("assets/parts.js")),

@@ -19,7 +19,7 @@ use crate::offer::{Caller, OfferId, Verdict};
 use crate::units::ByteCount;
 use crate::web::Web;
 use crate::web::answer::Failure;
-use crate::web::upload::words::{Language, Outcome};
+use crate::web::upload::words::{Language, Outcome, shown};
 use crate::web::upload::{form, sender, text};
 use crate::wire::multipart;
 
@@ -122,7 +122,7 @@ async fn take(
         return Err(Failure::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "not_audio",
-            &format!("{name} is no music"),
+            &format!("{} is no music", shown(&name)),
         ));
     }
     let mut incoming = delivery.receive(0).await?;

@@ -4,6 +4,7 @@
 use http::HeaderMap;
 use serde::Serialize;
 
+use crate::intake::door::policy::is_shown;
 use crate::offer::Verdict;
 use crate::track::Protection;
 use crate::web::upload::text;
@@ -34,6 +35,11 @@ impl Language {
             Language::Japanese => japanese,
         }
     }
+}
+
+/// Returns the name of a file as a person may read it: a mark that turns the direction of writing would show another one.
+pub fn shown(name: &str) -> String {
+    name.chars().filter(|letter| is_shown(*letter)).take(LONGEST_NAME).collect()
 }
 
 /// What became of a file.
@@ -97,7 +103,7 @@ impl Outcome {
     }
 
     fn new(file: &str, code: &str, words: &str) -> Outcome {
-        let shown: String = file.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
+        let shown = shown(file);
         let words = words.replacen("{}", &shown, 1);
         Outcome { file: shown, code: code.to_owned(), words, status: 200 }
     }

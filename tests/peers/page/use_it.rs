@@ -139,6 +139,23 @@ fn the_page_says_when_the_box_is_away_and_comes_back_by_itself() {
     page.reads("#volume-number", "17");
 }
 
+/// A phone that changes its network while it loads the page gets half of it.
+#[test]
+fn a_page_of_which_a_part_did_not_come_is_loaded_again() {
+    let room = Room::new(Records::None, "");
+    let page = crate::support::browser::Browser::open(&room.person, "en");
+    page.tool("Network.enable", &json!({}));
+    page.tool("Network.setBlockedURLs", &json!({ "urls": ["*/assets/beam.js"] }));
+    page.go(&room.url);
+    wait_for("it is tried again", std::time::Duration::from_secs(20), || {
+        (page.run("return sessionStorage.getItem('loads')", &[]) == "1").then_some(())
+    });
+    assert_eq!(page.text("#name"), "konpo", "nothing of it runs");
+    page.tool("Network.setBlockedURLs", &json!({ "urls": [] }));
+    page.reads("#name", "Living Room");
+    assert_eq!(page.run("return sessionStorage.getItem('loads')", &[]), json!(null));
+}
+
 #[test]
 fn a_phone_is_looked_at_and_pulled_and_what_was_bought_is_explained() {
     let room = Room::new(Records::None, "");

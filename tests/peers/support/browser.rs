@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::api;
 use super::net::Host;
-use super::process::Process;
+use super::process::{Process, run};
 use super::wait_for;
 
 /// A browser with a profile of its own; it is gone when dropped.
@@ -32,6 +32,11 @@ impl Browser {
     /// When chromium or chromedriver is missing or does not start.
     pub fn open(host: &Host, language: &str) -> Browser {
         let folder = tempfile::tempdir().expect("a folder");
+        // An IPv6 address that is ready a second after the card is a change of the network to Chromium: it breaks off what it
+        // loads then (ERR_NETWORK_CHANGED), and a page half of which is there does nothing.
+        let mut without = host.command("sh");
+        without.args(["-c", "all=/proc/sys/net/ipv6/conf/all/disable_ipv6; test ! -e $all || echo 1 > $all"]);
+        run(without);
         let mut command = host.command("chromedriver");
         command.arg(format!("--port={PORT}")).env("HOME", folder.path()).env("TMPDIR", folder.path());
         let driver = Process::start("chromedriver", command, &folder.path().join("driver.log"));
@@ -57,6 +62,11 @@ impl Browser {
     /// Goes to an address and waits until it is loaded.
     pub fn go(&self, url: &str) {
         self.ask("POST", "/url", &json!({ "url": url }));
+    }
+
+    /// Tells the browser's own tools something (Chrome DevTools Protocol).
+    pub fn tool(&self, command: &str, parameters: &Value) {
+        self.ask("POST", "/goog/cdp/execute", &json!({ "cmd": command, "params": parameters }));
     }
 
     /// Runs script in the page; `arguments` there are these.
@@ -203,6 +213,20 @@ impl Browser {
         lines.iter().filter_map(bad).collect()
     }
 
+    /// Prints where the page is, what it loaded and how, and what the console said; for a test that failed.
+    fn tell_what_it_sees(&self) {
+        let script = "return JSON.stringify([location.href, document.readyState, document.body.innerText.slice(0, 400), \
+            performance.getEntriesByType('resource').map((e) => [e.name, e.responseStatus, Math.round(e.startTime), Math.round(e.duration)])])";
+        let sees = json!({ "script": script, "args": [] });
+        let console = json!({ "type": "browser" });
+        for (path, body) in [("/execute/sync", sees), ("/se/log", console)] {
+            match self.send("POST", &self.path(path), Some(&body)) {
+                Ok(said) => println!("the browser: {}", said["value"]),
+                Err(error) => println!("the browser says nothing any more: {error}"),
+            }
+        }
+    }
+
     fn path(&self, rest: &str) -> String {
         format!("/session/{}{rest}", self.session)
     }
@@ -238,6 +262,9 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell_what_it_sees();
+        }
         if !self.session.is_empty() {
             let _gone = self.send("DELETE", &self.path(""), None);
         }
