@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
+use crate::wire::query;
 
 /// Where the daemon is.
 #[derive(Debug, Clone)]
@@ -268,7 +269,7 @@ impl Ask {
         let command = |body: Value| Ok((Method::POST, "/api/command".to_owned(), Some(body)));
         let read = |path: &str| Ok((Method::GET, path.to_owned(), None));
         let neighbour = |id: &str, what: &str| {
-            Ok((Method::POST, format!("/api/neighbours/{}/{what}", percent(id)), None))
+            Ok((Method::POST, format!("/api/neighbours/{}/{what}", query::value(id)), None))
         };
         match self {
             Ask::Status | Ask::Queue => read("/api/state"),
@@ -308,7 +309,9 @@ impl Ask {
             }
             Ask::Mode(mode) => command(mode.command()),
             Ask::Tracks => read("/api/library/tracks?limit=1000"),
-            Ask::Search { words } => read(&format!("/api/library/search?q={}", percent(&words.join(" ")))),
+            Ask::Search { words } => {
+                read(&format!("/api/library/search?q={}", query::value(&words.join(" "))))
+            }
             Ask::Track { id } => read(&format!("/api/tracks/{id}")),
             Ask::Purchases(asked) => read(&asked.path()),
             Ask::Neighbours => read("/api/neighbours"),
@@ -494,22 +497,11 @@ impl Purchases {
         let mut path = format!("/api/purchases?offset={}&limit={}", self.offset, self.limit);
         for (name, value) in asked {
             if let Some(value) = value {
-                path.push_str(&format!("&{name}={}", percent(value)));
+                path.push_str(&format!("&{name}={}", query::value(value)));
             }
         }
         path
     }
-}
-
-fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// How long a person waits for an answer.

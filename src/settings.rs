@@ -94,7 +94,7 @@ impl Settings {
         }
         *layers = changed;
         if knob(&before) != knob(&after)
-            && let Err(refused) = session.adjust(knob(&after)).await?
+            && let Err(refused) = session.send(Command::Adjust(knob(&after))).await?
         {
             return Ok(Err(refused));
         }

@@ -264,14 +264,6 @@ impl Session {
         answer.await.map_err(|_| stopped())
     }
 
-    /// Takes other settings of the box at once. Owner only.
-    ///
-    /// # Errors
-    /// As [`Session::send`].
-    pub async fn adjust(&self, config: HifiConfig) -> Result<Result<u64, Refused>> {
-        self.send(Command::Adjust(config)).await
-    }
-
     /// Returns the sound outputs, in the order in which `auto` prefers them. Owner only: the devices are asked.
     ///
     /// # Errors

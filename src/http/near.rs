@@ -48,7 +48,7 @@ pub enum Silent {
 impl From<Silent> for Error {
     fn from(silent: Silent) -> Error {
         match silent {
-            Silent::NotItself => Error::new(Kind::NotAllowed, "its certificate is not the one it announced"),
+            Silent::NotItself => Error::new(Kind::NotAllowed, NOT_ITSELF),
             Silent::Away(error) => error,
         }
     }
@@ -149,6 +149,8 @@ fn is_stranger(error: &std::io::Error) -> bool {
     matches!(tls, Some(TlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure)))
 }
 
+/// What is said of a device that is not the one it says.
+pub const NOT_ITSELF: &str = "its certificate is not the one it announced";
 /// For the connection, and again for the greeting of TLS: phones that sleep wake up within a second or not at all.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(5);
 const MOST_HEADERS: usize = 100;

@@ -105,32 +105,15 @@ fn provider() -> CryptoProvider {
 /// Puts ciphers in the order of their speed: with instructions for AES its shorter key first, which needs ten rounds where the
 /// longer one needs fourteen; without them (the small boards of some years ago) ChaCha20, which needs none.
 fn in_order(suites: &mut [SupportedCipherSuite], has_aes: bool) {
+    let (chacha, short, long) = if has_aes { (2, 0, 1) } else { (0, 1, 2) };
     let rank = |suite: &SupportedCipherSuite| match suite.suite() {
         CipherSuite::TLS13_CHACHA20_POLY1305_SHA256
         | CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256
-        | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => {
-            if has_aes {
-                2
-            } else {
-                0
-            }
-        }
+        | CipherSuite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 => chacha,
         CipherSuite::TLS13_AES_128_GCM_SHA256
         | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
-        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => {
-            if has_aes {
-                0
-            } else {
-                1
-            }
-        }
-        _ => {
-            if has_aes {
-                1
-            } else {
-                2
-            }
-        }
+        | CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 => short,
+        _ => long,
     };
     suites.sort_by_key(rank);
 }

@@ -86,12 +86,8 @@ impl Intake {
 
     /// Takes those off the board that have not been heard for a while: an app that is closed takes nothing.
     pub fn tidy_receivers(&self, now: Instant) {
-        let mut heard = self.inner.out.heard();
-        heard.retain(|(_, at)| now.saturating_duration_since(*at) < HEARD_FOR);
-        let mut shown: Vec<Receiver> = heard.iter().map(|(receiver, _)| receiver.clone()).collect();
-        drop(heard);
-        shown.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        self.inner.notes.set_receivers(shown);
+        self.inner.out.heard().retain(|(_, at)| now.saturating_duration_since(*at) < HEARD_FOR);
+        self.inner.notes.set_receivers(self.receivers());
     }
 
     /// Returns who takes files, by name.

@@ -621,7 +621,7 @@ pub(in crate::intake) const UPLOAD_WAITS: i64 = 24 * 3600;
 /// Seconds after which what broke off is given up: 30 days.
 const LONGEST_WAIT: i64 = 30 * 24 * 3600;
 /// Above anything that is sold as one track.
-pub(in crate::intake) const LARGEST_FILE: u64 = 8 << 30;
+pub const LARGEST_FILE: u64 = 8 << 30;
 /// What is longer and does not say how long is a station, not a song.
 const LARGEST_UNANNOUNCED: u64 = 1 << 30;
 /// Bytes between two looks at the room.
@@ -631,6 +631,7 @@ const ROW_FRESH: i64 = 600;
 /// Bytes after which a transfer is worth a row that knows its tag.
 const ROW_AFTER: u64 = 8 << 20;
 const MOST_NAMESAKES: u32 = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;

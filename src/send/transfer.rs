@@ -21,6 +21,7 @@ use crate::send::parcel::{Item, Parcel};
 use crate::send::progress::Progress;
 use crate::units::{ByteCount, UnixTime};
 use crate::wire::localsend::{self, Accepted, Info, Offered, Question};
+use crate::wire::query;
 
 /// What is wished.
 pub struct Order {
@@ -238,21 +239,13 @@ impl Transfer {
         sums: Vec<Option<String>>,
     ) -> Result<Option<Accepted>, Failed> {
         let config = &self.tools.config;
-        let info = Info {
-            alias: config.alias.borrow().clone(),
-            version: localsend::VERSION,
-            device_model: "konpo",
-            device_type: "headless",
-            fingerprint: config.own.fingerprint(),
-            port: Some(config.port),
-            protocol: Some("https"),
-            download: false,
-            announce: None,
-        };
+        let alias = config.alias.borrow().clone();
+        let info = Info::ours(alias, config.own.fingerprint()).at(config.port);
         let question = Question { info, files: parcel.items.iter().zip(sums).map(offered).collect() };
         let json = serde_json::to_vec(&question);
         let json = json.map_err(|error| Error::with(Kind::Internal, "write what we want to send", error))?;
-        let pin = self.order.pin.as_deref().map(|pin| format!("?pin={}", percent(pin))).unwrap_or_default();
+        let pin =
+            self.order.pin.as_deref().map(|pin| format!("?pin={}", query::value(pin))).unwrap_or_default();
         let path = format!("/api/localsend/v2/prepare-upload{pin}");
         let name = &self.order.to.name;
         let answered =
@@ -317,9 +310,9 @@ impl Transfer {
         let token = accepted.files.get(&item.id).map_or("", String::as_str);
         let path = format!(
             "/api/localsend/v2/upload?sessionId={}&fileId={}&token={}",
-            percent(&accepted.session_id),
+            query::value(&accepted.session_id),
             item.id,
-            percent(token)
+            query::value(token)
         );
         for _ in 0..MOST_TRIES {
             let (body, counted) = body(parcel.clone(), item.clone(), self.progress.clone());
@@ -364,7 +357,8 @@ impl Transfer {
     /// Tells the receiver that nothing more comes. Before it answered, it knows no session (2.2).
     async fn tell_stop(&self) {
         let Ok(near) = self.near() else { return };
-        let session = self.session.get().map(|id| format!("?sessionId={}", percent(id))).unwrap_or_default();
+        let session =
+            self.session.get().map(|id| format!("?sessionId={}", query::value(id))).unwrap_or_default();
         let path = format!("/api/localsend/v2/cancel{session}");
         if let Err(silent) = near.post_json(&path, Vec::new(), LARGEST_ANSWER).await {
             info!(error = %Error::from(silent), "a receiver could not be told that nothing more comes");
@@ -399,12 +393,6 @@ fn unsent(answer: &Answer) -> String {
     })
 }
 
-/// Writes a text as a value of a query (RFC 3986, 2.3).
-fn percent(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
 /// A file whose sum is wrong there is sent so often in all (1.18: reference beam, a.3).
 const MOST_TRIES: u32 = 3;
 /// Somebody has to take the phone out of a pocket. The app itself waits for ever.
@@ -420,12 +408,6 @@ const LARGEST_ANSWER: usize = 4 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_stands_in_a_query_is_escaped() {
-        assert_eq!(percent("a-Z_0.~"), "a-Z_0.~");
-        assert_eq!(percent("1 2&é"), "1%202%26%C3%A9");
-    }
 
     #[test]
     fn why_a_file_was_not_taken_is_told_in_words() {

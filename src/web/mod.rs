@@ -51,9 +51,7 @@ impl Web {
         let (started, archives, streams) = (Instant::now(), Turns::default(), events::Streams::default());
         Web { hifi, intake, settings, started, archives, uploads, streams, port: 80 }
     }
-}
 
-impl Web {
     /// Returns the API of a page at this port; 80 is not named in addresses.
     pub fn at(self, port: u16) -> Web {
         Web { port, ..self }

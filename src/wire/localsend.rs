@@ -92,6 +92,28 @@ pub struct Info<'a> {
     pub announce: Option<bool>,
 }
 
+impl<'a> Info<'a> {
+    /// Returns who we are, as answers have it.
+    pub fn ours(alias: Arc<str>, fingerprint: &'a str) -> Info<'a> {
+        Info {
+            alias,
+            version: VERSION,
+            device_model: "konpo",
+            device_type: "headless",
+            fingerprint,
+            port: None,
+            protocol: None,
+            download: false,
+            announce: None,
+        }
+    }
+
+    /// Says where we listen.
+    pub fn at(self, port: u16) -> Info<'a> {
+        Info { port: Some(port), protocol: Some("https"), ..self }
+    }
+}
+
 /// What somebody wants to send.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Prepare {
@@ -368,17 +390,7 @@ mod tests {
 
     #[test]
     fn a_question_is_written_in_the_order_of_its_files() {
-        let info = Info {
-            alias: "Box".into(),
-            version: "2.2",
-            device_model: "konpo",
-            device_type: "headless",
-            fingerprint: "AB",
-            port: Some(53317),
-            protocol: Some("https"),
-            download: false,
-            announce: None,
-        };
+        let info = Info::ours("Box".into(), "AB").at(53317);
         let offered = |id: &'static str, sha256: Option<String>| {
             (id.to_owned(), Offered { id, file_name: "夜/01.flac", size: 3, file_type: "audio/flac", sha256 })
         };

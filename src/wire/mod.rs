@@ -8,6 +8,7 @@ pub mod last_change;
 pub mod localsend;
 pub mod media_type;
 pub mod multipart;
+pub mod query;
 pub mod soap;
 pub mod ssdp;
 pub mod strict;

@@ -77,7 +77,7 @@ fn round(file: &Path) -> Round {
     let (whole, pieces) = (upload(usize::MAX), upload(8 << 20));
     konpo.stop();
     let folder = tempfile::tempdir().expect("a folder");
-    let nginx = nginx(&place, folder.path());
+    let nginx = nginx(&place, folder.path(), 8080, "");
     let mut command = phone.command("curl");
     command
         .args(["-s", "-S", "--fail", "-T"])
@@ -104,13 +104,13 @@ fn box_at(place: &Host) -> Konpo {
     konpo
 }
 
-/// Returns a server that takes files by PUT.
-fn nginx(place: &Host, folder: &Path) -> Process {
+/// Returns a server that takes files by PUT, at a port; `more` says how it listens there.
+fn nginx(place: &Host, folder: &Path, port: u16, more: &str) -> Process {
     let at = folder.display();
     let settings = format!(
         "daemon off;\nuser root;\nworker_processes 1;\npid {at}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
          client_body_temp_path {at}/body;\nproxy_temp_path {at}/proxy;\nfastcgi_temp_path {at}/fastcgi;\nuwsgi_temp_path {at}/uwsgi;\n\
-         scgi_temp_path {at}/scgi;\nclient_max_body_size 0;\nserver {{ listen 8080; root {at}/files; dav_methods PUT; }}\n}}\n"
+         scgi_temp_path {at}/scgi;\nclient_max_body_size 0;\nserver {{ listen {port}{more}; root {at}/files; dav_methods PUT; }}\n}}\n"
     );
     fs::create_dir(folder.join("files")).expect("a folder");
     fs::write(folder.join("nginx.conf"), settings).expect("settings");
@@ -119,7 +119,7 @@ fn nginx(place: &Host, folder: &Path) -> Process {
     let process = Process::start("nginx", command, &folder.join("said"));
     let address = place.address;
     wait_for("nginx listens", Duration::from_secs(10), || {
-        let asked = place.within(move || TcpStream::connect((address, 8080)).is_ok());
+        let asked = place.within(move || TcpStream::connect((address, port)).is_ok());
         asked.join().expect("asked").then_some(())
     });
     process

@@ -69,21 +69,6 @@ fn nginx(place: &Host, folder: &Path) -> Process {
         .arg("-out")
         .arg(folder.join("cert.pem"));
     run(make);
-    let settings = format!(
-        "daemon off;\nuser root;\nworker_processes 1;\npid {at}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n\
-         client_body_temp_path {at}/body;\nproxy_temp_path {at}/proxy;\nfastcgi_temp_path {at}/fastcgi;\nuwsgi_temp_path {at}/uwsgi;\n\
-         scgi_temp_path {at}/scgi;\nclient_max_body_size 0;\nssl_certificate {at}/cert.pem;\nssl_certificate_key {at}/key.pem;\n\
-         server {{ listen 8443 ssl; root {at}/files; dav_methods PUT; }}\n}}\n"
-    );
-    fs::create_dir(folder.join("files")).expect("a folder");
-    fs::write(folder.join("nginx.conf"), settings).expect("settings");
-    let mut command = place.command("nginx");
-    command.arg("-c").arg(folder.join("nginx.conf")).args(["-e", "stderr"]);
-    let process = Process::start("nginx", command, &folder.join("said"));
-    let address = place.address;
-    wait_for("nginx listens", Duration::from_secs(10), || {
-        let asked = place.within(move || std::net::TcpStream::connect((address, 8443)).is_ok());
-        asked.join().expect("asked").then_some(())
-    });
-    process
+    let keys = format!(" ssl; ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem");
+    super::nginx(place, folder, 8443, &keys)
 }

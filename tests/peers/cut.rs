@@ -103,7 +103,7 @@ fn goes_on(event: Event, megabytes: u64) {
 
 /// How long the cable is out: longer than konpo waits for a byte, when there is time for it.
 fn away() -> Duration {
-    Duration::from_secs(if std::env::var_os("KONPO_ALL").is_some() { 90 } else { 10 })
+    Duration::from_secs(if crate::support::all() { 90 } else { 10 })
 }
 
 /// Returns how many bytes wait in the staging folder.

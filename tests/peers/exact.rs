@@ -84,7 +84,7 @@ const RATES: [u32; 6] = [44_100, 48_000, 88_200, 96_000, 176_400, 192_000];
 #[test]
 fn every_lossless_format_reaches_the_dac_bit_by_bit() {
     let _one_at_a_time = ONE.lock();
-    let all = std::env::var_os("KONPO_ALL").is_some();
+    let all = crate::support::all();
     let mut broken = Vec::new();
     for (nth, rate) in RATES.into_iter().enumerate() {
         for (which, depth) in DEPTHS.iter().enumerate() {

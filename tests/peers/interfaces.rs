@@ -34,7 +34,7 @@ fn a_phone_is_found_again_after_every_replug_and_nothing_is_left_behind() {
     for (name, _) in [HERE, THERE] {
         wait_for(name, Duration::from_secs(20), || ready(&konpo, name));
     }
-    let rounds = if std::env::var_os("KONPO_ALL").is_some() { 200 } else { 20 };
+    let rounds = if crate::support::all() { 200 } else { 20 };
     let mut figures = Vec::new();
     for round in 0..rounds {
         // A cable one time, a whole card the other: the kernel gives the next one another number.

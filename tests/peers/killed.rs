@@ -120,7 +120,7 @@ fn what_is_dropped_in_while_scans_are_cut_off_arrives_exactly_once() {
 
 /// How often each kind of work is cut off.
 fn kills() -> u64 {
-    if std::env::var_os("KONPO_ALL").is_some() { 60 } else { 2 }
+    if crate::support::all() { 60 } else { 2 }
 }
 
 /// Returns the numbers that decide when a test cuts.

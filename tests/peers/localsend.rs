@@ -13,7 +13,7 @@ use crate::support::localsend::{
     Phone, answer, asked, break_off, offer, open, plain, prepare, shelved, staged, upload,
 };
 use crate::support::net::{Host, Lan};
-use crate::support::wait_for;
+use crate::support::{all, wait_for};
 
 /// Writes songs of a few seconds, each of its own title.
 fn songs(folder: &Path, from: usize, count: usize) -> Vec<PathBuf> {
@@ -326,9 +326,4 @@ fn names_that_lead_elsewhere_and_ten_thousand_questions_are_refused() {
     assert_eq!(staged(&house.konpo), 0);
     never_stuttered(&house.konpo);
     assert_eq!(house.konpo.get("/api/state")["transport"], "playing");
-}
-
-/// The long form: a thousand songs, ten thousand questions.
-fn all() -> bool {
-    std::env::var_os("KONPO_ALL").is_some()
 }

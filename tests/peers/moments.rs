@@ -134,7 +134,7 @@ impl Pressed {
         });
         let ear = stereo.dac.record(2);
         stereo.add(false);
-        let count = if std::env::var_os("KONPO_ALL").is_some() { 200 } else { 25 };
+        let count = if crate::support::all() { 200 } else { 25 };
         Pressed { stereo, ear, count }
     }
 

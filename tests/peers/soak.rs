@@ -60,7 +60,7 @@ impl Drop for Over<'_> {
 /// Line e of step 4.
 #[test]
 fn nothing_that_the_box_does_beside_is_heard() {
-    let all = std::env::var_os("KONPO_ALL").is_some();
+    let all = crate::support::all();
     let (parts, tracks) = if all { (30, 100_000) } else { (1, 5_000) };
     let part = |n: usize| noise(70 + n as u64, RATE, 16, RATE as usize * PART);
     let form = Form { rate: RATE, format: "s16le" };

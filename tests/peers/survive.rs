@@ -13,7 +13,7 @@ use crate::support::{shelf, wait_for};
 
 #[test]
 fn after_kills_at_random_moments_everything_is_there_exactly_once() {
-    let kills = if std::env::var_os("KONPO_ALL").is_some() { 100 } else { 10 };
+    let kills = if crate::support::all() { 100 } else { 10 };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
     let seed = u64::from(now.subsec_nanos()) | 1;
     println!("{kills} kills, seed {seed}");

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use crate::beam::localsend::receiver;
 use crate::beam::localsend::server::Desk;
 use crate::error::{Error, Kind, Result};
-use crate::http::near::{Near, Silent};
+use crate::http::near::{NOT_ITSELF, Near, Silent};
 use crate::http::own_tls::Own;
 use crate::lan::group::Group;
 use crate::lan::interfaces::Interface;
@@ -206,8 +206,6 @@ async fn introduce(own: &Own, at: SocketAddr, device: &Device, body: Vec<u8>) ->
     Err(Silent::Away(Error::new(Kind::Unreachable, format!("{at} answered {}", answer.status))))
 }
 
-/// What is said of a device that is not the one it says.
-const NOT_ITSELF: &str = "its certificate is not the one it announced";
 /// Bytes of who a device is.
 const LARGEST_INFO: usize = 16 << 10;
 /// README 1: in 224.0.0.0/24, for some phones drop other groups.

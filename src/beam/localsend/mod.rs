@@ -25,6 +25,7 @@ use crate::http::hosts::Hosts;
 use crate::http::own_tls::Own;
 use crate::http::server as http_server;
 use crate::intake::Intake;
+use crate::intake::door::policy;
 use crate::lan::Lan;
 use crate::offer::out::{Receiver, ReceiverId};
 use crate::wire::localsend::Device;
@@ -96,9 +97,7 @@ impl LocalSend {
 fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receiver {
     let known_by = format!("{} {}", device.fingerprint.to_lowercase(), at.ip());
     let id = blake3::hash(known_by.as_bytes()).to_hex();
-    let shown = |text: &str| {
-        text.chars().filter(|c| !c.is_control() && !turns(*c)).take(LONGEST_NAME).collect::<String>()
-    };
+    let shown = |text: &str| policy::shown(text, LONGEST_NAME);
     let name = shown(device.alias.trim());
     Receiver {
         id: ReceiverId(id[..16].into()),
@@ -109,11 +108,6 @@ fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receive
         certificate: (!device.is_plain()).then(|| device.fingerprint.to_lowercase()),
         trouble,
     }
-}
-
-/// Marks that turn the direction of a text round (Unicode Standard Annex 9, 2), and with it the words around a name.
-fn turns(c: char) -> bool {
-    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Devices that wait to be asked who they are.

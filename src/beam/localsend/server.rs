@@ -54,22 +54,12 @@ pub struct Desk {
 impl Desk {
     /// Returns who we are, as answers have it.
     pub fn info(&self) -> Info<'_> {
-        Info {
-            alias: self.alias.borrow().clone(),
-            version: localsend::VERSION,
-            device_model: "konpo",
-            device_type: "headless",
-            fingerprint: &self.fingerprint,
-            port: None,
-            protocol: None,
-            download: false,
-            announce: None,
-        }
+        Info::ours(self.alias.borrow().clone(), &self.fingerprint)
     }
 
     /// Returns who we are, as announcements and `register` have it.
     pub fn introduction(&self, announce: Option<bool>) -> Info<'_> {
-        Info { port: Some(self.port), protocol: Some("https"), announce, ..self.info() }
+        Info { announce, ..self.info().at(self.port) }
     }
 }
 

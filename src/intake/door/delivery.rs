@@ -209,7 +209,7 @@ impl Delivery {
         desk.promised = desk.promised.saturating_sub(bytes);
     }
 
-    /// Returns by what its sender is counted.
+    /// Returns by what its sender is known again.
     pub(in crate::intake) fn identity(&self) -> &str {
         &self.offered.identity
     }

@@ -27,7 +27,7 @@ use crate::intake::door::beams::Beams;
 pub use crate::intake::door::delivery::{Delivery, Finished, Incoming};
 use crate::intake::door::pairing::Pairing;
 pub use crate::intake::door::pairing::Pin;
-use crate::intake::door::policy::{Decision, Quotas, decide, is_archive, is_no_music, is_shown, kept, unfit};
+use crate::intake::door::policy::{Decision, Quotas, decide, is_archive, is_no_music, kept, unfit};
 use crate::intake::door::uploads::Table;
 use crate::intake::staging::{LARGEST_FILE, blocking};
 use crate::intake::{Inner, Intake};
@@ -331,8 +331,7 @@ impl Intake {
         let (caller, has_no_pin) = self.caller_of(sender, pin).await?;
         match self.decision(caller.right) {
             Decision::Take => {
-                let text: String =
-                    text.chars().filter(|letter| is_shown(*letter)).take(LONGEST_TEXT).collect();
+                let text = policy::shown(text, LONGEST_TEXT);
                 self.inner.door.tell(Pushed::Said { from: shown(&sender.name).into(), text });
                 Ok(())
             }
@@ -439,7 +438,7 @@ impl Intake {
         Ok(blocking(move || library.would_take(needed)).await?)
     }
 
-    /// Makes room and begins the delivery.
+    /// Begins the delivery. The trash yields only to bytes that come, not to words about them.
     async fn let_in(&self, offered: Offered) -> std::result::Result<Delivery, Refusal> {
         let wish = match offered.caller.device {
             Some(device) => self.inner.library.on_arrival(device).await?,
@@ -448,7 +447,6 @@ impl Intake {
         let wish = wish.unwrap_or(self.inner.door.rules().1);
         if !offered.wanted.is_empty() {
             // Meanwhile others may have been let in.
-            // The trash yields only to bytes that come, not to words about them.
             self.check_room(&offered).await?;
         }
         Ok(Delivery::begin(self.inner.clone(), offered, wish))
@@ -584,7 +582,7 @@ fn need(caller: &Caller, right: Right, what: &str) -> Result<()> {
 
 /// Returns a stranger's words as they may be shown: short, without controls and marks that turn the words around them.
 fn shown(name: &str) -> String {
-    let plain: String = name.chars().filter(|letter| is_shown(*letter)).take(LONGEST_NAME).collect();
+    let plain = policy::shown(name, LONGEST_NAME);
     if plain.trim().is_empty() { "somebody".to_owned() } else { plain }
 }
 

@@ -136,9 +136,14 @@ fn cut(part: &str) -> String {
 
 /// Controls are not shown, nor marks that turn the direction of writing (Unicode UAX #9): `exe.mp3` would read otherwise
 /// than it is.
-pub fn is_shown(letter: char) -> bool {
+fn is_shown(letter: char) -> bool {
     let turns = matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     !letter.is_control() && !turns
+}
+
+/// Returns a stranger's words as a person may read them, at most so many letters.
+pub fn shown(text: &str, most: usize) -> String {
+    text.chars().filter(|letter| is_shown(*letter)).take(most).collect()
 }
 
 /// Returns whether a file is no music by its type and name, so that nobody needs to send it. A doubtful one is looked into.

@@ -15,12 +15,13 @@ function tell(name) {
   for (const what of listeners.get(name) ?? []) what();
 }
 
-// Asks the API. Answers the JSON, or throws an Error whose words are for a person.
+// Asks the API, with a file or something to be said in JSON. Answers the JSON, or throws an Error whose words are for a person.
 export async function ask(method, path, body) {
   let response;
   try {
-    const headers = body === undefined ? {} : { 'Content-Type': 'application/json' };
-    response = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+    const isFile = body instanceof Blob;
+    const headers = body === undefined ? {} : { 'Content-Type': isFile ? 'application/octet-stream' : 'application/json' };
+    response = await fetch(path, { method, headers, body: isFile ? body : JSON.stringify(body) });
   } catch {
     throw new Error(say('away'));
   }

@@ -1,17 +1,9 @@
 // Words and the cover of a song put right by hand: what is shown changes, the file does not.
 import { ask, toast } from './box.js';
 import { button, el } from './parts.js';
-import { refusal, say } from './words.js';
+import { say } from './words.js';
 
 const FIELDS = ['title', 'artist', 'album'];
-
-// Keeps a picture. Answers the name by which a correction has it.
-async function keep(file) {
-  const response = await fetch('/api/covers', { method: 'POST', body: file, headers: { 'Content-Type': 'application/octet-stream' } });
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(refusal(answer?.code, answer?.detail ?? answer?.title));
-  return answer.cover;
-}
 
 async function send(track, inputs, cover) {
   const body = { ids: [track.id], set: {} };
@@ -19,7 +11,7 @@ async function send(track, inputs, cover) {
     const word = inputs[field].value.trim();
     if (word !== (track[field] ?? '')) body.set[field] = word;
   }
-  if (cover.files.length) body.set.cover = await keep(cover.files[0]);
+  if (cover.files.length) body.set.cover = (await ask('POST', '/api/covers', cover.files[0])).cover;
   if (Object.keys(body.set).length) await ask('POST', '/api/corrections', body);
 }
 

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::http::coming::Coming;
 use crate::http::server::Peer;
 use crate::intake::door::{Delivery, Finished, Incoming, Pin, Refusal};
+use crate::intake::staging::LARGEST_FILE;
 use crate::offer::OfferId;
 use crate::offer::push::{Sender, Sent};
 use crate::units::ByteCount;
@@ -184,7 +185,7 @@ impl Taking<'_> {
         if name.is_empty() {
             return Ok(Part::Passed);
         }
-        // The rest of the form is the most that a file can have; some of it is here already.
+        // The rest of the form is the most that a file can have; some of it is here already. A form may be longer than any file.
         let size = ByteCount(self.most.saturating_add(LONGEST_PIECE).min(LARGEST_FILE));
         let file = Sent { name: name.clone(), size, mime: head.mime, sha256: None };
         let delivery = match self.web.intake.offer_next(self.from.clone(), file, self.pin.as_deref()).await {
@@ -241,8 +242,6 @@ impl Taking<'_> {
     }
 }
 
-/// A form may be longer than any of its files.
-const LARGEST_FILE: u64 = 8 << 30;
 /// A PIN is shorter.
 const LONGEST_FIELD: usize = 1024;
 /// What a piece of the body may hold of a file before it is begun.

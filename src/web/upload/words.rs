@@ -4,7 +4,7 @@
 use http::HeaderMap;
 use serde::Serialize;
 
-use crate::intake::door::policy::is_shown;
+use crate::intake::door::policy;
 use crate::offer::Verdict;
 use crate::track::Protection;
 use crate::web::upload::text;
@@ -39,7 +39,7 @@ impl Language {
 
 /// Returns the name of a file as a person may read it: a mark that turns the direction of writing would show another one.
 pub fn shown(name: &str) -> String {
-    name.chars().filter(|letter| is_shown(*letter)).take(LONGEST_NAME).collect()
+    policy::shown(name, LONGEST_NAME)
 }
 
 /// What became of a file.

@@ -13,7 +13,7 @@ use crate::support::{fixtures, wait_for};
 
 #[test]
 fn twenty_thousand_files_in_one_folder_hold_nobody_up() {
-    let count = if std::env::var_os("KONPO_ALL").is_some() { 100_000 } else { 20_000 };
+    let count = if crate::support::all() { 100_000 } else { 20_000 };
     let lan = Lan::new();
     let mut konpo = Konpo::new(&lan.host("hifi"), SILENT);
     let folder = konpo.path("music/All");
@@ -36,7 +36,7 @@ fn twenty_thousand_files_in_one_folder_hold_nobody_up() {
 
 #[test]
 fn sixteen_songs_copied_six_thousand_times_are_six_thousand_tracks() {
-    let count = if std::env::var_os("KONPO_ALL").is_some() { 60_000 } else { 6_000 };
+    let count = if crate::support::all() { 60_000 } else { 6_000 };
     let lan = Lan::new();
     let mut konpo = Konpo::new(&lan.host("hifi"), SILENT);
     let music = konpo.path("music");

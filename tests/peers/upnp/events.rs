@@ -109,7 +109,7 @@ fn five_hundred_apps_that_come_and_go_leave_nothing() {
     let (hifi, phone) = (lan.host("hifi"), lan.host("phone"));
     let konpo = Stereo::start(&hifi);
     let (port, told) = listen(&phone);
-    let rounds: u32 = if std::env::var_os("KONPO_ALL").is_some() { 10_000 } else { 500 };
+    let rounds: u32 = if crate::support::all() { 10_000 } else { 500 };
     let resident = || {
         let text = fs::read_to_string(format!("/proc/{}/status", konpo.konpo.id())).expect("it runs");
         let line = text.lines().find(|line| line.starts_with("VmRSS:")).expect("a figure");

@@ -41,7 +41,7 @@ fn a_player_that_stops_reading_goes_on_and_keeps_nobody_waiting() {
     let lan = Lan::new();
     let (hifi, phone, other) = (lan.host("hifi"), lan.host("phone"), lan.host("other"));
     let (konpo, path) = shelf(&hifi, &phone);
-    let stalled = Duration::from_secs(if std::env::var_os("KONPO_ALL").is_some() { 60 } else { 15 });
+    let stalled = Duration::from_secs(if crate::support::all() { 60 } else { 15 });
     let (to, from) = (konpo.address, path.clone());
     let reading = phone.within(move || {
         let mut stream = get(to, &from);

@@ -207,11 +207,8 @@ async fn a_wrong_sum_may_be_sent_three_times() {
     panic!("{} files are left", bench.staged());
 }
 
-#[tokio::test]
-async fn a_cancel_ends_its_own_session_whatever_is_under_way() {
-    let bench = Arc::new(Bench::new(Push::Always).await);
-    let (_, session) = bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)) })).await;
-    let id = session["sessionId"].as_str().expect("a session").to_owned();
+/// Yuki begins to send a song of a session and goes on for ever.
+async fn half_a_song(bench: &Arc<Bench>, session: &Value) -> tokio::task::JoinHandle<u16> {
     let (other, given) = (bench.clone(), session.clone());
     let endless = futures_util::stream::iter([Ok::<_, std::io::Error>(song(1)[..5].to_vec())])
         .chain(futures_util::stream::pending());
@@ -220,6 +217,15 @@ async fn a_cancel_ends_its_own_session_whatever_is_under_way() {
     while bench.staged() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    coming
+}
+
+#[tokio::test]
+async fn a_cancel_ends_its_own_session_whatever_is_under_way() {
+    let bench = Arc::new(Bench::new(Push::Always).await);
+    let (_, session) = bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)) })).await;
+    let id = session["sessionId"].as_str().expect("a session").to_owned();
+    let coming = half_a_song(&bench, &session).await;
     let cancel = format!("v2/cancel?sessionId={id}");
     assert_eq!(bench.ask(Who(10, None), "POST", &cancel, Body::empty()).await.0, 200, "always");
     assert_eq!(
@@ -411,14 +417,7 @@ async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_n
     let bench = Arc::new(Bench::new(Push::Always).await);
     let (_, session) =
         bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)), "2": file("b.flac", &song(2)) })).await;
-    let (other, given) = (bench.clone(), session.clone());
-    let endless = futures_util::stream::iter([Ok::<_, std::io::Error>(song(1)[..5].to_vec())])
-        .chain(futures_util::stream::pending());
-    let coming =
-        tokio::spawn(async move { other.upload(YUKI, &given, "1", Body::from_stream(endless)).await });
-    while bench.staged() == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let coming = half_a_song(&bench, &session).await;
     let id = session["sessionId"].as_str().expect("a session").to_owned();
     let address = std::net::IpAddr::from([10, 77, 0, 9]);
     let says = |alias: &str| (alias.to_owned(), "x".to_owned());
