@@ -15,6 +15,8 @@ function request(method, path, { headers = {}, body = null, moved = null, item }
     call.open(method, path);
     call.setRequestHeader('Tus-Resumable', '1.0.0');
     for (const [name, value] of Object.entries(headers)) call.setRequestHeader(name, value);
+    // A piece is watched by its bytes. A file that begins may wait a minute for somebody's yes; anything else is answered at once.
+    if (!body) call.timeout = method === 'POST' ? ASKED : ANSWERED;
     let watch = 0;
     const stalled = () => call.abort();
     const alive = () => { clearTimeout(watch); if (body) watch = setTimeout(stalled, STALLED); };
@@ -340,6 +342,9 @@ const PIECE = 4 << 20;
 const AT_ONCE = 2;
 // Milliseconds without a byte after which a piece is given up and its place asked for.
 const STALLED = 15_000;
+// Milliseconds after which a call without bytes is given up: the phone may have changed its network.
+const ANSWERED = 20_000;
+const ASKED = 75_000;
 const LONGEST_PAUSE = 10_000;
 const MOST_FILES = 2000;
 const MOST_SHOWN = 200;
