@@ -6,8 +6,8 @@
     packaging/text-order.py target/release/konpo MUSIC
 
 konpo runs under valgrind in a network of its own, twice: it looks through MUSIC for the first time and again, takes
-fingerprints, makes the finder, answers and stops. Python 3, valgrind, nm, ip and unshare are needed. Once in a while is
-enough: a function that is missing from the order costs at most 64 KiB of memory.
+fingerprints, makes the finder, tells the network that it is there, answers and stops. Python 3, valgrind, nm, ip and unshare
+are needed. Once in a while is enough: a function that is missing from the order costs at most 64 KiB of memory.
 """
 
 import bisect
@@ -24,13 +24,16 @@ import tempfile
 import time
 
 PORT = 8200
+# Stands for one letter of a hash in a name.
+NUL = "\0"
+# Seconds until everything was announced that is announced at the start and once again.
+ANNOUNCED = 40
 # So many bytes of functions that do not run may a pattern take along for each byte of one that does.
 WASTE = 0.25
+# So many it may in any case, so that patterns stay few and short.
+LITTLE = 256
 # Groups by how much of what a pattern matches runs.
 GROUPS = [0.7, 0.4, 0.2, 0]
-# Cold halves of hot functions: errors, mostly.
-UNLIKELY = ["_ZN4core", "_ZN5alloc", "_ZN3std", "_RNv", "_ZN9hashbrown", "_ZN68_$LT$konpo", "_ZN72_$LT$konpo",
-            "_ZN62_$LT$konpo"]
 
 
 def ask(method, path, data=None, body=None):
@@ -65,6 +68,7 @@ def run(konpo, music, data, out):
         ask("POST", "/api/command", data, '"rescan"')
         until(data, lambda it: it["passes"] >= wanted and not it["scanning"])
     ask("GET", "/api/health")
+    time.sleep(ANNOUNCED)
     process.send_signal(signal.SIGTERM)
     if process.wait() != 0:
         sys.exit("konpo did not stop in order")
@@ -74,10 +78,10 @@ def run(konpo, music, data, out):
 
 
 def stable(name):
-    """Returns a name without what the next compiler changes; a NUL stands for anything."""
+    """Returns a name without what the next compiler changes; a NUL stands for any letter."""
     name = re.sub(r"\.llvm\.\d+$", "", name)
     name = re.sub(r"17h[0-9a-f]{16}E$", "17h", name)
-    return re.sub(r"Cs[0-9a-zA-Z]+_(?=\d)", "Cs\0_", name) if name.startswith("_R") else name
+    return re.sub(r"Cs[0-9a-zA-Z]+_(?=\d)", lambda it: f"Cs{NUL * (len(it[0]) - 3)}_", name) if name.startswith("_R") else name
 
 
 def sizes(konpo, ran):
@@ -112,7 +116,7 @@ def patterns(hot, cold):
             found.append((name, 1.0))
         elif done is None or not name.startswith(done):
             beginnings = (name[:length] for length in range(4, len(name)))
-            frugal = (it for it in beginnings if below(it)[1] <= WASTE * below(it)[0])
+            frugal = (it for it in beginnings if below(it)[1] <= max(WASTE * below(it)[0], LITTLE))
             done = next(frugal, name)
             runs, rests = below(done)
             found.append((done + "*", runs / max(1, runs + rests)))
@@ -124,7 +128,10 @@ def main():
     if "KONPO_ORDER" not in os.environ:
         os.environ["KONPO_ORDER"] = "apart"
         os.execvp("unshare", ["unshare", "-rn", sys.executable, __file__, konpo, music])
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # A cable that leads nowhere: there is an address, and whoever is told something does not answer.
+    for line in ("link set lo up", "link add lan type veth peer name end", "link set end up", "link set lan up",
+                 "address add 192.0.2.1/24 dev lan", "route add default dev lan"):
+        subprocess.run(["ip", *line.split()], check=True)
     with tempfile.TemporaryDirectory() as data:
         data = pathlib.Path(data)
         ran = set.union(*(run(konpo, music, data, data / "callgrind.out") for _ in range(2)))
@@ -133,9 +140,9 @@ def main():
     found.sort(key=lambda it: next(at for at, least in enumerate(GROUPS) if it[1] >= least))
     order = pathlib.Path(__file__).with_name("text-order.ld")
     head = order.read_text().split("SECTIONS {")[0]
-    lines = [pattern.replace("\0", "*").replace("[", "?").replace("]", "?") for pattern, _ in found]
-    lines += [f"unlikely.{name}*" for name in UNLIKELY]
-    body = "".join(f"    *(.text.{line})\n" for line in lines)
+    lines = [pattern.replace(NUL, "?").replace("[", "?").replace("]", "?") for pattern, _ in found]
+    # What its author calls cold lies in a section of another name, though it may run.
+    body = "".join(f"    *(.text*.{line})\n" for line in lines)
     order.write_text(f"{head}SECTIONS {{\n  .text.run : {{\n{body}  }}\n}}\nINSERT BEFORE .text;\n")
     print(f"{len(found)} patterns; {sum(hot.values())} bytes of functions run, {sum(cold.values())} do not")
 

@@ -49,8 +49,10 @@ install_peers() {
 install_python() {
   local place=target/peers-python
   local peers=(async-upnp-client==0.49.0 upnpclient==2.0.3 localsendd==0.1.1 openhomedevice==2.7 nanodlna==0.3.0 pa-dlna==2.0 tuspy==1.1.0)
-  [ "$(cat "$place/whole" 2>/dev/null)" = "${peers[*]}" ] && return 0
-  python3 -m venv "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "${peers[*]}" > "$place/whole"
+  # Its programs name the folder they were installed in: a clone that was moved needs them anew.
+  local whole="$PWD ${peers[*]}"
+  [ "$(cat "$place/whole" 2>/dev/null)" = "$whole" ] && return 0
+  python3 -m venv --clear "$place" && "$place/bin/pip" install --quiet "${peers[@]}" && echo "$whole" > "$place/whole"
 }
 
 # Those for Node, and what looks whether everybody can use the page.
