@@ -126,6 +126,15 @@ impl Library {
         self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
     }
 
+    /// Gives a key to a device that is there. Returns the device that had it and has no key left: that is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn give_key(&self, key: Key, id: DeviceId) -> Result<Option<DeviceId>> {
+        let given = self.inner.store.write(move |c| devices::give_key(c, &key, id)).await?;
+        given.ok_or_else(|| no_device(id))
+    }
+
     /// Returns every paired device, the oldest first.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod corrections;
 mod events;
 mod export;
 mod guard;
+mod joins;
 mod json;
 mod library;
 mod neighbours;

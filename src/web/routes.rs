@@ -13,8 +13,8 @@ use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
 use crate::web::upload::{form, raw, tus};
 use crate::web::{
-    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
-    send, settings,
+    Web, api, art, beam, corrections, events, export, guard, joins, library, neighbours, page, plain,
+    purchases, send, settings,
 };
 
 /// One route.
@@ -235,7 +235,7 @@ pub fn table() -> Vec<Route> {
 }
 
 /// What senders bring, and who may.
-fn pairing() -> [Route; 16] {
+fn pairing() -> [Route; 18] {
     use Right::{Member, Owner, Room};
     [
         Route::new(
@@ -285,6 +285,15 @@ fn pairing() -> [Route; 16] {
             delete(beam::forget_device),
         )
         .answers(204, ""),
+        Route::new(
+            "get",
+            "/api/joins",
+            Member,
+            "Apps with LocalSend on the device that asks",
+            get(joins::list),
+        ),
+        Route::new("post", "/api/joins/{id}", Member, "Makes one of them the same device", post(joins::join))
+            .answers(204, ""),
     ]
 }
 

@@ -6,6 +6,7 @@
 mod asking;
 mod beams;
 mod delivery;
+mod joined;
 mod pairing;
 mod people;
 pub mod policy;
