@@ -1,7 +1,8 @@
 //! konpo: a headless daemon that turns a small Linux box with a disk and a DAC into a hi-fi component.
 //!
 //! # The code map
-//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`].
+//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`],
+//! [`words`] (what the box says to people, in two languages).
 //! Around it: [`config`] and [`cli`] say what is wanted, [`identity`] who this box is.
 //!
 //! Then, in the order of a track's way through the box:
@@ -35,6 +36,7 @@ pub mod query;
 pub mod signal;
 pub mod track;
 pub mod units;
+pub mod words;
 
 pub mod cli;
 pub mod config;

@@ -20,7 +20,6 @@ use crate::cli::Settled;
 use crate::config::{Knob, Output, Pull, Take};
 use crate::error::{Error, Kind, Result};
 use crate::hifi::urls::{UrlAsk, Urls};
-use crate::hifi::words::Words;
 use crate::hifi::{Hifi, Parts, Running};
 use crate::http::client::{Allow, Client};
 use crate::http::hosts::Hosts;
@@ -43,6 +42,7 @@ use crate::upnp::openhome::Named;
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
+use crate::words::Words;
 
 /// Runs the component until the stop token falls.
 ///
@@ -227,7 +227,7 @@ impl Phones<'_> {
             Ok(both) => (Some(both), None),
             Err(error) => {
                 warn!(%error, "phones with LocalSend cannot send");
-                let other = || Words::from(format!("Phones with LocalSend cannot send: {error}"));
+                let other = || Words::new("localsend_off", &[&error.to_string()]);
                 let taken = || Words::new("localsend_port", &[&port.to_string()]);
                 (None, Some(if error.kind() == Kind::Busy { taken() } else { other() }))
             }

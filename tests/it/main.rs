@@ -31,3 +31,4 @@ mod tags;
 mod uploads;
 mod url_files;
 mod urls;
+mod words;

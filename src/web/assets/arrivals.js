@@ -54,7 +54,7 @@ function verdict(arrival) {
   if (!told && waits) return said(waits);
   if (!told) return size && received < size ? say('percent', Math.floor((received / size) * 100)) : say('waiting');
   if (told.verdict === 'refused') return why(told);
-  if (told.verdict === 'read') return told.told;
+  if (told.verdict === 'read') return said(told.told);
   if (told.verdict === 'locked') return say('lockedFile');
   return say(told.verdict === 'merged' ? 'merged' : 'stored');
 }

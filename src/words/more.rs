@@ -1,0 +1,343 @@
+//! The rest of the table: devices around, what goes out, how songs are protected, what the door says.
+
+use super::Sentence;
+
+/// Devices that music comes from.
+pub(super) const DEVICES: &[Sentence] = &[
+    ("device_silent", "it does not send its description", "機器の情報が届きません"),
+    ("device_no_list", "it offers no list of its music", "曲の一覧を公開していません"),
+    ("device_no_way", "it does not say where it can be asked", "問い合わせ先が分かりません"),
+    (
+        "device_bad_way",
+        "the address where it can be asked is none",
+        "問い合わせ先のアドレスが正しくありません",
+    ),
+    ("device_no_answer", "it does not answer {0}", "{0}に応答しません"),
+    ("device_refuses", "it refuses {0}", "{0}を断りました"),
+    ("device_refuses_as", "it refuses {0} ({1}: {2})", "{0}を断りました（{1}：{2}）"),
+    ("device_refuses_code", "it refuses ({0})", "断られました（{0}）"),
+    ("device_says_no_more", "it says no more", "理由の説明なし"),
+    ("device_error", "it answers {0} with an error ({1})", "{0}にエラーを返しました（{1}）"),
+    ("device_error_code", "it answers with an error ({0})", "エラーを返しました（{0}）"),
+    (
+        "device_error_page",
+        "it answers with an error instead of its description ({0})",
+        "機器の情報の代わりにエラーを返しました（{0}）",
+    ),
+    ("device_bad_address", "it gives an address that is none: {0}", "正しくないアドレスを示しています：{0}"),
+    (
+        "device_elsewhere",
+        "it says that its description lies elsewhere: {0}",
+        "機器の情報が別の場所を指しています：{0}",
+    ),
+    ("device_leads_away", "it leads elsewhere", "別の場所を指しています"),
+    ("device_large", "its description is larger than any description", "機器の情報が大きすぎます"),
+    ("device_unusable", "it cannot be used", "使用できません"),
+    ("device_unreached", "it cannot be reached", "接続できません"),
+    ("device_gone", "it is gone", "いなくなりました"),
+    (
+        "device_too_many",
+        "it lists more than {0} things: too many to take at once",
+        "{0}件を超えるため、まとめては取り込めません",
+    ),
+    ("device_lies", "it says {0} things and sends none", "{0}件あると言いながら何も送りません"),
+    (
+        "device_konpo",
+        "it is another konpo: its shelf is not taken as a whole",
+        "別のkonpoです。まるごとは取り込みません",
+    ),
+    (
+        "device_never",
+        "this device is to be left alone: decide otherwise first",
+        "この機器からは取り込まない設定です。先に設定を変えてください",
+    ),
+    ("device_busy", "this device is busy", "この機器は処理中です"),
+    (
+        "device_no_search",
+        "it does not answer a search: try its address with a port, or the URL of its description",
+        "検索に応答しません。ポート付きのアドレスか、機器情報のURLを試してください",
+    ),
+    (
+        "device_no_address",
+        "{0} is neither an address like 192.168.1.5 or 192.168.1.5:8200 nor the URL of a description",
+        "{0}は192.168.1.5や192.168.1.5:8200のようなアドレスでも、機器情報のURLでもありません",
+    ),
+    ("device_not_here", "{0} is not here", "{0}は見つかりません"),
+    ("no_network", "there is no network", "ネットワークがありません"),
+    ("fetch_refused", "the neighbour does not give the file ({0})", "機器がファイルを渡しません（{0}）"),
+    ("fetch_length", "it does not say how long it is, and {0}", "長さが分からず、{0}"),
+    (
+        "fetch_other_part",
+        "the server sent another part than was asked for",
+        "頼んだ部分と違うデータが届きました",
+    ),
+    ("fetch_no_rest", "the server does not give the rest", "残りを渡してもらえません"),
+    ("fetch_again", "{0}: it starts over", "{0}：最初からやり直します"),
+];
+
+/// Music that goes out.
+pub(super) const SENDS: &[Sentence] = &[
+    (
+        "send_silent",
+        "{0} does not answer: is its LocalSend app open?",
+        "{0}が応答しません。LocalSendが開いているか確認してください。",
+    ),
+    (
+        "send_not_itself",
+        "{0} has another certificate than the one it announced, so it may be somebody else: nothing was sent",
+        "{0}の証明書が名乗ったものと違うため、送りませんでした。",
+    ),
+    ("send_not_near", "{0} is not on our network any more", "{0}は同じネットワークにいません。"),
+    (
+        "send_plain_pin",
+        "its PIN could be read by everybody on the network: switch encryption on in its LocalSend settings",
+        "PINがネットワークの全員に読めてしまいます。相手のLocalSendの設定で暗号化を有効にしてください。",
+    ),
+    ("send_nothing", "nothing of it is here", "送れる曲がありません。"),
+    ("send_no_yes", "nobody said yes at {0}", "{0}で受け入れられませんでした。"),
+    ("send_wrong_pin", "this is not the PIN of {0}", "{0}のPINと違います。"),
+    (
+        "send_pin",
+        "{0} asks for a PIN: it stands in the settings of its LocalSend app",
+        "{0}のPINを入力してください。相手のLocalSendの設定にあります。",
+    ),
+    (
+        "send_busy",
+        "{0} is busy with another transfer: try again when it is done",
+        "{0}は他の転送中です。終わってからもう一度。",
+    ),
+    (
+        "send_locked_out",
+        "{0} was told too many wrong PINs: try again in a minute",
+        "PINの誤りが多すぎます。1分後にもう一度。",
+    ),
+    ("send_answers", "its app answers {0}", "相手のアプリの応答：{0}"),
+    ("send_stopped_there", "somebody stopped it at {0}", "{0}で中止されました。"),
+    ("send_part", "{0} of {1} went out. {2}: {3}", "{1}曲中{0}曲を送りました。{2}：{3}"),
+    ("send_quiet", "nothing went out for {0} seconds", "{0}秒間、送れませんでした"),
+    (
+        "send_thrice",
+        "three times other bytes came there than were sent",
+        "相手に正しく届きませんでした（3回）",
+    ),
+    ("send_broke_off", "{0} broke off: {1} of {2} went out", "{0}との接続が切れました（{2}曲中{1}曲を送信）"),
+    ("send_unexpected", "it is not expected there any more", "相手はもう待っていません"),
+    (
+        "send_unwritten",
+        "it could not be written there: perhaps the disk is full",
+        "相手に書き込めませんでした。空き容量が足りないのかもしれません",
+    ),
+    ("send_shorter", "the file became shorter while it was read", "読み込み中にファイルが短くなりました"),
+    ("send_unread", "the file could not be read to its end", "ファイルを最後まで読めませんでした"),
+    ("send_changed", "it was changed just now", "たった今変更されました"),
+    ("send_under_way", "something goes to {0} already", "{0}にはすでに送信中です"),
+    (
+        "send_four",
+        "four devices are being sent to: wait until one of them is done",
+        "同時に送れるのは4台までです。終わるまで待ってください",
+    ),
+    ("send_over", "this is over already", "すでに終わっています"),
+    (
+        "send_many",
+        "{0} files, and at most {1} go out at once",
+        "{0}ファイルあります。一度に送れるのは{1}までです",
+    ),
+    ("send_members", "only paired devices may send music to phones", "送れるのは登録済みの機器だけです"),
+    (
+        "send_members_stop",
+        "only paired devices may stop what goes out",
+        "中止できるのは登録済みの機器だけです",
+    ),
+    (
+        "send_absent",
+        "{0} is not here: is the LocalSend app open there, on the same network?",
+        "{0}が見つかりません。同じネットワークでLocalSendを開いているか確認してください",
+    ),
+    ("send_several", "several devices are called {0}: name one by its id", "「{0}」という機器が複数あります"),
+    (
+        "send_off",
+        "LocalSend is switched off in the settings of this box",
+        "この本体の設定でLocalSendがオフになっています",
+    ),
+];
+
+/// What the door says to senders, and to those who answer.
+pub(super) const DOOR: &[Sentence] = &[
+    ("door_never", "this box takes nothing from phones", "この本体はスマートフォンから受け取りません"),
+    (
+        "door_window",
+        "the beam window is closed: somebody at the box must open it",
+        "受け取りの時間外です。本体側で開いてもらってください",
+    ),
+    ("door_paired", "only paired devices may send here", "送れるのは登録済みの機器だけです"),
+    (
+        "door_files_a_day",
+        "one sender may bring {0} files a day, and {1} came already",
+        "1日に送れるのは{0}ファイルまでで、すでに{1}届きました",
+    ),
+    (
+        "door_bytes_a_day",
+        "one sender may bring {0} a day, and {1} came already",
+        "1日に送れるのは{0}までで、すでに{1}届きました",
+    ),
+    ("door_no", "somebody said no", "断られました"),
+    (
+        "door_no_answer",
+        "nobody answered within a minute: try again later",
+        "1分以内に返事がありませんでした。あとでもう一度",
+    ),
+    ("door_asking", "this device is being asked for already", "この機器についてはすでに確認中です"),
+    ("door_asking_many", "too many devices are being asked for", "確認待ちの機器が多すぎます"),
+    ("door_pin", "the PIN is needed", "PINが必要です"),
+    ("door_wrong_pin", "this is not the PIN", "PINが違います"),
+    (
+        "door_locked_out",
+        "too many wrong PINs: try again in a minute",
+        "PINの誤りが多すぎます。1分後にもう一度。",
+    ),
+    ("door_many", "too many files are on their way", "受信中のファイルが多すぎます"),
+    ("door_write", "only paired devices may write here", "メッセージを送れるのは登録済みの機器だけです"),
+    ("door_undo_over", "nothing of {0} can be taken back any more", "もう取り消せません"),
+    (
+        "door_undo_owner",
+        "only the owner may take back what others sent",
+        "他の人が送った曲を取り消せるのは持ち主だけです",
+    ),
+    ("door_undone", "somebody took this back", "取り消されました"),
+    ("door_nobody", "nobody waits as {0}", "もう待っていません"),
+    (
+        "door_setup_closed",
+        "become the owner: that door is closed; `konpo ctl setup` opens it again",
+        "持ち主の登録は締め切られました。`konpo ctl setup` でもう一度開けます",
+    ),
+    (
+        "door_code_over",
+        "pair by this code: it was used already or is too old",
+        "このコードは使用済みか期限切れです",
+    ),
+    (
+        "join_none",
+        "no such app with LocalSend is open on this device",
+        "この機器で開いているLocalSendが見つかりません",
+    ),
+    (
+        "upload_unknown",
+        "this upload is not known here, or was given up",
+        "この送信は見つからないか、打ち切られました",
+    ),
+    ("upload_given_up", "this upload was given up", "この送信は打ち切られました"),
+    ("asked_too_much", "too much is asked at once", "要求が多すぎます"),
+    ("nobody_answers", "nobody answers any more", "応答がありません"),
+    ("no_answer_in_time", "nobody answered in time", "時間内に応答がありませんでした"),
+];
+
+/// How songs are protected, and what to do.
+pub(super) const LOCKS: &[Sentence] = &[
+    ("lock_fairplay", "Bought from iTunes with copy protection", "コピー保護付きのiTunes購入曲"),
+    ("lock_cenc", "A streaming download, not a purchase", "配信用のダウンロードで、購入した曲ではありません"),
+    ("lock_phone", "Locked to the phone it was bought on", "購入した電話機に固定されています"),
+    (
+        "lock_openmg",
+        "Protected by Sony OpenMG (SonicStage, Mora, CONNECT)",
+        "ソニーOpenMG（SonicStage、mora、CONNECT）で保護",
+    ),
+    ("lock_walkman", "An MP3 locked to one Walkman", "1台のウォークマンに固定されたMP3"),
+    ("lock_wm", "Protected by Windows Media", "Windows Mediaで保護"),
+    ("lock_audible", "An Audible audiobook", "Audibleのオーディオブック"),
+    ("lock_carrier", "Marked by the carrier as not to be passed on", "通信会社が転送を禁じた曲"),
+    ("lock_unknown", "Encrypted by a system konpo does not know", "未知の方式で暗号化されています"),
+    (
+        "do_fairplay",
+        "Download the protection-free version from your Apple purchases, or burn the song to an audio CD in Music on an authorised computer and bring the disc's rip here.",
+        "Appleの購入済み一覧から保護のない版をダウンロードするか、認証済みのパソコンのミュージックで音楽CDを作り、それを取り込んでください。",
+    ),
+    (
+        "do_cenc",
+        "It belongs to a subscription and cannot be kept.",
+        "契約中だけ聴けるもので、保存はできません。",
+    ),
+    (
+        "do_phone",
+        "Ask the carrier or the store for a download without the lock.",
+        "通信会社かストアに、保護のない版を問い合わせてください。",
+    ),
+    (
+        "do_openmg",
+        "The service is closed. On the PC that bought it, save it as an audio CD or convert it with Sony's own tool; konpo keeps the title and the date.",
+        "サービスは終了しました。購入したパソコンで音楽CDにするか、ソニーのツールで変換してください。題名と日付はkonpoに残ります。",
+    ),
+    (
+        "do_walkman",
+        "Copy the original MP3 from where it came; this copy plays on that player only.",
+        "元のMP3をもう一度コピーしてください。これはそのウォークマンでしか再生できません。",
+    ),
+    (
+        "do_wm",
+        "Burn it to an audio CD on the PC that holds the licence; the licence server may be gone.",
+        "ライセンスのあるパソコンで音楽CDにしてください。",
+    ),
+    ("do_audible", "konpo plays music only.", "konpoは音楽だけを再生します。"),
+    ("do_carrier", "It plays here and stays here.", "ここでは再生できます。"),
+    (
+        "do_unknown",
+        "Ask the store it came from for a copy without protection.",
+        "購入したストアに、保護のない版を問い合わせてください。",
+    ),
+];
+
+/// Why something is not played.
+pub(super) const PLAYING: &[Sentence] = &[
+    ("play_nothing", "there is nothing to play", "再生する曲がありません"),
+    ("play_no_entry", "no such entry in the queue", "再生リストにありません"),
+    ("play_no_track", "no such track on the shelf", "その曲はもうありません"),
+    (
+        "play_locked",
+        "this track cannot be played: it is protected or has no decoder here",
+        "保護されているか、対応していない形式なので再生できません",
+    ),
+    ("play_not_seekable", "this source cannot be moved in", "この曲では位置を変えられません"),
+    ("play_out_of_range", "outside what is possible here", "指定できる範囲を超えています"),
+    ("play_no_device", "there is no sound device", "音声出力がありません"),
+    ("play_fixed", "the volume is fixed: turn the knob on the amplifier", "音量はアンプで調整してください"),
+    ("play_kind", "konpo cannot play this kind of source", "konpoはこの種類の音源を再生できません"),
+    (
+        "play_quiet",
+        "quiet hours: konpo cannot turn the amplifier down, so nothing plays",
+        "静音時間中で、konpoからアンプの音量を下げられないため、再生しません",
+    ),
+    ("play_busy", "something else is under way", "他の処理中です"),
+    ("play_right", "this needs a right you do not have", "この機器ではできません"),
+    ("decode_none", "no sound could be decoded", "音を読み取れませんでした"),
+    ("decode_no_track", "there is no audio track in the file", "ファイルに音声がありません"),
+    ("decode_no_place", "the position cannot be found in the file", "その位置がファイルに見つかりません"),
+    ("decode_codec", "konpo has no decoder for {0}", "{0}に対応していません"),
+    (
+        "decode_channels",
+        "the file says that it has {0} channels, at most {1} are played",
+        "{0}チャンネルのファイルです（対応は{1}まで）",
+    ),
+    ("decode_rate", "the sample rate is impossible", "サンプリング周波数が正しくありません"),
+    ("decode_silent", "the stream goes on without sound", "音のないデータが続いています"),
+    ("decode_packets", "too many damaged packets in a row", "壊れた部分が多すぎます"),
+    ("decode_short", "only {0} of {1} s could be decoded", "{1}秒中{0}秒しか読み取れませんでした"),
+    ("decode_seek", "this sound cannot be sought", "この曲では位置を変えられません"),
+    ("decode_broke", "the decoder broke down on this file", "このファイルの読み取りに失敗しました"),
+    ("reader_broke", "a reader broke on the file", "このファイルの読み取りに失敗しました"),
+    ("url_no_answer", "no answer in time", "応答がありませんでした"),
+    ("url_station_ended", "the station ended the stream", "放送局が配信を終えました"),
+    ("url_ended", "the server ended before the file did", "サーバーが途中で終わりました"),
+    ("url_lists", "playlists lead only to playlists", "再生リストの先に曲がありません"),
+    ("url_hls", "konpo cannot play HTTP Live Streaming", "HTTP Live Streamingには対応していません"),
+    ("url_empty_list", "the playlist is empty", "再生リストが空です"),
+    (
+        "url_broke",
+        "the connection broke, and this server cannot go on where it was",
+        "接続が切れ、続きからは再生できません",
+    ),
+    ("url_slow", "the server sends less than any music needs", "サーバーの速度が足りません"),
+    ("url_not_there", "the server does not have it", "サーバーにありません"),
+    ("url_not_given", "the server does not give it to us", "サーバーが渡してくれません"),
+    ("url_not_now", "the server cannot give it now", "サーバーが今は応じられません"),
+    ("url_else", "the server answers with something else", "サーバーが別のものを返しました"),
+    ("url_changed", "the file changed while it was played", "再生中にファイルが変わりました"),
+];
