@@ -39,6 +39,7 @@ mod refused;
 mod rotten;
 mod send;
 mod servers;
+mod service;
 mod soak;
 mod sound;
 mod sound_server;
