@@ -2,7 +2,7 @@
 import { ask, attempt, box, identify, isMember, isOwner, on, toast } from './box.js';
 import { $, button, bytes, clock, el, key, keyed } from './parts.js';
 import { landing } from './settings.js';
-import { count, say } from './words.js';
+import { count, said, say } from './words.js';
 
 function told(state) {
   const about = (found) => [say('looked', found.new, found.tracks, `${bytes(found.bytes)}, ${clock(found.duration)}`), found.left ? say('left', found.left) : '']
@@ -13,9 +13,9 @@ function told(state) {
     case 'looking': return say('looking');
     case 'looked': return about(state);
     case 'pulling': return say('pulling', state.done, state.total);
-    case 'waiting': return state.reason;
+    case 'waiting': return said(state.reason);
     case 'pulled': return say('pulled', count(state.tracks));
-    case 'unusable': return say('unusable', state.reason);
+    case 'unusable': return say('unusable', said(state.reason));
     default: return state.state;
   }
 }
@@ -119,13 +119,43 @@ function showPairing() {
   else host.replaceChildren(pairForm());
 }
 
+// An app with LocalSend that is open on the very phone that has this page: one tap makes both the same device.
+async function showJoins() {
+  const found = isMember() ? await ask('GET', '/api/joins').catch(() => null) : null;
+  const items = (found?.items ?? []).map((app) => ({ ...app, key: `join ${app.id}` }));
+  keyed($('joins'), items, (app) => app.key, (app) => {
+    const join = button(say('join'), async () => {
+      if (!(await attempt('POST', `/api/joins/${encodeURIComponent(app.id)}`))) return;
+      toast(say('joined', app.name));
+      show();
+    }, { class: 'main' });
+    const node = el('div', { class: 'note card-like' }, el('div', { class: 'grow' }, el('b', {}, say('joinThis', app.name)), el('span', { class: 'small' }, say('joinHow'))), join);
+    return { node, update() {} };
+  });
+}
+
+let heard = '';
+
+// Only when other apps are open than before.
+function lookForJoins() {
+  const now = JSON.stringify((box.board?.receivers ?? []).map((one) => [one.id, one.trouble]));
+  if (now === heard || $('view-neighbours').hidden) return;
+  heard = now;
+  showJoins();
+}
+
 export function show() {
   showNeighbours();
+  if (isMember()) {
+    // Apps that are open answer within a second; the board tells it.
+    ask('GET', '/api/receivers').catch(() => {});
+    showJoins();
+  }
   if (isOwner()) showPairing();
 }
 
 export function start() {
-  on('board', showNeighbours);
+  on('board', () => { showNeighbours(); lookForJoins(); });
   on('me', () => { showNeighbours(); showPairing(); });
   $('look-again').addEventListener('click', () => attempt('POST', '/api/search'));
 }

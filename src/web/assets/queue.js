@@ -1,6 +1,6 @@
 // The queue: play, move by drag and by keys, remove, clear.
 import { attempt, box, command, on } from './box.js';
-import { $, Rows, clock, coverOf, el, key, picture, shape, spoken, titled } from './parts.js';
+import { $, Rows, clock, coverOf, el, key, picture, scale, shape, spoken, titled } from './parts.js';
 import { count, say } from './words.js';
 
 let rows;
@@ -52,7 +52,7 @@ function lift(event, entry, grip) {
   drag = { id: entry.id, order: [...box.queue], from: box.queue.findIndex((each) => each.id === entry.id) };
   const list = $('queue');
   const over = (point) => {
-    const place = Math.floor((point.clientY - list.getBoundingClientRect().top) / HEIGHT);
+    const place = Math.floor((point.clientY - list.getBoundingClientRect().top) / (HEIGHT * scale()));
     const to = Math.max(0, Math.min(drag.order.length - 1, place));
     const at = drag.order.findIndex((each) => each.id === drag.id);
     if (at >= 0 && to !== at) {
@@ -85,7 +85,7 @@ function showQueue() {
 }
 
 export function start() {
-  rows = new Rows($('queue'), { height: () => HEIGHT, make, name: (entry) => entry.id, load: async () => ({ total: 0, items: [] }) });
+  rows = new Rows($('queue'), { height: () => HEIGHT * scale(), make, name: (entry) => entry.id, load: async () => ({ total: 0, items: [] }) });
   $('clear').addEventListener('click', async () => {
     const before = box.queue.map((entry) => entry.id).length;
     if (before) await attempt('POST', '/api/command', 'clear');

@@ -14,8 +14,7 @@ use crate::support::wait_for;
 fn every_view_in_every_size_is_for_everybody_and_fits() {
     let room = Room::new(Records::Some, "");
     let page = room.opens("en");
-    let axe = fs::read_to_string(axe()).expect("tests/run.sh installs axe-core");
-    page.run(&format!("{axe}\nwindow.axe = window.axe || axe;"), &[]);
+    with_axe(&page);
     assert_accessible(&page, "the first start");
     page.click("#welcome button.main");
     page.find("#welcome .questions");
@@ -48,6 +47,10 @@ fn every_view_in_every_size_is_for_everybody_and_fits() {
                 let wide = page.run("return document.documentElement.scrollWidth", &[]);
                 assert!(wide.as_u64() <= Some(u64::from(width)), "{view} at {width}: {wide} wide");
                 assert_accessible(&page, &format!("{view} at {width} in {scheme}"));
+                if let Some(folder) = std::env::var_os("KONPO_PICTURES") {
+                    let name = format!("{view}-{width}-{scheme}.png");
+                    page.picture(&PathBuf::from(folder).join(name));
+                }
                 let shown =
                     matches!(view, "now" | "settings") || (view, width, scheme) == ("library", 1440, "dark");
                 if let Some(folder) = pictures().filter(|_| shown) {
@@ -68,8 +71,14 @@ fn settle(page: &Browser) {
     });
 }
 
+/// Loads axe-core into the page.
+pub(super) fn with_axe(page: &Browser) {
+    let axe = fs::read_to_string(axe()).expect("tests/run.sh installs axe-core");
+    page.run(&format!("{axe}\nwindow.axe = window.axe || axe;"), &[]);
+}
+
 /// No finding of axe-core that is serious or critical.
-fn assert_accessible(page: &Browser, what: &str) {
+pub(super) fn assert_accessible(page: &Browser, what: &str) {
     let script = "const done = arguments[arguments.length - 1]; \
          axe.run(document, { resultTypes: ['violations'] }).then((found) => done(found.violations.map((v) => \
          [v.impact, v.id, v.nodes.map((n) => n.target.join(' ') + ': ' + n.failureSummary).slice(0, 3)])), \

@@ -1,9 +1,11 @@
 //! The page in a browser: a person with a phone in hand, headless Chromium with WebDriver.
 
 mod beam;
+mod keyboard;
 mod look;
 mod own_box;
 mod records;
+mod send;
 mod stories;
 mod use_it;
 

@@ -183,6 +183,14 @@ impl Browser {
         );
     }
 
+    /// Presses a key while another one is held.
+    pub fn chord(&self, held: &str, key: &str) {
+        let step = |kind: &str, key: &str| json!({ "type": kind, "value": key });
+        let actions = [step("keyDown", held), step("keyDown", key), step("keyUp", key), step("keyUp", held)];
+        let body = json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] });
+        self.ask("POST", "/actions", &body);
+    }
+
     /// Sends a command of the Chrome DevTools protocol.
     pub fn devtools(&self, name: &str, given: &Value) -> Value {
         self.ask("POST", "/goog/cdp/execute", &json!({ "cmd": name, "params": given }))
