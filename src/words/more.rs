@@ -73,6 +73,44 @@ pub(super) const DEVICES: &[Sentence] = &[
     ),
     ("fetch_no_rest", "the server does not give the rest", "残りを渡してもらえません"),
     ("fetch_again", "{0}: it starts over", "{0}：最初からやり直します"),
+    (
+        "share_pin",
+        "{0} asks for a PIN: it stands in its LocalSend app",
+        "{0}のPINを入力してください。相手のLocalSendにあります。",
+    ),
+    ("share_no", "{0} said no, or shares nothing any more", "{0}が断ったか、共有を終えました"),
+    (
+        "share_busy",
+        "{0} is busy with another transfer: try again later",
+        "{0}は他の転送中です。あとでもう一度。",
+    ),
+    (
+        "share_none",
+        "nothing is shared at {0}: is \"share via link\" open there, without encryption?",
+        "{0}では何も共有されていません。「リンクで共有」が暗号化なしで開いているか確認してください",
+    ),
+    (
+        "share_no_link",
+        "{0} is no link like http://192.168.1.20:53317",
+        "{0}は http://192.168.1.20:53317 のようなリンクではありません",
+    ),
+    (
+        "share_asking",
+        "other links are being asked: try again in a moment",
+        "他のリンクを確認中です。少し待ってからもう一度",
+    ),
+    ("share_far", "{0} is no phone on our network", "{0}は同じネットワークの機器ではありません"),
+    ("share_many", "too many share something already", "共有中の機器が多すぎます"),
+    (
+        "share_asked",
+        "{0} is asked: somebody has to say yes there",
+        "{0}に確認中です。相手側で許可してください",
+    ),
+    (
+        "share_plain",
+        "it shares without encryption, so the next one of its name may be somebody else: say it each time",
+        "暗号化なしの共有なので、同じ名前の別の機器かもしれません。毎回指定してください",
+    ),
 ];
 
 /// Music that goes out.

@@ -33,6 +33,10 @@ function makeBeam() {
     else if (beam.files) parts.push(say('came', count(beam.stored)));
     if (beam.known_count) parts.push(say('known', beam.known_count));
     if (beam.refused) parts.push(say('refused', beam.refused));
+    if (beam.left_out_count) {
+      const named = (beam.left_out ?? []).slice(0, 3).map((one) => `${one.name} (${why(one)})`).join(', ');
+      parts.push(say('leftOut', beam.left_out_count, named));
+    }
     if (beam.state === 'undone') parts.push(say('undone'));
     told.textContent = parts.join(' · ');
     bar.hidden = beam.state !== 'coming';

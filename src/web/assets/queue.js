@@ -28,8 +28,13 @@ function make(entry) {
     if (now.id === box.state?.current) play.setAttribute('aria-current', 'true');
     else play.removeAttribute('aria-current');
     node.classList.toggle('lifted', drag?.id === now.id);
-    up.disabled = index === 0;
-    down.disabled = index === entries().length - 1;
+    // A key that does nothing any more gives its focus to the other one.
+    const [first, last] = [index === 0, index === entries().length - 1];
+    const had = document.activeElement;
+    [up.disabled, down.disabled] = [false, false];
+    if (had === up && first) (last ? remove : down).focus();
+    if (had === down && last) (first ? remove : up).focus();
+    [up.disabled, down.disabled] = [first, last];
   };
   return node;
 }
@@ -40,7 +45,6 @@ async function move(entry, by) {
   const to = from + by;
   if (from < 0 || to < 0 || to >= box.queue.length) return;
   if (await command({ move: { ids: [entry.id], to } })) {
-    $('queue-count').setAttribute('aria-live', 'polite');
     $('queue-count').textContent = say('movedTo', titled(entry), to + 1, box.queue.length);
   }
 }

@@ -283,7 +283,11 @@ impl Drop for Browser {
 fn whole(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let (mut bytes, mut block) = (Vec::new(), [0; 65_536]);
     loop {
-        let count = stream.read(&mut block)?;
+        let count = match stream.read(&mut block) {
+            // A machine that was stopped for a while goes on.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         bytes.extend_from_slice(&block[..count]);
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let length = head.and_then(|end| {
