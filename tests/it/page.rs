@@ -74,8 +74,8 @@ async fn every_file_of_the_page_is_here_kept_right_and_of_no_other_host() {
         let (status, alone, body) = get(&mut bench, "HEAD", &path, None).await;
         assert_eq!((status, body.as_str()), (StatusCode::OK, ""), "{path}");
         assert_eq!(alone[header::CONTENT_LENGTH], text.len().to_string(), "{path}");
-        // The names of XML are no addresses that anything is asked for.
-        let plain = text.replace("http://www.w3.org/2000/svg", "");
+        // The names of XML are no addresses that anything is asked for, nor is what a sentence shows as one.
+        let plain = text.replace("http://www.w3.org/2000/svg", "").replace("http://192.168.1.20:53317", "");
         for strange in ["http://", "https://", "src=\"//", "innerHTML", "eval(", " style=", "javascript:"] {
             assert!(!plain.contains(strange), "{path} has {strange}");
         }

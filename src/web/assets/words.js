@@ -86,8 +86,11 @@ const WORDS = {
   coming: ['coming: {0} of {1}', '受信中：{1}曲中{0}曲'],
   came: ['{0} came', '{0}届きました'],
   known: ['{0} were here already', '{0}曲はすでにあります'],
+  known1: ['1 was here already', '1曲はすでにあります'],
   refused: ['{0} were not taken', '{0}曲は受け取れませんでした'],
+  refused1: ['1 was not taken', '1曲は受け取れませんでした'],
   leftOut: ['{0} were not asked for: {1}', '{0}件は対象外：{1}'],
+  leftOut1: ['1 was not asked for: {1}', '1件は対象外：{1}'],
   undone: ['taken back', '取り消しました'],
   undo: ['Undo', '取り消す'],
   gone: ['Taken back: {0}', '取り消しました：{0}'],
@@ -190,7 +193,7 @@ const WORDS = {
   'land_play-if-idle': ['plays when nothing does', '何も鳴っていなければ再生'],
   land_next: ['comes next', '次に再生'],
   land_keep: ['stays on the shelf', '保存だけ'],
-  asSet: ['Its songs: as in the settings', '届いた曲：設定どおり'],
+  asSet: ['songs: as set', '曲：設定どおり'],
   songsOf: ['Songs from {0}', '{0}から届いた曲'],
   addPhone: ['Add another phone', '別の機器を追加'],
   addPhoneHow: ['Point its camera at the code, or open {0} there. It pairs one device, within {1} minutes.', 'カメラで読み取るか、{0} を開いてください。1台だけ、{1}分以内に登録できます。'],
@@ -324,6 +327,9 @@ export function noticed({ code, about, words }) {
 
 // Why a file was not taken.
 export const why = ({ code, reason }) => translated(reason) ?? ((column && GENERAL[code]) || reason);
+
+// The words for one, or for many.
+export const many = (name, number, ...told) => say(number === 1 ? `${name}1` : name, number.toLocaleString(language), ...told);
 
 export const count = (number) => (number === 1 ? say('song') : say('songs', number.toLocaleString(language)));
 

@@ -69,7 +69,7 @@ fn play_seek_search_and_the_queue_by_the_keyboard_alone() {
     tab_to(&page, "#search");
     page.keys("Headwater");
     page.reads("#library-count", "found");
-    hears(&page, "1 found");
+    hears(&page, "3 found");
     tab_to(&page, "#library-rows [data-track]");
     page.keys(ENTER);
     room.until("it plays", |state| state["transport"] == "playing");
