@@ -100,7 +100,8 @@ fn an_album_a_playlist_and_a_song_go_to_a_phone_from_the_page() {
 
 #[test]
 fn a_pin_and_a_no_of_the_phone_are_said_in_the_dialog_in_japanese() {
-    let room = Room::new(Records::Some, "");
+    let room = Room::new(Records::None, "");
+    super::drop_song(&room, "Headwater");
     let phone = Phone::start(&room.lan.host("yuki"), "ユキ");
     run(phone.control(&["pin", "4711"]));
     let page = room.opens("ja");

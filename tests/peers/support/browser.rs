@@ -183,10 +183,14 @@ impl Browser {
         );
     }
 
-    /// Presses a key while another one is held.
-    pub fn chord(&self, held: &str, key: &str) {
+    /// Presses keys one after the other while another one is held.
+    pub fn chord(&self, held: &str, keys: &str) {
         let step = |kind: &str, key: &str| json!({ "type": kind, "value": key });
-        let actions = [step("keyDown", held), step("keyDown", key), step("keyUp", key), step("keyUp", held)];
+        let mut actions = vec![step("keyDown", held)];
+        for key in keys.chars().map(String::from) {
+            actions.extend([step("keyDown", &key), step("keyUp", &key)]);
+        }
+        actions.push(step("keyUp", held));
         let body = json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] });
         self.ask("POST", "/actions", &body);
     }
