@@ -75,9 +75,14 @@ const NOTICES: &[Sentence] = &[
     ),
     ("localsend_off", "Phones with LocalSend cannot send: {0}", "LocalSendからは送れません：{0}"),
     (
-        "settings_lost",
-        "What was set on the page could not be read: {0}",
-        "ページで決めた設定を読めませんでした：{0}",
+        "settings_aside",
+        "The settings of the page could not be read; they are in {0} now.",
+        "ページで決めた設定を読めなかったため、{0}に移しました。",
+    ),
+    (
+        "settings_unfit",
+        "What the page set as {0} does not hold: {1}",
+        "ページで決めた設定「{0}」は使えません：{1}",
     ),
 ];
 

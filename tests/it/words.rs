@@ -110,6 +110,8 @@ fn reasons_that_are_told_without_an_error_are_in_the_table() {
         ("library/trash.rs", "the disk is full: {missing} more must be free to take {bytes} ({} are free)"),
         ("library/root.rs", "the music disk is not there: {}"),
         ("hifi/command.rs", "this track cannot be played: it is protected or has no decoder here"),
+        ("config/layers.rs", "The settings of the page could not be read; they are in {ASIDE} now."),
+        ("config/layers.rs", "What the page set as {section} does not hold: {why}"),
         ("hifi/command.rs", "the volume is fixed: turn the knob on the amplifier"),
     ] {
         assert!(source(file).contains(words), "{file} says it no more: {words}");
