@@ -16,6 +16,8 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 
+use crate::offer::whence::share;
+
 /// The connections of one listener. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Crowd(Arc<Mutex<Table>>);
@@ -37,8 +39,9 @@ struct Entry {
 
 impl Crowd {
     /// Gives a newcomer a place; `address` is `None` on the local socket. `None` when everybody is being served, nobody
-    /// holds more than its share, or the newcomer has places already.
+    /// holds more than its share, or the newcomer has places already. Addresses of one [`share`] are one.
     pub fn admit(&self, address: Option<IpAddr>, now: Instant) -> Option<Place> {
+        let address = address.map(share);
         let mut table = lock(&self.0);
         let of_one = |entry: &Entry| entry.address == address;
         if address.is_some() && table.places.values().filter(|entry| of_one(entry)).count() >= MOST_OF_ONE {
@@ -251,6 +254,18 @@ mod tests {
         assert!(places[0].turned_out.is_cancelled(), "of its own address");
         assert!(places[1..].iter().all(|place| !place.turned_out.is_cancelled()));
         assert!(!friend.turned_out.is_cancelled() && !late.turned_out.is_cancelled());
+    }
+
+    #[test]
+    fn a_machine_with_many_addresses_of_ipv6_holds_one_share() {
+        let (crowd, start) = (Crowd::default(), Instant::now());
+        let six = |n: u16| Some(IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, n]));
+        let places: Vec<Place> = (0..MOST_OF_ONE as u16)
+            .map(|n| crowd.admit(six(n), start + Duration::from_millis(n.into())).expect("a place"))
+            .collect();
+        let one_more = crowd.admit(six(999), start + Duration::from_secs(1));
+        assert!(one_more.is_some() && places[0].turned_out.is_cancelled());
+        assert!(places[1..].iter().all(|place| !place.turned_out.is_cancelled()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod bodies;
 pub mod client;
 pub mod coming;
 mod crowd;
+pub mod door;
 mod first_line;
 pub mod hosts;
 pub mod near;

@@ -12,7 +12,7 @@ use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use tower_service::Service;
 use tracing::{debug, warn};
 
 use crate::http::crowd::{Asked, Crowd, Place, Served};
+use crate::http::door::Door;
 use crate::http::hosts::{self, Hosts};
 use crate::http::own_tls::fingerprint;
 use crate::http::patient::Patient;
@@ -52,13 +53,14 @@ pub struct PeerCred {
 }
 
 /// Serves the app over TCP until the stop token falls, then lets connections end within half a second.
-pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: CancellationToken) {
+pub async fn serve(door: impl Into<Door>, app: Router, hosts: Hosts, stop: CancellationToken) {
+    let door = door.into();
     let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
     let room = Room::new(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = room.stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     room.pause_after(&error).await;
@@ -87,12 +89,13 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
 /// 5.1, handshake). A caller over TLS has [`Private`], one with a certificate [`PeerCertificate`] too among its requests'
 /// extensions. The app itself says under which names it is answered ([`hosts::check`]), for its errors have a form of
 /// their own.
-pub async fn serve_either(listener: TcpListener, app: Router, tls: TlsAcceptor, stop: CancellationToken) {
+pub async fn serve_either(door: impl Into<Door>, app: Router, tls: TlsAcceptor, stop: CancellationToken) {
+    let door = door.into();
     let room = Room::new(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = room.stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     room.pause_after(&error).await;
@@ -285,6 +288,7 @@ mod tests {
     use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     async fn ask(port: u16, text: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");

@@ -39,7 +39,7 @@ use crate::offer::{
     Ask, Board, Caller, Consent, DeviceId, Key, Neighbour, NeighbourId, OfferId, Provenance, RemoteItem,
     Right, Stage, Verdict, Via,
 };
-use crate::track::TrackId;
+use crate::track::{Sha256, TrackId};
 use crate::units::{ByteCount, UnixTime};
 
 /// What intake needs to know.
@@ -284,6 +284,14 @@ impl Intake {
         let under_way =
             under_way.filter(|row| row.provenance.device == *neighbour.0).map(|row| row.provenance.remote);
         Ok(unseen(items, &seen, under_way.collect()))
+    }
+
+    /// Returns which tracks of the shelf are files of these sums, in their order; `None` for what is not here, and for no sum.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn tracks_of_sums(&self, sums: Vec<Option<Sha256>>) -> Result<Vec<Option<TrackId>>> {
+        self.inner.library.with_sums(sums).await
     }
 
     /// Returns whether a transfer broke off in the last minutes: its sender may be back soon.

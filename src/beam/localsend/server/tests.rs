@@ -419,7 +419,7 @@ async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_n
         bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)), "2": file("b.flac", &song(2)) })).await;
     let coming = half_a_song(&bench, &session).await;
     let id = session["sessionId"].as_str().expect("a session").to_owned();
-    let address = std::net::IpAddr::from([10, 77, 0, 9]);
+    let address = Whence::from(std::net::IpAddr::from([10, 77, 0, 9]));
     let says = |alias: &str| (alias.to_owned(), "x".to_owned());
     let yuki = || Who_ { address, certificate: None, says: says("Yuki") };
     let ken = || Who_ { address, certificate: None, says: says("Ken") };
@@ -443,7 +443,7 @@ async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_n
     drop(second);
     // One that is let in ends what the same device left.
     let files = vec![Sent { name: "c.flac".into(), size: ByteCount(5), mime: String::new(), sha256: None }];
-    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address };
+    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address: address.address };
     let delivery = bench.intake.offer(sender, files, None).await.expect("let in");
     bench.sessions.open(yuki(), delivery, vec![("1".into(), 0)], later);
     assert!(bench.sessions.find(&id, address).is_none());
