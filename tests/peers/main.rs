@@ -39,6 +39,8 @@ mod refused;
 mod rotten;
 mod send;
 mod servers;
+mod shared;
+mod six;
 mod soak;
 mod sound;
 mod sound_server;
