@@ -133,6 +133,9 @@ pub enum NeighbourState {
     /// Its files wait: until our disk is there or has room, and then they go on by themselves, or until somebody there says
     /// yes or somebody here says its PIN.
     Waiting {
+        /// A code for machines: `pin` when it waits for its PIN; `None` for the rest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
         /// Words for a person.
         reason: String,
     },

@@ -232,7 +232,10 @@ impl Host {
             }
             // A device that is away can be decided about all the same.
             Ask::Decide(id, consent) => self.tools.intake.set_consent(&id, consent).await,
-            Ask::Search => self.tools.lan.search(),
+            Ask::Search => {
+                self.tools.intake.look_for_receivers();
+                self.tools.lan.search()
+            }
             Ask::Pin(id, pin) => return self.pass(&id, Wish::Pin(pin), reply),
             Ask::Link(link, pin) => return self.shares.link(&link, pin, reply),
             Ask::Add(address) => self.add(address).await,

@@ -311,7 +311,7 @@ impl Visit {
     fn cannot(&mut self, error: &Error) {
         self.last = None;
         if matches!(error.kind(), Kind::Full | Kind::Offline) {
-            self.show(NeighbourState::Waiting { reason: error.to_string() });
+            self.show(NeighbourState::Waiting { code: None, reason: error.to_string() });
             return self.pause();
         }
         warn!(name = self.shown.name, %error, "a neighbour cannot be used");

@@ -339,6 +339,60 @@ mod tests {
         assert_ne!(nameless(1), nameless(2));
     }
 
+    #[tokio::test]
+    async fn a_no_is_told_in_words_and_a_session_asks_nobody_again() {
+        use axum::extract::Query;
+        use axum::response::IntoResponse;
+        use std::collections::HashMap;
+        let app = axum::Router::new().route(
+            "/api/localsend/v2/prepare-download",
+            axum::routing::post(|Query(said): Query<HashMap<String, String>>| async move {
+                let status = |code| StatusCode::from_u16(code).expect("a status").into_response();
+                match (said.get("pin").map(String::as_str), said.get("sessionId").map(String::as_str)) {
+                    (None, _) => status(401),
+                    (Some("yes"), session) => {
+                        let session = session.unwrap_or("new one");
+                        let body = serde_json::json!({ "info": { "alias": "Yuki" }, "sessionId": session, "files": {} });
+                        axum::Json(body).into_response()
+                    }
+                    (Some("mad"), _) => "<html>".into_response(),
+                    (Some(code), _) => status(code.parse().unwrap_or(401)),
+                }
+            }),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let at = listener.local_addr().expect("bound");
+        let stop = tokio_util::sync::CancellationToken::new();
+        let hosts = crate::http::hosts::Hosts::new(&[]);
+        let serving = tokio::spawn(crate::http::server::serve(listener, app, hosts, stop.clone()));
+        let phone = Shared::new(&device("ab"), Near::plain(at), true);
+        for (pin, want) in [
+            (None, "pin: Yuki asks for a PIN: it stands in its LocalSend app"),
+            (Some("no"), "pin: this is not the PIN of Yuki"),
+            (Some("403"), "no: Yuki said no, or shares nothing any more"),
+            (Some("409"), "no: Yuki is busy with another transfer: try again later"),
+            (Some("429"), "no: Yuki was told too many wrong PINs: try again in a minute"),
+            (Some("418"), "no: Yuki: its app answers 418 I'm a teapot"),
+        ] {
+            let told = match ask(&phone, None, pin).await.expect_err("refused") {
+                Refused::Pin(words) => format!("pin: {words}"),
+                Refused::Declined(words) => format!("no: {words}"),
+                Refused::Away(error) => format!("away: {error}"),
+            };
+            assert_eq!(told, want);
+        }
+        assert!(matches!(ask(&phone, None, Some("mad")).await, Err(Refused::Away(_))));
+        let first = ask(&phone, None, Some("yes")).await.expect("told");
+        let again = ask(&phone, Some(&first.session), Some("yes")).await.expect("told");
+        assert_eq!((first.session.as_str(), first.items.len()), ("new one", 0));
+        assert_eq!(again.session, "new one");
+        assert!(is_there(&phone.near).await, "whatever it answers");
+        stop.cancel();
+        serving.await.expect("in order");
+        assert!(!is_there(&phone.near).await);
+        assert!(matches!(ask(&phone, None, None).await, Err(Refused::Away(_))));
+    }
+
     #[test]
     fn a_link_is_read_as_people_type_it() {
         for (text, want) in [

@@ -232,7 +232,7 @@ impl Sharing {
         let pin = self.pin.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if self.session.is_none() && pin.is_none() {
             let reason = format!("{name} is asked: somebody has to say yes there");
-            self.show(NeighbourState::Waiting { reason });
+            self.show(NeighbourState::Waiting { code: None, reason });
         } else {
             self.show(NeighbourState::Looking);
         }
@@ -250,13 +250,13 @@ impl Sharing {
     }
 
     fn cannot(&mut self, refused: Refused) {
-        let (reason, error) = match refused {
+        let (code, reason, error) = match refused {
             Refused::Pin(reason) => {
                 *self.pin.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                (reason, None)
+                (Some("pin".to_owned()), reason, None)
             }
-            Refused::Declined(reason) => (reason, None),
-            Refused::Away(error) => (error.to_string(), Some(error.kind())),
+            Refused::Declined(reason) => (None, reason, None),
+            Refused::Away(error) => (None, error.to_string(), Some(error.kind())),
         };
         warn!(name = self.shown.name, reason, "what somebody shares cannot be fetched");
         let room = matches!(error, Some(Kind::Full | Kind::Offline));
@@ -270,7 +270,7 @@ impl Sharing {
             _ => {
                 self.wanted &= room;
                 self.again = room.then(|| Instant::now() + ROOM_AGAIN);
-                self.show(NeighbourState::Waiting { reason });
+                self.show(NeighbourState::Waiting { code, reason });
             }
         }
     }

@@ -131,7 +131,7 @@ impl Taking {
                     if pause == ROOM_AGAIN.0 {
                         info!(name = shown.name, %error, "a pull waits");
                     }
-                    self.tools.show(shown, NeighbourState::Waiting { reason: error.to_string() });
+                    self.tools.show(shown, NeighbourState::Waiting { code: None, reason: error.to_string() });
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ROOM_AGAIN.1);
                 }

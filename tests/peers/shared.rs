@@ -36,6 +36,8 @@ fn house(songs: u64, more: &[&str]) -> House {
     }
     fs::write(phone.got().join("note.txt"), "hello").expect("written");
     fs::write(phone.got().join("cover.jpg"), "no picture").expect("written");
+    // Somebody looks who is there: apps that are open answer at once.
+    assert_eq!(konpo.ask("POST", "/api/search", None).status, 202);
     House { konpo, phone, place, lan }
 }
 

@@ -53,7 +53,13 @@ fn a_phone_finds_the_box_over_ipv6_sends_and_opens_the_page() {
     konpo.spawn();
     let port = konpo.ready().trim_end_matches('/').rsplit_once(':').expect("a port").1.to_owned();
     // It is heard on the link, where it is.
-    let (said, from) = announced(&phone, "Living Room");
+    let listening = announced(&phone, "Living Room");
+    let (_, _) = wait_for("it is heard on the link", Duration::from_secs(40), || {
+        // Somebody looks who is there.
+        konpo.get("/api/receivers");
+        listening.is_finished().then_some(())
+    });
+    let (said, from) = listening.join().expect("heard");
     assert_eq!((&said["announce"], &said["port"]), (&json!(true), &json!(53317)), "{said}");
     assert_eq!(from.ip(), IpAddr::V6(ours));
     // Addresses that come while it runs.

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
@@ -129,8 +130,8 @@ fn is_whole(text: &[u8]) -> bool {
 }
 
 /// Listens to the group over IPv6 until a box of this name announced itself, and returns what it said and from where.
-pub fn announced(host: &Host, alias: &'static str) -> (Value, SocketAddr) {
-    let heard = host.within(move || {
+pub fn announced(host: &Host, alias: &'static str) -> JoinHandle<(Value, SocketAddr)> {
+    host.within(move || {
         let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 53317)).expect("bound");
         let index = if_nametoindex("eth0").expect("a card");
         socket.join_multicast_v6(&GROUP, index).expect("joined");
@@ -143,6 +144,5 @@ pub fn announced(host: &Host, alias: &'static str) -> (Value, SocketAddr) {
                 return (said, from);
             }
         }
-    });
-    heard.join().expect("heard")
+    })
 }
