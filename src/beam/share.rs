@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client, GetOptions};
 use crate::http::near::{Near, Silent, written};
 use crate::intake::door::policy::{is_no_music, kept, shown, unfit};
+use crate::intake::staging::LARGEST_FILE;
 use crate::offer::push::Sent;
 use crate::offer::{Count, NeighbourId, RemoteItem};
 use crate::track::Sha256;
@@ -80,7 +81,7 @@ pub struct Listed {
     pub session: String,
     /// What may be music, in order, each with its sum when that was told.
     pub items: Vec<(RemoteItem, Option<Sha256>)>,
-    /// Files that are none by their names, or whose names lead elsewhere.
+    /// Files that are none by their names, whose names lead elsewhere, or that are too large.
     pub left: u64,
 }
 
@@ -150,7 +151,7 @@ fn listed(from: &Shared, shared: SharedFiles) -> Listed {
     for (id, file) in shared.files.0 {
         let sha256 = file.sum();
         let sent = Sent { name: file.file_name, size: ByteCount(file.size), mime: file.file_type, sha256 };
-        if unfit(&sent.name).is_some() || is_no_music(&sent) {
+        if unfit(&sent.name).is_some() || is_no_music(&sent) || sent.size.0 > LARGEST_FILE {
             listed.left += 1;
             continue;
         }

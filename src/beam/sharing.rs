@@ -181,6 +181,9 @@ impl Sharing {
             Ended::Done => next,
             Ended::Cut => {
                 (self.again, self.wanted) = (None, false);
+                if let Err(error) = self.tools.intake.give_up(&self.shown.id, "it was stopped here").await {
+                    warn!(%error, "what came half of a phone's files is still there");
+                }
                 self.show(NeighbourState::Ready);
                 None
             }

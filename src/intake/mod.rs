@@ -314,6 +314,25 @@ impl Intake {
         Ok(open.iter().any(|row| row.stage == Stage::Offered && row.provenance.device == *neighbour.0))
     }
 
+    /// Gives up what a neighbour's transfers left half: somebody here stopped them. It is asked for again only when somebody
+    /// says so.
+    ///
+    /// # Errors
+    /// Those of the disk and the database.
+    pub async fn give_up(&self, neighbour: &NeighbourId, why: &str) -> Result<()> {
+        for row in self.inner.library.journal_open().await? {
+            let theirs = row.stage == Stage::Offered && row.provenance.device == *neighbour.0;
+            let Some(item) = row.item.clone().filter(|_| theirs) else { continue };
+            match Part::again(self.inner.clone(), row, item).await {
+                Ok(part) => part.refuse("gone", why).await?,
+                // Somebody is at it.
+                Err(error) if error.kind() == Kind::Busy => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Opens the way in for one item. One that was begun before goes on where it broke off.
     ///
     /// # Errors

@@ -53,11 +53,11 @@ fn id(neighbour: &Value) -> String {
     neighbour["id"].as_str().expect("an id").to_owned()
 }
 
-fn ctl(konpo: &Konpo, arguments: &[&str]) {
+fn ctl(konpo: &Konpo, arguments: &[&str]) -> String {
     let data = konpo.path("data");
     let mut command = konpo.command(&["ctl", "--data", &data.to_string_lossy()]);
     command.args(arguments);
-    run(command);
+    String::from_utf8_lossy(&run(command)).into_owned()
 }
 
 /// The contents of all songs in a folder and below.
@@ -130,7 +130,12 @@ fn a_phone_that_asks_for_its_pin_tells_nothing_without() {
         })
     };
     ctl(konpo, &["look", &id]);
-    says("Yuki asks for a PIN");
+    let asks = says("Yuki asks for a PIN");
+    assert_eq!(asks["state"]["code"], "pin", "{asks}");
+    assert!(
+        ctl(konpo, &["neighbours"]).contains("waits: Yuki asks for a PIN"),
+        "the command line says it too"
+    );
     ctl(konpo, &["look", &id, "--pin", "4711"]);
     says("this is not the PIN of Yuki");
     assert!(konpo.arrivals().is_empty());
@@ -140,18 +145,29 @@ fn a_phone_that_asks_for_its_pin_tells_nothing_without() {
 }
 
 #[test]
-fn a_phone_that_vanishes_in_the_middle_gives_the_rest_when_it_is_back() {
+fn a_pull_is_stopped_here_and_one_whose_phone_vanishes_goes_on_when_it_is_back() {
     let mut house = house(1, &[]);
     let long = house.phone.got().join("long.wav");
     long_wav(&long, 30_000_000);
     let id = id(&until(&house.konpo, "the phone is a neighbour", |state| state["state"] == "ready"));
     house.phone.host().limit("40mbit");
-    house.konpo.neighbour_do(&id, "pull");
     let staging = house.konpo.music().join(".konpo/staging");
-    wait_for("its bytes come", Duration::from_secs(60), || {
-        let parts = fs::read_dir(&staging).into_iter().flatten().flatten();
-        parts.filter_map(|part| part.metadata().ok()).any(|part| part.len() > 1_000_000).then_some(())
-    });
+    let begin = |konpo: &Konpo| {
+        konpo.neighbour_do(&id, "pull");
+        wait_for("its bytes come", Duration::from_secs(60), || {
+            let parts = fs::read_dir(&staging).into_iter().flatten().flatten();
+            parts.filter_map(|part| part.metadata().ok()).any(|part| part.len() > 1_000_000).then_some(())
+        });
+    };
+    // Somebody here stops it: nothing is left of what came half, and it does not begin again by itself.
+    begin(&house.konpo);
+    house.konpo.neighbour_do(&id, "ask");
+    until(&house.konpo, "it is stopped", |state| state["state"] == "ready");
+    wait_for("nothing is left", Duration::from_secs(20), || (staged(&house.konpo) == 0).then_some(()));
+    let stopped = house.konpo.arrivals();
+    let stopped = stopped.iter().find(|one| one["verdict"]["reason"] == "it was stopped here");
+    assert!(stopped.is_some(), "{:?}", house.konpo.arrivals());
+    begin(&house.konpo);
     house.phone.kill();
     until(&house.konpo, "it is away", |state| state["state"] == "unusable");
     assert!(house.konpo.tracks().len() < 2);

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use crate::offer::Right;
 use crate::offer::push::{Push, Sent};
-use crate::offer::whence::share;
 use crate::units::{ByteCount, UnixTime};
 
 /// What is decided about a sender.
@@ -92,7 +91,7 @@ impl Quotas {
 /// Returns on whose account a sender is: all of a machine that makes itself many addresses is on one.
 fn account(sender: &str) -> Cow<'_, str> {
     match sender.strip_prefix("addr:").and_then(|address| address.parse().ok()) {
-        Some(address @ IpAddr::V6(_)) => format!("addr:{}", share(address)).into(),
+        Some(address @ IpAddr::V6(_)) => format!("addr:{}", crate::offer::whence::share(address)).into(),
         _ => sender.into(),
     }
 }
