@@ -162,11 +162,12 @@ fn a_pull_is_stopped_here_and_one_whose_phone_vanishes_goes_on_when_it_is_back()
     // Somebody here stops it: nothing is left of what came half, and it does not begin again by itself.
     begin(&house.konpo);
     house.konpo.neighbour_do(&id, "ask");
-    until(&house.konpo, "it is stopped", |state| state["state"] == "ready");
     wait_for("nothing is left", Duration::from_secs(20), || (staged(&house.konpo) == 0).then_some(()));
-    let stopped = house.konpo.arrivals();
-    let stopped = stopped.iter().find(|one| one["verdict"]["reason"] == "it was stopped here");
-    assert!(stopped.is_some(), "{:?}", house.konpo.arrivals());
+    wait_for("it is told that it was stopped", Duration::from_secs(20), || {
+        let stopped = |one: &Value| one["verdict"]["reason"] == "it was stopped here";
+        house.konpo.arrivals().iter().any(stopped).then_some(())
+    });
+    until(&house.konpo, "it is stopped", |state| state["state"] == "ready");
     begin(&house.konpo);
     house.phone.kill();
     until(&house.konpo, "it is away", |state| state["state"] == "unusable");
