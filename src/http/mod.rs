@@ -7,6 +7,7 @@ pub mod coming;
 mod crowd;
 mod first_line;
 pub mod hosts;
+mod linger;
 pub mod near;
 pub mod overlay;
 pub mod own_tls;
