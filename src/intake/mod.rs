@@ -4,6 +4,7 @@
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 pub mod append;
+mod behind;
 mod board;
 mod disk;
 pub mod door;
@@ -11,6 +12,7 @@ pub mod glance;
 mod history;
 mod inbox;
 mod names;
+mod noted;
 pub mod out;
 mod stages;
 pub mod staging;
@@ -149,6 +151,7 @@ impl Intake {
         };
         let inner = Arc::new(inner);
         staging::take_up(&inner, staging::Strays::Go).await?;
+        door::past::take_up(&inner).await?;
         inner.notes.publish();
         Ok(Intake { inner })
     }

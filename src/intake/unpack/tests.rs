@@ -106,7 +106,7 @@ async fn an_archive_goes_on_behind_what_came_out_before_a_crash() {
     send(&first, "a.zip", &zip(&[("1.flac", &flac), ("2.mp3", &mp3)])).await;
     let mut row = first.inner.library.journal_open().await.expect("read").remove(0);
     let done = Done { files: 1, songs: 1, left: Vec::new() };
-    row.facts = serde_json::to_string(&done).expect("words");
+    row.facts = Noted { done: Some(done), ..Noted::of(&row) }.to_facts();
     first.inner.library.journal_put(row).await.expect("kept");
     drop(first);
     let second = intake(folder.path()).await;
