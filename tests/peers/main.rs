@@ -14,6 +14,7 @@ mod sounds;
 mod wounds;
 
 mod adopted;
+mod cancels;
 mod cut;
 mod daemon;
 mod demo;
@@ -39,6 +40,7 @@ mod refused;
 mod rotten;
 mod send;
 mod servers;
+mod siege;
 mod soak;
 mod sound;
 mod sound_server;
