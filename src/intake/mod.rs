@@ -4,7 +4,6 @@
 //! `beam` brings the bytes, faces ask through a bounded channel.
 
 pub mod append;
-mod behind;
 mod board;
 mod disk;
 pub mod door;

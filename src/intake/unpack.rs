@@ -12,7 +12,6 @@ use tracing::info;
 
 use crate::error::{Error, Kind, Result};
 use crate::intake::Inner;
-use crate::intake::behind;
 use crate::intake::door::policy::is_no_music;
 use crate::intake::inbox;
 use crate::intake::names;
@@ -176,7 +175,7 @@ async fn bring(inner: &Arc<Inner>, archive: &JournalRow, path: &Path, entry: &En
     part.begin(Some(entry.size), None).await?;
     let (give, mut take) = mpsc::channel::<Vec<u8>>(BLOCKS);
     let (from, entry): (PathBuf, Entry) = (path.to_owned(), entry.clone());
-    let unpacking = behind::begin(move || {
+    let unpacking = tokio::task::spawn_blocking(move || {
         let mut file = File::open(&from).map_err(|error| Error::io("open an archive", error))?;
         archive::unpack(&mut file, &entry, |block| {
             // Nobody takes it any more when the disk failed; that is said there.

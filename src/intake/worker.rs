@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::intake::inbox::{self, Leave, Mark, Taken};
 use crate::intake::stages::{Next, Outcome, behind, next};
 use crate::intake::staging::{Held, blocking, staging_dir};
-use crate::intake::{Inner, Take, behind, unpack};
+use crate::intake::{Inner, Take, unpack};
 use crate::library::disk::remove;
 use crate::library::read::{self, FileFacts};
 use crate::library::{JournalRow, NewCopy};
@@ -214,7 +214,7 @@ async fn verify(inner: &Inner, work: &mut Work) -> Result<Went> {
     let part = staging_dir(&inner.library).await?.join(work.row.part.as_deref().unwrap_or_default());
     work.part = part.clone();
     let stop = inner.stop.clone();
-    let done = behind::begin(move || examine(&part, &stop)).await;
+    let done = tokio::task::spawn_blocking(move || examine(&part, &stop)).await;
     let read = match done {
         Ok(Ok(read)) => read,
         Ok(Err(error)) => {
@@ -228,8 +228,8 @@ async fn verify(inner: &Inner, work: &mut Work) -> Result<Went> {
                 None => Err(error),
             };
         }
-        Err(_panicked) => {
-            error!(name = work.row.provenance.original_name, "a reader broke on a file");
+        Err(panic) => {
+            error!(%panic, name = work.row.provenance.original_name, "a reader broke on a file");
             return Ok(Went::Unfit { code: "damaged", reason: "it cannot be read".to_owned() });
         }
     };

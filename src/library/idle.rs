@@ -12,18 +12,6 @@ pub fn this_thread() {
     }
 }
 
-/// Puts this thread behind the sound and whoever asks something, but not behind everything: somebody waits for what it does.
-/// Nicer by 5, and last in the ordinary class of the disk (ioprio_set(2)).
-pub fn behind_the_sound() {
-    const WHO_THREAD: libc::c_long = 1;
-    const LAST_OF_BEST_EFFORT: libc::c_long = (2 << 13) | 7;
-    // SAFETY: as above.
-    unsafe {
-        libc::nice(5);
-        libc::syscall(libc::SYS_ioprio_set, WHO_THREAD, 0 as libc::c_long, LAST_OF_BEST_EFFORT);
-    }
-}
-
 /// Gives memory that is free back to the system: what a scan or a new finder needed for a moment.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
