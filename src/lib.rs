@@ -76,3 +76,7 @@ pub mod seams;
 #[cfg(test)]
 #[path = "../tests/support/mint.rs"]
 mod mint;
+
+#[cfg(test)]
+#[path = "../tests/support/hostile_names.rs"]
+mod hostile_names;

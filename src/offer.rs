@@ -289,6 +289,16 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Returns the track that is on the shelf because of this file, and was not before.
+    pub fn brought(&self) -> Option<TrackId> {
+        match self {
+            Verdict::Stored { track } | Verdict::Locked { track, .. } => Some(*track),
+            Verdict::Merged { .. } | Verdict::Read { .. } | Verdict::Refused { .. } => None,
+        }
+    }
+}
+
 /// One line of the board about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {

@@ -10,7 +10,7 @@ use http::StatusCode;
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client, GetOptions};
 use crate::http::near::{Near, Silent, written};
-use crate::intake::door::policy::{is_no_music, kept, shown, unfit};
+use crate::intake::door::policy::{kept, left_out, shown, unfit};
 use crate::intake::staging::LARGEST_FILE;
 use crate::offer::push::Sent;
 use crate::offer::{Count, NeighbourId, RemoteItem};
@@ -151,7 +151,7 @@ fn listed(from: &Shared, shared: SharedFiles) -> Listed {
     for (id, file) in shared.files.0 {
         let sha256 = file.sum();
         let sent = Sent { name: file.file_name, size: ByteCount(file.size), mime: file.file_type, sha256 };
-        if unfit(&sent.name).is_some() || is_no_music(&sent) || sent.size.0 > LARGEST_FILE {
+        if unfit(&sent.name).is_some() || left_out(&sent, LARGEST_FILE).is_some() {
             listed.left += 1;
             continue;
         }

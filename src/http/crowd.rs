@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -55,7 +55,13 @@ impl Crowd {
         let turned_out = CancellationToken::new();
         let entry = Entry { address, since: now, waiting: Some(now), turned_out: turned_out.clone() };
         table.places.insert(id, entry);
-        Some(Place { crowd: self.clone(), id, turned_out, came: AtomicUsize::new(0) })
+        Some(Place {
+            crowd: self.clone(),
+            id,
+            turned_out,
+            came: AtomicUsize::new(0),
+            unread: AtomicBool::new(false),
+        })
     }
 }
 
@@ -104,6 +110,8 @@ pub struct Place {
     pub turned_out: CancellationToken,
     /// Bytes of a question since it was last taken for alive.
     came: AtomicUsize,
+    /// A question was answered before all of it was read.
+    unread: AtomicBool,
 }
 
 impl Place {
@@ -111,6 +119,11 @@ impl Place {
     pub fn serve(self: &Arc<Place>) -> Serving {
         self.mark(None);
         Serving(self.clone())
+    }
+
+    /// Returns whether a question was answered before all of it was read: its sender may still be at it.
+    pub fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
     /// Counts bytes of a question: each share of them begins the waiting anew. Who trickles gains nothing.
@@ -152,12 +165,22 @@ impl Drop for Serving {
 pub struct Asked<B> {
     body: B,
     place: Arc<Place>,
+    ended: bool,
 }
 
-impl<B> Asked<B> {
+impl<B: HttpBody> Asked<B> {
     /// Wraps a body.
     pub fn new(body: B, place: Arc<Place>) -> Asked<B> {
-        Asked { body, place }
+        let ended = body.is_end_stream();
+        Asked { body, place, ended }
+    }
+}
+
+impl<B> Drop for Asked<B> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.place.unread.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -176,6 +199,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Asked<B> {
             self.place.came(bytes.len(), Instant::now());
         }
         if frame.is_none() || self.body.is_end_stream() {
+            self.ended = true;
             self.place.mark(None);
         }
         Poll::Ready(frame)

@@ -8,6 +8,7 @@ mod crowd;
 pub mod door;
 mod first_line;
 pub mod hosts;
+mod linger;
 pub mod near;
 pub mod overlay;
 pub mod own_tls;

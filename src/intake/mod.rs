@@ -11,6 +11,7 @@ pub mod glance;
 mod history;
 mod inbox;
 mod names;
+mod noted;
 pub mod out;
 mod stages;
 pub mod staging;
@@ -149,6 +150,7 @@ impl Intake {
         };
         let inner = Arc::new(inner);
         staging::take_up(&inner, staging::Strays::Go).await?;
+        door::past::take_up(&inner).await?;
         inner.notes.publish();
         Ok(Intake { inner })
     }

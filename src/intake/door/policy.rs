@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::offer::Right;
-use crate::offer::push::{Push, Sent};
+use crate::offer::push::{LeftOut, Push, Sent};
 use crate::units::{ByteCount, UnixTime};
 
 /// What is decided about a sender.
@@ -169,6 +169,37 @@ pub fn is_no_music(file: &Sent) -> bool {
     matches!(kind, "image" | "text" | "pdf" | "apk")
         || mime == "application/pdf"
         || NO_MUSIC.contains(&extension.as_str())
+}
+
+/// Why a file is not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftWhy {
+    /// It is no music by its type and name.
+    NoMusic,
+    /// It is longer than the most, in bytes.
+    TooLarge(u64),
+}
+
+impl LeftWhy {
+    /// Returns the file as it is told.
+    pub fn told(self, name: String) -> LeftOut {
+        let (code, reason) = match self {
+            LeftWhy::NoMusic => ("not_audio", "it is no music".to_owned()),
+            LeftWhy::TooLarge(most) => {
+                ("too_large", format!("files above {} are not taken", ByteCount(most)))
+            }
+        };
+        LeftOut { name, code: code.to_owned(), reason }
+    }
+}
+
+/// Returns why a file is not asked for; `None`: it is to come.
+pub fn left_out(file: &Sent, most: u64) -> Option<LeftWhy> {
+    if is_no_music(file) {
+        Some(LeftWhy::NoMusic)
+    } else {
+        (file.size.0 > most).then_some(LeftWhy::TooLarge(most))
+    }
 }
 
 /// Returns whether a file is an archive by its name: what is in it needs room beside it.
