@@ -203,8 +203,16 @@ pub fn table() -> Vec<Route> {
             "post",
             "/api/neighbours/{id}/{what}",
             Owner,
-            "look, pull, always, ask or never",
+            "look, pull, always, ask or never; look and pull take the PIN of a phone that asks for one",
             post(neighbours::ask),
+        )
+        .answers(202, ""),
+        Route::new(
+            "post",
+            "/api/links",
+            Member,
+            "Fetches what a phone on the network shares at a link",
+            post(neighbours::link),
         )
         .answers(202, ""),
         Route::new("post", "/api/search", Owner, "Looks for devices again", post(neighbours::search))

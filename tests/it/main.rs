@@ -7,6 +7,7 @@ mod callback_alloc;
 mod counted;
 mod export;
 mod formats;
+mod hostile_names;
 mod itunes;
 mod itunes_stranger;
 mod locked;

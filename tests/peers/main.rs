@@ -14,6 +14,7 @@ mod sounds;
 mod wounds;
 
 mod adopted;
+mod cancels;
 mod cut;
 mod daemon;
 mod demo;
@@ -40,6 +41,9 @@ mod rotten;
 mod send;
 mod servers;
 mod service;
+mod shared;
+mod siege;
+mod six;
 mod soak;
 mod sound;
 mod sound_server;

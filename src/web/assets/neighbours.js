@@ -22,14 +22,16 @@ function told(state) {
 
 function make(neighbour) {
   const path = `/api/neighbours/${encodeURIComponent(neighbour.id)}/`;
-  const act = (what) => () => attempt('POST', path + what);
+  // What a phone that shares by a link asks for.
+  const pin = el('input', { name: 'pin', autocomplete: 'off', inputmode: 'numeric', maxlength: 64, 'aria-label': say('pin'), placeholder: say('pin'), hidden: true });
+  const act = (what) => () => attempt('POST', path + what, !pin.hidden && pin.value ? { pin: pin.value } : undefined);
   const [name, model, state] = [el('b', {}), el('span', { class: 'small' }), el('span', { class: 'small state' })];
   const bar = el('progress', { max: 1, value: 0, 'aria-label': neighbour.name });
   const [look, pull] = [button(say('look'), act('look')), button(say('pull'), act('pull'), { class: 'main' })];
   const consent = ['ask', 'always', 'never'].map((what) =>
     button(say({ ask: 'askFirst', always: 'always', never: 'never' }[what]), act(what), { 'data-consent': what }));
   const choice = el('div', { class: 'tabs', role: 'group', 'aria-label': say('consent', neighbour.name) }, ...consent);
-  const buttons = el('p', { class: 'buttons' }, look, ' ', pull);
+  const buttons = el('p', { class: 'buttons' }, pin, ' ', look, ' ', pull);
   const node = el('li', { 'data-neighbour': neighbour.name }, el('div', { class: 'grow' }, name, model, state, bar), buttons, choice);
   const update = (seen) => {
     name.textContent = seen.name;
@@ -41,6 +43,7 @@ function make(neighbour) {
     if (kind === 'pulling') bar.value = seen.state.total ? seen.state.done / seen.state.total : 0;
     const usable = isOwner() && !['reading', 'unusable'].includes(kind);
     buttons.hidden = !usable || seen.consent === 'never';
+    pin.hidden = kind !== 'waiting' || seen.state.code !== 'pin';
     look.disabled = ['looking', 'pulling'].includes(kind);
     pull.disabled = kind === 'pulling' || (kind === 'looked' && seen.state.new === 0);
     choice.hidden = !usable;
