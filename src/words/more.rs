@@ -73,6 +73,7 @@ pub(super) const DEVICES: &[Sentence] = &[
     ),
     ("fetch_no_rest", "the server does not give the rest", "残りを渡してもらえません"),
     ("fetch_again", "{0}: it starts over", "{0}：最初からやり直します"),
+    ("share_no_pin", "this is no PIN", "PINではありません"),
     ("share_stopped", "it was stopped here", "ここで中止しました"),
     (
         "share_pin",

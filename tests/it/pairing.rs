@@ -222,6 +222,7 @@ fn app(last: u8, certificate: Option<&str>, trouble: Option<&str>) -> Receiver {
         kind: "mobile".into(),
         address: SocketAddr::from(([10, 9, 9, last], 53317)),
         certificate: certificate.map(str::to_owned),
+        fingerprint: certificate.unwrap_or("plain").to_owned(),
         trouble: trouble.map(str::to_owned),
     }
 }

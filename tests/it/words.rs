@@ -182,8 +182,8 @@ fn every_word_of_the_page_is_there_in_both_languages_with_the_same_places() {
     assert!(seen > 150, "{seen}");
 }
 
-/// What it looks like is five sentences of their own, and nobody hears the second.
-const OTHERWISE: [&str; 2] = ["this is not music: it looks like {looks}", "nobody takes it"];
+/// What it looks like is five sentences of their own, nobody hears the second, and the third is put in other words by its caller.
+const OTHERWISE: [&str; 3] = ["this is not music: it looks like {looks}", "nobody takes it", "{} answers {}"];
 
 /// Whose errors stand on the board or the page as they are.
 const FILES: [&str; 42] = [
