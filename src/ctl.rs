@@ -130,11 +130,25 @@ pub enum Ask {
     Look {
         /// Its id
         id: String,
+        /// The PIN that its app asks for
+        #[arg(long)]
+        pin: Option<String>,
     },
     /// Take everything new from a neighbour
     Pull {
         /// Its id
         id: String,
+        /// The PIN that its app asks for
+        #[arg(long)]
+        pin: Option<String>,
+    },
+    /// Take everything new that a phone shares by a LocalSend link
+    FetchLink {
+        /// As the phone shows it: http://192.168.1.20:53317
+        link: String,
+        /// The PIN that its app asks for
+        #[arg(long)]
+        pin: Option<String>,
     },
     /// Take everything new whenever a neighbour appears
     Always {
@@ -271,6 +285,13 @@ impl Ask {
         let neighbour = |id: &str, what: &str| {
             Ok((Method::POST, format!("/api/neighbours/{}/{what}", query::value(id)), None))
         };
+        let with_pin = |request: Result<(Method, String, Option<Value>)>, pin: &Option<String>| {
+            let (method, path, body) = request?;
+            let Some(pin) = pin else { return Ok((method, path, body)) };
+            let mut body = body.unwrap_or_else(|| json!({}));
+            body["pin"] = json!(pin);
+            Ok((method, path, Some(body)))
+        };
         match self {
             Ask::Status | Ask::Queue => read("/api/state"),
             Ask::Play { id } => command(json!({ "play": id })),
@@ -315,8 +336,11 @@ impl Ask {
             Ask::Track { id } => read(&format!("/api/tracks/{id}")),
             Ask::Purchases(asked) => read(&asked.path()),
             Ask::Neighbours => read("/api/neighbours"),
-            Ask::Look { id } => neighbour(id, "look"),
-            Ask::Pull { id } => neighbour(id, "pull"),
+            Ask::Look { id, pin } => with_pin(neighbour(id, "look"), pin),
+            Ask::Pull { id, pin } => with_pin(neighbour(id, "pull"), pin),
+            Ask::FetchLink { link, pin } => {
+                with_pin(Ok((Method::POST, "/api/links".into(), Some(json!({ "link": link })))), pin)
+            }
             Ask::Always { id } => neighbour(id, "always"),
             Ask::Never { id } => neighbour(id, "never"),
             Ask::AddDevice { address } => {
@@ -522,7 +546,7 @@ mod tests {
         let command: crate::hifi::command::Command =
             serde_json::from_value(body.expect("a body")).expect("a command");
         assert!(matches!(command, crate::hifi::command::Command::Add { play: true, .. }));
-        let (_, path, _) = request(Ask::Look { id: "udn:a/b ?".into() });
+        let (_, path, _) = request(Ask::Look { id: "udn:a/b ?".into(), pin: None });
         assert_eq!(path, "/api/neighbours/udn%3Aa%2Fb%20%3F/look");
         assert!(Ask::Seek { seconds: f64::NAN }.request().is_err());
         let entry = r#"(Some(NewEntry { what: Url("http://x/"), shown: "#;

@@ -219,6 +219,7 @@ pub fn neighbour(neighbour: &Value) -> String {
     let number = |key: &str| state[key].as_u64().unwrap_or(0);
     let doing = match text(&state["state"]) {
         "unusable" => format!("cannot be used: {}", text(&state["reason"])),
+        "waiting" => format!("waits: {}", text(&state["reason"])),
         "pulling" => format!("coming in: {} of {}", number("done"), number("total")),
         name @ ("looked" | "pulled") => format!(
             "{name}: {} tracks, {} new, {}, {}; {} left on the phone",

@@ -1,7 +1,8 @@
 //! konpo: a headless daemon that turns a small Linux box with a disk and a DAC into a hi-fi component.
 //!
 //! # The code map
-//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`].
+//! Ground, plain data without I/O: [`units`], [`error`], [`track`], [`query`], [`offer`], [`signal`],
+//! [`words`] (what the box says to people, in two languages).
 //! Around it: [`config`] and [`cli`] say what is wanted, [`identity`] who this box is.
 //!
 //! Then, in the order of a track's way through the box:
@@ -9,7 +10,8 @@
 //! - [`media`]: bytes to facts and PCM; `sniff` is the gate in front of every decoder and tag reader.
 //! - [`library`]: the shelf, a disk and SQLite. [`intake`]: the one door for bytes, from a stream to a shelf row; `door` in it
 //!   decides about senders: who may, who is asked for, what lands, what is taken back.
-//! - [`beam`]: who is there, what do they offer, fetch it (`content_directory`) or take what they push (`localsend`).
+//! - [`beam`]: who is there, what do they offer, fetch it (`content_directory`, and `sharing` what a
+//!   phone gives out by a link) or take what they push (`localsend`).
 //! - [`send`]: music back out, to phones and computers with LocalSend; who is there is told by [`beam`], who may by [`intake`].
 //! - [`stream`]: a URL to sound: ranges, live streams, breaks. [`player`]: the motor, file to DAC. [`hifi`]: the box; one `Command` goes in, one `State` comes out.
 //! - [`upnp`]: root devices for apps, players and televisions: the shelf as a media server, the deck, the queue and the knob as
@@ -35,6 +37,7 @@ pub mod query;
 pub mod signal;
 pub mod track;
 pub mod units;
+pub mod words;
 
 pub mod cli;
 pub mod config;
@@ -75,3 +78,7 @@ pub mod seams;
 #[cfg(test)]
 #[path = "../tests/support/mint.rs"]
 mod mint;
+
+#[cfg(test)]
+#[path = "../tests/support/hostile_names.rs"]
+mod hostile_names;

@@ -2,6 +2,7 @@
 
 pub mod out;
 pub mod push;
+pub mod whence;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -87,7 +88,7 @@ pub enum Key {
     Certificate(String),
 }
 
-/// A device in the neighbourhood as the rest of konpo names it: `udn:…` or `addr:…`.
+/// A device in the neighbourhood as the rest of konpo names it: `udn:…`, `addr:…` or `localsend:…`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct NeighbourId(pub Arc<str>);
@@ -129,8 +130,12 @@ pub enum NeighbourState {
         /// Files in all as far as known.
         total: u64,
     },
-    /// Its files wait until our disk is there or has room; then they go on by themselves.
+    /// Its files wait: until our disk is there or has room, and then they go on by themselves, or until somebody there says
+    /// yes or somebody here says its PIN.
     Waiting {
+        /// A code for machines: `pin` when it waits for its PIN; `None` for the rest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        code: Option<String>,
         /// Words for a person.
         reason: String,
     },
@@ -167,7 +172,7 @@ pub struct Neighbour {
     pub name: String,
     /// Maker and model as it states them.
     pub model: String,
-    /// `media_server`, later others.
+    /// `media_server`, or `localsend` for a phone that shares files by a link.
     pub kind: String,
     /// Where its description was last read.
     pub address: Option<SocketAddr>,
@@ -284,6 +289,16 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Returns the track that is on the shelf because of this file, and was not before.
+    pub fn brought(&self) -> Option<TrackId> {
+        match self {
+            Verdict::Stored { track } | Verdict::Locked { track, .. } => Some(*track),
+            Verdict::Merged { .. } | Verdict::Read { .. } | Verdict::Refused { .. } => None,
+        }
+    }
+}
+
 /// One line of the board about a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
@@ -374,6 +389,10 @@ pub enum Ask {
     Pull(NeighbourId),
     /// Remember a decision; `Always` pulls at once.
     Decide(NeighbourId, Consent),
+    /// This is the PIN that it asks for; what is asked next is asked with it.
+    Pin(NeighbourId, String),
+    /// Take everything new from a phone that shares it at this link, with its PIN if it has one.
+    Link(String, Option<String>),
     /// Add a device by its address: `host`, `host:port` or a description URL.
     Add(String),
     /// Forget an address that was added.

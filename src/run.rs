@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::beam::localsend::{LocalSend, LocalSendConfig};
+use crate::beam::share::Shared;
 use crate::beam::{Beam, BeamConfig, Policy};
 use crate::cli::Settled;
 use crate::config::{Knob, Output, Pull, Take};
 use crate::error::{Error, Kind, Result};
 use crate::hifi::urls::{UrlAsk, Urls};
-use crate::hifi::words::Words;
 use crate::hifi::{Hifi, Parts, Running};
 use crate::http::client::{Allow, Client};
+use crate::http::door::{Door, LetsIn};
 use crate::http::hosts::Hosts;
 use crate::http::own_tls;
 use crate::http::port::{self, Listening};
@@ -43,6 +44,7 @@ use crate::upnp::openhome::Named;
 use crate::upnp::own::{Mark, Own};
 use crate::upnp::{self, Upnp};
 use crate::web::{self, Web, routes};
+use crate::words::Words;
 
 /// Runs the component until the stop token falls.
 ///
@@ -88,7 +90,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let lan = Lan::start(lan, sources.clone()).await?;
     let hosts = hosts(&config.http.names, &lan);
     let here = lan.clone();
-    let own = move || Allow::Wide { own: here.addresses().into_iter().map(Into::into).collect() };
+    let own = move || Allow::Wide { own: here.all_addresses() };
     let streams = Streams::new(Client::new(), own);
     let urls = urls(streams.clone(), Own::new(Mark::of(identity.udn("server")), hosts.clone(), port));
     let (board, pushes) = (intake.board(), intake.pushes());
@@ -109,16 +111,21 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     let upnp =
         config.upnp.enabled.then(|| devices(&hifi, (&name, &config.upnp), &identity, &lan, faces.clone()));
     let near = upnp.iter().fold(app.clone(), |app, upnp| app.merge(upnp.router()));
-    let phones = Phones { name: name.clone(), port: config.localsend.port, data: &data };
+    let (lan_name, shares) = (name.clone(), beam.shares());
+    let phones = Phones { name: lan_name, port: config.localsend.port, data: &data, shares };
     let (localsend, unheard) =
         phones.meet(&mut identity, (&lan, &intake, &hosts), &library, faces.clone()).await;
+    let networks = lan.networks();
+    let lets_in: LetsIn = Arc::new(move |from| networks.lets_in(from));
+    let door = Door::beside(listener, lets_in.clone());
     let mut served = vec![
-        tokio::spawn(server::serve(listener, near, hosts.clone(), faces.clone())),
+        tokio::spawn(server::serve(door, near, hosts.clone(), faces.clone())),
         tokio::spawn(server::serve_unix(control_socket(&socket)?, app.clone(), faces.clone())),
         tokio::spawn(follow_addresses(lan.clone(), hosts.clone(), faces.clone())),
     ];
 
     if let Some(short) = short {
+        let short = Door::beside(short, lets_in);
         served.push(tokio::spawn(server::serve(short, app.clone(), hosts.clone(), faces.clone())));
     }
     let moved =
@@ -197,6 +204,8 @@ struct Phones<'a> {
     name: watch::Receiver<Arc<str>>,
     port: u16,
     data: &'a Path,
+    /// Where it is told who shares files by a link.
+    shares: mpsc::Sender<Shared>,
 }
 
 impl Phones<'_> {
@@ -209,25 +218,25 @@ impl Phones<'_> {
         library: &Library,
         stop: CancellationToken,
     ) -> (Option<(LocalSend, Outbox)>, Option<Words>) {
-        let Phones { name, port, data } = self;
+        let Phones { name, port, data, shares } = self;
         if port == 0 {
             return (None, None);
         }
         let started = async {
             let (certificate, key) = identity.certificate(data)?;
             let own = own_tls::Own::read(&certificate, &key)?;
-            let config = LocalSendConfig { alias: name.clone(), port, own: own.clone() };
+            let config = LocalSendConfig { alias: name.clone(), port, own: own.clone(), shares };
             let localsend =
                 LocalSend::start(config, lan, intake.clone(), hosts.clone(), stop.clone()).await?;
             let config = SendConfig { alias: name, port, own };
-            let outbox = Outbox::start(config, lan.interfaces(), library.clone(), intake.clone(), stop)?;
+            let outbox = Outbox::start(config, lan.networks(), library.clone(), intake.clone(), stop)?;
             Ok::<_, Error>((localsend, outbox))
         };
         match started.await {
             Ok(both) => (Some(both), None),
             Err(error) => {
                 warn!(%error, "phones with LocalSend cannot send");
-                let other = || Words::from(format!("Phones with LocalSend cannot send: {error}"));
+                let other = || Words::new("localsend_off", &[&error.to_string()]);
                 let taken = || Words::new("localsend_port", &[&port.to_string()]);
                 (None, Some(if error.kind() == Kind::Busy { taken() } else { other() }))
             }
@@ -298,22 +307,24 @@ fn control_socket(path: &Path) -> Result<UnixListener> {
 /// lives here gives up its upload.
 fn hosts(names: &[String], lan: &Lan) -> Hosts {
     let hosts = Hosts::new(names);
-    hosts.set_addresses(lan.addresses().into_iter().map(Into::into).collect());
+    hosts.set_addresses(lan.all_addresses());
     hosts.set_labels(lan.labels().borrow().clone());
     hosts
 }
 
 /// Keeps the names under which the page may be asked for in step with the addresses of the box.
 async fn follow_addresses(lan: Lan, hosts: Hosts, stop: CancellationToken) {
-    let (mut interfaces, mut labels) = (lan.interfaces(), lan.labels());
+    let (mut networks, mut labels) = (lan.networks(), lan.labels());
     loop {
-        let addresses =
-            interfaces.borrow_and_update().iter().map(|interface| interface.address.into()).collect();
-        hosts.set_addresses(addresses);
+        // What changes from now on is looked at again.
+        networks.four.mark_unchanged();
+        networks.six.mark_unchanged();
+        hosts.set_addresses(networks.addresses());
         hosts.set_labels(labels.borrow_and_update().clone());
         let changed = tokio::select! {
             () = stop.cancelled() => return,
-            changed = interfaces.changed() => changed,
+            changed = networks.four.changed() => changed,
+            changed = networks.six.changed() => changed,
             changed = labels.changed() => changed,
         };
         if changed.is_err() {

@@ -5,6 +5,10 @@ mod content_directory;
 mod fetch;
 pub mod localsend;
 mod neighbour;
+pub mod share;
+mod shares;
+mod sharing;
+mod taking;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,6 +23,8 @@ use tracing::{info, warn};
 use crate::beam::content_directory::Server;
 use crate::beam::content_directory::way::Reader;
 use crate::beam::neighbour::{Tools, Visit, Wish, Wished, check_location, id_of};
+use crate::beam::share::Shared;
+use crate::beam::shares::Shares;
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
 use crate::intake::{Asked, Intake, Take};
@@ -51,6 +57,7 @@ pub struct BeamConfig {
 #[derive(Debug, Clone)]
 pub struct Beam {
     task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    shares: mpsc::Sender<Shared>,
 }
 
 impl Beam {
@@ -70,7 +77,10 @@ impl Beam {
         let tools = Tools { policy: config.pull, take: config.take, lan, client, intake };
         // What was asked by address waits here when 16 stand in line; beyond, the asker is told.
         let (found, found_out) = mpsc::channel(16);
+        // Phones that are heard while 16 wait are heard again within half a minute.
+        let (shares, shared) = mpsc::channel(16);
         let host = Host {
+            shares: Shares::new(tools.clone(), stop.clone()),
             tools,
             visits: HashMap::new(),
             manual: HashMap::new(),
@@ -79,8 +89,13 @@ impl Beam {
             looks: JoinSet::new(),
             stop,
         };
-        let task = tokio::spawn(host.run(asks, found_out));
-        Ok(Beam { task: Arc::new(Mutex::new(Some(task))) })
+        let task = tokio::spawn(host.run(asks, found_out, shared));
+        Ok(Beam { task: Arc::new(Mutex::new(Some(task))), shares })
+    }
+
+    /// Returns where it is told which phones share files by a link.
+    pub fn shares(&self) -> mpsc::Sender<Shared> {
+        self.shares.clone()
     }
 
     /// Waits until every task ended; the stop token must have fallen.
@@ -98,6 +113,8 @@ impl Beam {
 struct Host {
     tools: Tools,
     visits: HashMap<String, Guest>,
+    /// Phones that share files by a link.
+    shares: Shares,
     /// Devices that were added by address: no announcement keeps them.
     manual: HashMap<String, Heard>,
     found: mpsc::Sender<Answer>,
@@ -124,7 +141,12 @@ struct Guest {
 }
 
 impl Host {
-    async fn run(mut self, mut asks: mpsc::Receiver<Asked>, mut found: mpsc::Receiver<Answer>) {
+    async fn run(
+        mut self,
+        mut asks: mpsc::Receiver<Asked>,
+        mut found: mpsc::Receiver<Answer>,
+        mut shared: mpsc::Receiver<Shared>,
+    ) {
         let mut heard = self.tools.lan.heard();
         let mut remembered = tokio::time::interval(REMEMBERED_EVERY);
         let mut awaited = tokio::time::interval(AWAITED_EVERY);
@@ -144,10 +166,15 @@ impl Host {
                     let now = heard.borrow().clone();
                     self.follow(&now);
                 }
-                _ = awaited.tick() => self.look_for_awaited().await,
+                Some(shared) = shared.recv() => self.shares.heard(shared),
+                _ = awaited.tick() => {
+                    self.shares.tidy();
+                    self.look_for_awaited().await;
+                }
                 _ = remembered.tick() => self.look_for_remembered().await,
                 Some(_) = self.tasks.join_next(), if !self.tasks.is_empty() => {}
                 Some(_) = self.looks.join_next(), if !self.looks.is_empty() => {}
+                () = self.shares.next() => {}
             }
         }
         self.looks.shutdown().await;
@@ -155,6 +182,7 @@ impl Host {
             guest.stop.cancel();
         }
         while self.tasks.join_next().await.is_some() {}
+        self.shares.stopped().await;
     }
 
     /// Starts and ends tasks, so that there is one for everybody who is here.
@@ -194,7 +222,8 @@ impl Host {
         self.visits.insert(udn, Guest { heard: heard_in, wishes, stop });
     }
 
-    async fn serve(&mut self, Asked { ask, reply }: Asked) {
+    async fn serve(&mut self, asked: Asked) {
+        let Some(Asked { ask, reply }) = self.shares.serve(asked) else { return };
         let result = match ask {
             Ask::Look(id) => return self.pass(&id, Wish::Look, reply),
             Ask::Pull(id) => return self.pass(&id, Wish::Pull, reply),
@@ -203,7 +232,12 @@ impl Host {
             }
             // A device that is away can be decided about all the same.
             Ask::Decide(id, consent) => self.tools.intake.set_consent(&id, consent).await,
-            Ask::Search => self.tools.lan.search(),
+            Ask::Search => {
+                self.tools.intake.look_for_receivers();
+                self.tools.lan.search()
+            }
+            Ask::Pin(id, pin) => return self.pass(&id, Wish::Pin(pin), reply),
+            Ask::Link(link, pin) => return self.shares.link(&link, pin, reply),
             Ask::Add(address) => self.add(address).await,
             Ask::Forget(address) => self.forget(address).await,
         };
@@ -244,7 +278,10 @@ impl Host {
     /// A phone whose link was cut says nothing when it is back; it is searched for while the rest of a file is awaited.
     async fn look_for_awaited(&self) {
         match self.tools.intake.awaits_somebody().await {
-            Ok(true) => drop(self.tools.lan.search()),
+            Ok(true) => {
+                drop(self.tools.lan.search());
+                self.tools.intake.look_for_receivers();
+            }
             Ok(false) => {}
             Err(error) => warn!(%error, "what broke off is not known"),
         }

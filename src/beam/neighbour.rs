@@ -1,24 +1,21 @@
 //! One neighbour: its description, a look, a pull. Runs as one task per device, so that none delays another.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::beam::Policy;
 use crate::beam::choose::{Short, choose, count};
 use crate::beam::content_directory::way::Reader;
 use crate::beam::content_directory::{Listing, Mark, Server};
-use crate::beam::fetch::{Fetched, fetch, is_bought};
+use crate::beam::taking::{Source, Taking, Who};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client};
-use crate::intake::staging::Part;
 use crate::intake::{Intake, Take};
 use crate::lan::Lan;
 use crate::lan::heard::Heard;
@@ -26,7 +23,7 @@ use crate::offer::{Consent, Count, Neighbour, NeighbourId, NeighbourState, Remot
 use crate::units::UnixTime;
 
 /// What a person asks of a neighbour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
     /// Count what is there.
     Look,
@@ -34,6 +31,8 @@ pub enum Wish {
     Pull,
     /// Remember a decision.
     Decide(Consent),
+    /// This is the PIN that it asks for.
+    Pin(String),
 }
 
 /// A wish and where its answer goes: whether it is under way, not whether it is done.
@@ -54,6 +53,30 @@ pub struct Tools {
     pub intake: Intake,
 }
 
+impl Tools {
+    /// Shows what is going on with a neighbour.
+    pub fn show(&self, shown: &mut Neighbour, state: NeighbourState) {
+        shown.state = state;
+        self.intake.set_neighbour(shown.clone());
+    }
+
+    /// Returns what was decided about a neighbour, by a person or by the settings.
+    pub async fn consent(&self, id: &NeighbourId) -> Consent {
+        match (self.policy, self.intake.consent(id).await) {
+            (Policy::Never, _) => Consent::Never,
+            (_, Ok(Some(decided))) => decided,
+            (Policy::Always, _) => Consent::Always,
+            (Policy::Ask, _) => Consent::Ask,
+        }
+    }
+
+    /// Returns what hears wishes about a neighbour.
+    pub fn ear(&self, shown: &Neighbour) -> Ear {
+        let never = shown.consent == Consent::Never || self.policy == Policy::Never;
+        Ear { intake: self.intake.clone(), id: shown.id.clone(), never }
+    }
+}
+
 /// The task of one neighbour.
 pub struct Visit {
     tools: Tools,
@@ -69,12 +92,7 @@ pub struct Visit {
     again: Option<(Instant, usize)>,
     /// A person asked for a pull that is not at its end.
     wanted: bool,
-    /// Files that did not come, by object id.
-    failed: HashMap<String, Failed>,
-    /// The last file that came, on its way to the disk. It gets there even when the visit ends.
-    finishing: Option<JoinHandle<Result<()>>>,
-    /// A file that came could not be made durable: it is to be asked for again.
-    unfinished: bool,
+    taking: Taking,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -83,18 +101,16 @@ struct Listed {
     at: Instant,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Failed {
-    tries: usize,
-    next: Instant,
-}
-
 /// What a visit does. Ordered: of two wishes the greater one is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Job {
+pub enum Job {
+    /// Read its description.
     Greet,
+    /// Count.
     Look,
+    /// Take what is new, for somebody said so.
     Pull,
+    /// Look whether there is something new.
     Again,
 }
 
@@ -113,6 +129,7 @@ impl Visit {
             seen: UnixTime::now(),
         };
         drop(seen);
+        let taking = Taking::new(tools.clone(), stop.clone());
         Visit {
             tools,
             heard,
@@ -123,9 +140,7 @@ impl Visit {
             last: None,
             again: None,
             wanted: false,
-            failed: HashMap::new(),
-            finishing: None,
-            unfinished: false,
+            taking,
         }
     }
 
@@ -139,7 +154,7 @@ impl Visit {
     }
 
     async fn live(&mut self, wishes: &mut mpsc::Receiver<Wished>) {
-        self.shown.consent = self.consent().await;
+        self.shown.consent = self.tools.consent(&self.shown.id).await;
         // A pull that broke off when it left goes on when it is back.
         self.wanted = self.tools.intake.awaits(&self.shown.id).await.unwrap_or(false);
         self.show(NeighbourState::Reading);
@@ -178,7 +193,7 @@ impl Visit {
 
     /// Does a job and hears wishes meanwhile. Returns what is to be done next.
     async fn turn(&mut self, job: Job, wishes: &mut mpsc::Receiver<Wished>) -> Option<Job> {
-        let (ear, mut heard) = (self.ear(), self.heard.clone());
+        let (ear, mut heard) = (self.tools.ear(&self.shown), self.heard.clone());
         let (mut next, mut consent) = (None, None);
         let ended = {
             let work = self.work(job);
@@ -239,22 +254,8 @@ impl Visit {
         }
     }
 
-    async fn consent(&self) -> Consent {
-        match (self.tools.policy, self.tools.intake.consent(&self.shown.id).await) {
-            (Policy::Never, _) => Consent::Never,
-            (_, Ok(Some(decided))) => decided,
-            (Policy::Always, _) => Consent::Always,
-            (Policy::Ask, _) => Consent::Ask,
-        }
-    }
-
-    fn ear(&self) -> Ear {
-        let never = self.shown.consent == Consent::Never || self.tools.policy == Policy::Never;
-        Ear { intake: self.tools.intake.clone(), id: self.shown.id.clone(), never }
-    }
-
     async fn hear(&self, wish: Wish) -> (Result<()>, Heeded) {
-        self.ear().hear(wish).await
+        self.tools.ear(&self.shown).hear(wish).await
     }
 
     /// Follows a decision that was kept.
@@ -263,7 +264,7 @@ impl Visit {
         self.wanted &= consent != Consent::Never;
         self.again = self.takes().then(|| (Instant::now(), 0));
         self.last = None;
-        self.failed.clear();
+        self.taking.begin_anew();
         let state = self.shown.state.clone();
         self.show(state);
     }
@@ -310,7 +311,7 @@ impl Visit {
     fn cannot(&mut self, error: &Error) {
         self.last = None;
         if matches!(error.kind(), Kind::Full | Kind::Offline) {
-            self.show(NeighbourState::Waiting { reason: error.to_string() });
+            self.show(NeighbourState::Waiting { code: None, reason: error.to_string() });
             return self.pause();
         }
         warn!(name = self.shown.name, %error, "a neighbour cannot be used");
@@ -330,8 +331,7 @@ impl Visit {
     }
 
     fn show(&mut self, state: NeighbourState) {
-        self.shown.state = state;
-        self.tools.intake.set_neighbour(self.shown.clone());
+        self.tools.show(&mut self.shown, state);
     }
 
     async fn look(&mut self) -> Result<()> {
@@ -363,10 +363,10 @@ impl Visit {
 
     /// Whether a listing would say what the last one said, and nothing is to be tried again.
     async fn is_same(&mut self) -> bool {
-        let now = Instant::now();
-        if self.failed.values().any(|failed| failed.next <= now) {
+        if self.taking.is_due() {
             return false;
         }
+        let now = Instant::now();
         let (Some(listed), Some(server)) = (self.last, &mut self.server) else { return false };
         let settled = self.again.is_some_and(|(_, tries)| tries > AGAIN.len());
         says_the_same(listed.mark, server.mark().await, settled, now - listed.at)
@@ -406,110 +406,13 @@ impl Visit {
         }
         let (counted, new, listed) = self.find().await?;
         self.last = None;
-        let total = new.len() as u64;
-        for (done, item) in (0..).zip(new) {
-            let now = Instant::now();
-            if self.failed.get(&item.object_id).is_none_or(|failed| failed.next <= now) {
-                self.pull_when_there_is_room(item, done, total).await?;
-            }
-        }
-        self.finished().await?;
+        let (client, allow) = (&self.tools.client.clone(), self.allow());
+        let source = Source { client, allow, who: Who::Media(self.server.as_ref()) };
         // Only what was taken up to its end is not listed again.
-        self.last = (!std::mem::take(&mut self.unfinished)).then_some(listed);
-        self.wanted &= self.failed.values().any(|failed| failed.tries < RETRIES.len());
+        self.last = self.taking.all(&mut self.shown, new, &source).await?.then_some(listed);
+        self.wanted &= self.taking.has_hope();
         self.show(NeighbourState::Pulled(counted));
         Ok(())
-    }
-
-    /// Takes one file; while our disk is full or away it waits, and goes on by itself.
-    async fn pull_when_there_is_room(&mut self, item: RemoteItem, done: u64, total: u64) -> Result<()> {
-        let mut pause = ROOM_AGAIN.0;
-        loop {
-            self.show(NeighbourState::Pulling { done, total });
-            match self.pull_one(item.clone()).await {
-                Err(error) if matches!(error.kind(), Kind::Full | Kind::Offline) => {
-                    if pause == ROOM_AGAIN.0 {
-                        info!(name = self.shown.name, %error, "a pull waits");
-                    }
-                    self.show(NeighbourState::Waiting { reason: error.to_string() });
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(ROOM_AGAIN.1);
-                }
-                taken => return taken,
-            }
-        }
-    }
-
-    /// Takes one file. That one does not come keeps nobody from the next, unless the neighbour has left.
-    async fn pull_one(&mut self, item: RemoteItem) -> Result<()> {
-        let (url, id, size) = (item.url.clone(), item.object_id.clone(), item.size);
-        debug!(url, "a transfer begins");
-        let part = match self.tools.intake.pull_item(&self.shown, item).await {
-            Ok(part) => part,
-            Err(error) if error.kind() == Kind::Busy => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let wanted = match (self.tools.take, size) {
-            (Take::Purchased, Some(size)) => {
-                is_bought(&self.tools.client, &url, &self.allow(), size.0).await.map_err(|e| e.to_string())
-            }
-            _ => Ok(true),
-        };
-        let fetched = match wanted {
-            Ok(true) => fetch(&self.tools.client, &url, &self.allow(), part, &self.stop).await?,
-            Ok(false) => {
-                return part.refuse("rule", "it carries no store's mark, and only purchases are taken").await;
-            }
-            Err(why) => Fetched::Later(why, Some(Box::new(part))),
-        };
-        let (why, part) = match fetched {
-            Fetched::Later(why, part) => (why, part),
-            Fetched::Whole(part) => {
-                self.failed.remove(&id);
-                return self.finish_beside(*part).await;
-            }
-            Fetched::Refused => {
-                self.failed.remove(&id);
-                return Ok(());
-            }
-        };
-        if !self.is_alive().await {
-            return Err(Error::new(Kind::Unreachable, why));
-        }
-        let tries = self.failed.get(&id).map_or(0, |failed| failed.tries);
-        let pause = RETRIES.get(tries).copied().unwrap_or(RARELY);
-        self.failed.insert(id, Failed { tries: tries + 1, next: Instant::now() + pause });
-        if let (Some(part), true) = (part, tries >= RETRIES.len()) {
-            part.refuse("gone", &why).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes a file durable while the next one comes.
-    async fn finish_beside(&mut self, part: Part) -> Result<()> {
-        self.finished().await?;
-        self.finishing = Some(tokio::spawn(async move {
-            let id = part.id();
-            part.finish().await.inspect(|()| debug!(id = id.0, "a transfer is whole"))
-        }));
-        Ok(())
-    }
-
-    /// Waits until the last file is durable.
-    async fn finished(&mut self) -> Result<()> {
-        let Some(finishing) = &mut self.finishing else { return Ok(()) };
-        let done = finishing.await;
-        self.finishing = None;
-        self.unfinished |= !matches!(done, Ok(Ok(())));
-        done.map_err(|error| Error::with(Kind::Internal, "finish a transfer", error))?
-    }
-
-    /// Whether one file failed or the whole phone left.
-    async fn is_alive(&self) -> bool {
-        match &self.server {
-            Some(server) => server.is_there().await,
-            None => false,
-        }
     }
 
     fn allow(&self) -> Allow {
@@ -529,14 +432,17 @@ enum Ended {
 }
 
 /// What a wish leads to.
-enum Heeded {
+pub enum Heeded {
+    /// Something to do.
     Job(Job),
+    /// A decision that was kept.
     Consent(Consent),
+    /// It was refused.
     Nothing,
 }
 
 /// Hears wishes while the visit is at work.
-struct Ear {
+pub struct Ear {
     intake: Intake,
     id: NeighbourId,
     never: bool,
@@ -544,13 +450,17 @@ struct Ear {
 
 impl Ear {
     /// Returns the answer: whether it is heeded, not whether it is done.
-    async fn hear(&self, wish: Wish) -> (Result<()>, Heeded) {
+    pub async fn hear(&self, wish: Wish) -> (Result<()>, Heeded) {
         let job = match wish {
             Wish::Decide(consent) => {
                 return match self.intake.set_consent(&self.id, consent).await {
                     Ok(()) => (Ok(()), Heeded::Consent(consent)),
                     Err(error) => (Err(error), Heeded::Nothing),
                 };
+            }
+            Wish::Pin(_) => {
+                let words = "this device asks for no PIN";
+                return (Err(Error::new(Kind::Unsupported, words)), Heeded::Nothing);
             }
             Wish::Look => Job::Look,
             Wish::Pull => Job::Pull,
@@ -595,12 +505,7 @@ const AGAIN: [Duration; 4] =
 const POLL: Duration = Duration::from_secs(60);
 /// A mark that cannot be trusted holds for so long.
 const KEPT_FOR: Duration = Duration::from_secs(600);
-/// A file that does not come from a phone that is there is tried again after these pauses, then given up with the reason...
-const RETRIES: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(600)];
-/// ...and asked for this often.
-const RARELY: Duration = Duration::from_secs(24 * 3600);
-/// While our disk is full or away it is looked at after the first pause, then ever more rarely up to the second.
-const ROOM_AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+
 #[cfg(test)]
 mod tests {
     use super::*;

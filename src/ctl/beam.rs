@@ -113,9 +113,16 @@ fn offers(value: &Value) -> String {
     let beams = rows(&value["beams"], |beam| {
         let known = beam["known_count"].as_u64().filter(|known| *known > 0);
         let known = known.map(|known| format!(", {known} were here already")).unwrap_or_default();
+        let left = beam["left_out"].as_array().into_iter().flatten();
+        let left: Vec<String> =
+            left.map(|left| format!("{}: {}", text(&left["name"]), text(&left["reason"]))).collect();
+        let left = match beam["left_out_count"].as_u64() {
+            Some(count @ 1..) => format!(", {count} left there ({})", left.join("; ")),
+            _ => String::new(),
+        };
         let undo = if beam["undo_until"].is_null() { "" } else { ", can be taken back" };
         format!(
-            "{}  {} from {}: {} of {} received, {} on the shelf, {} refused{known}{undo}\n",
+            "{}  {} from {}: {} of {} received, {} on the shelf, {} refused{known}{left}{undo}\n",
             beam["id"],
             text(&beam["state"]),
             text(&beam["from"]),
@@ -157,14 +164,16 @@ mod tests {
         let value = json!({
             "asks": [{ "id": 3, "from": "Yuki", "files": 2, "bytes": 5_000_000, "names": ["a.mp3", "b.mp3"] }],
             "beams": [{ "id": 1, "state": "ended", "from": "Ken", "files": 3, "received": 3, "stored": 2, "refused": 1,
-                        "known_count": 4, "undo_until": 7 }],
+                        "known_count": 4, "undo_until": 7, "left_out_count": 1,
+                        "left_out": [{ "name": "cover.jpg", "code": "not_audio", "reason": "it is no music" }] }],
             "window": 0,
         });
         let shown = Beam::Offers.show(&value);
         assert_eq!(
             shown,
             "3  Yuki wants to send 2 files (5.0 MB): a.mp3, b.mp3\n\
-             1  ended from Ken: 3 of 3 received, 2 on the shelf, 1 refused, 4 were here already, can be taken back\n\
+             1  ended from Ken: 3 of 3 received, 2 on the shelf, 1 refused, 4 were here already, \
+             1 left there (cover.jpg: it is no music), can be taken back\n\
              nobody is asked for until 1970-01-01T00:00:00Z\n"
         );
         let wish = Beam::Device { id: 7, on_arrival: Some("settings".into()), forget: false };

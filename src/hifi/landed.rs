@@ -6,10 +6,10 @@ use tracing::warn;
 
 use crate::hifi::rules::Event;
 use crate::hifi::task::say;
-use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::offer::Right;
 use crate::offer::push::Pushed;
+use crate::words::Words;
 
 /// Hands on what lands, until the stop or the end of the channel.
 pub async fn follow(

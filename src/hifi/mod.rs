@@ -16,7 +16,6 @@ pub mod state;
 mod task;
 pub mod urls;
 pub mod volume;
-pub mod words;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +38,6 @@ use crate::hifi::state::State;
 use crate::hifi::task::{Done, Inlets, Message, Task};
 use crate::hifi::urls::{Links, Urls};
 use crate::hifi::volume::Knob;
-use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::library::art::{self, Size};
 use crate::library::cover::Cover;
@@ -52,6 +50,7 @@ use crate::signal::{Device, GainMode};
 use crate::track::correction::Change;
 use crate::track::{Protection, Track, TrackId};
 use crate::units::{UnixTime, Volume};
+use crate::words::Words;
 
 /// The box. Cheap to clone.
 #[derive(Clone)]

@@ -5,10 +5,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hifi::rules::Event;
 use crate::hifi::task::say;
-use crate::hifi::words::Words;
 use crate::library::{Library, News};
 use crate::offer::Right;
 use crate::track::{Track, TrackId};
+use crate::words::Words;
 
 /// Says what the shelf tells, until the stop.
 pub async fn follow(library: Library, events: mpsc::Sender<Event>, stop: CancellationToken) {

@@ -26,13 +26,13 @@ use crate::hifi::rules::levels::Levels;
 use crate::hifi::rules::opened::Opened;
 use crate::hifi::state::{Entry, Modes, Notice, Picture, Position, Sleeping, Source, State, Transport};
 use crate::hifi::volume::Knob;
-use crate::hifi::words::Words;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::offer::{Right, Via};
 use crate::player;
 use crate::signal::{Device, OnAir, PlaySerial, SignalPath};
 use crate::track::{AudioFormat, Tags, Track, TrackId};
 use crate::units::{Millis, UnixTime};
+use crate::words::Words;
 
 /// What a command needs of the shelf, looked up before it reaches the rules.
 #[derive(Debug, Clone)]

@@ -19,13 +19,13 @@ use crate::hifi::queue::Queue;
 use crate::hifi::rules::{Effect, Event, Fault, Given, Rules};
 use crate::hifi::state::{Changes, Position, Source, State, Transport};
 use crate::hifi::urls::Links;
-use crate::hifi::words::Words;
 use crate::library::Library;
 use crate::offer::{Board, Right};
 use crate::player::{Load, Opener, Player, PlayerEvent};
 use crate::signal::PlaySerial;
 use crate::track::{Track, TrackId};
 use crate::units::{Gain, Millis, UnixTime};
+use crate::words::Words;
 
 /// A command on its way to the loop.
 pub struct Message {

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::error::{Error, Kind, Result};
 use crate::http::first_line::FirstLine;
+use crate::http::near::Near;
 use crate::http::tls;
 
 /// Where a URL may point. Asked of the address itself, after names were resolved, and again at each redirect.
@@ -121,7 +122,10 @@ impl GetOptions {
 
 /// The client. Holds no connections: a phone's radio sleeps better without.
 #[derive(Debug, Clone, Default)]
-pub struct Client;
+pub struct Client {
+    /// The one device that is asked, whatever a URL names.
+    only: Option<Near>,
+}
 
 /// An answer whose body is still to be read.
 #[derive(Debug)]
@@ -153,7 +157,13 @@ impl Drop for Driver {
 impl Client {
     /// Returns a client.
     pub fn new() -> Client {
-        Client
+        Client::default()
+    }
+
+    /// Returns a client that asks one device and nobody else: where it is and whether in private is known already, so the
+    /// hosts of URLs say nothing. It must be allowed all the same.
+    pub fn of(device: Near) -> Client {
+        Client { only: Some(device) }
     }
 
     /// Asks for a URL and follows at most three redirects, each of which must be allowed as well.
@@ -193,7 +203,7 @@ impl Client {
         let method = Method::from_bytes(b"NOTIFY");
         let method = method.map_err(|error| Error::with(Kind::Internal, "name a method", error))?;
         let uri = parse(url)?;
-        let stream = connect(url, &uri, options).await?;
+        let stream = self.connect(url, &uri, options).await?;
         let answer = self.ask(stream, (url, &uri), options, &method, Some(body)).await;
         Ok(answer.ok().map(|reply| reply.status))
     }
@@ -206,7 +216,7 @@ impl Client {
         body: Option<Bytes>,
     ) -> Result<Reply> {
         let uri = parse(url)?;
-        let stream = connect(url, &uri, options).await?;
+        let stream = self.connect(url, &uri, options).await?;
         self.ask(stream, (url, &uri), options, method, body).await
     }
 
@@ -305,36 +315,50 @@ fn parse(url: &str) -> Result<Uri> {
 trait Line: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Line for T {}
 
-/// Connects to where a URL points, if it may point there.
-async fn connect(url: &str, uri: &Uri, options: &GetOptions) -> Result<FirstLine<Box<dyn Line>>> {
-    let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
-    let private = match (uri.scheme_str(), &options.allow) {
-        (Some("http"), _) => false,
-        (Some("https"), Allow::Wide { .. }) => true,
-        // Devices of the neighbourhood cannot prove their names.
-        (_, Allow::Near { .. }) => return Err(wrong("only http:// can be asked")),
-        _ => return Err(wrong("only http:// and https:// can be asked")),
-    };
-    let host = uri.host().ok_or_else(|| wrong("it names no host"))?.trim_matches(['[', ']']);
-    let port = uri.port_u16().unwrap_or(if private { 443 } else { 80 });
-    let inside = |error: Error| Error::with(error.kind(), format!("get {url}"), error);
-    let address = resolve(host, port, &options.allow).await.map_err(inside)?;
-    let slow =
-        || Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect));
-    let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
-    let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
-    let stream = stream.map_err(broke)?;
-    let here = stream.local_addr().map_err(broke)?.ip();
-    if !options.allow.stands(here, address.ip()) {
-        return Err(options.allow.refusal(host));
+impl Client {
+    /// Connects to where a URL points, if it may point there.
+    async fn connect(&self, url: &str, uri: &Uri, options: &GetOptions) -> Result<FirstLine<Box<dyn Line>>> {
+        let wrong = |why: &str| Error::new(Kind::Invalid, format!("get {url}: {why}"));
+        let known = self.only.as_ref().is_some_and(Near::is_private);
+        let private = match (uri.scheme_str(), &options.allow) {
+            (Some("http"), _) => false,
+            (Some("https"), Allow::Wide { .. }) => true,
+            (Some("https"), Allow::Near { .. }) if known => true,
+            // Devices of the neighbourhood cannot prove their names.
+            (_, Allow::Near { .. }) => return Err(wrong("only http:// can be asked")),
+            _ => return Err(wrong("only http:// and https:// can be asked")),
+        };
+        let host = uri.host().ok_or_else(|| wrong("it names no host"))?.trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(if private { 443 } else { 80 });
+        let inside = |error: Error| Error::with(error.kind(), format!("get {url}"), error);
+        let address = match &self.only {
+            Some(only) if options.allow.allows(only.at().ip()) => only.at(),
+            Some(_) => return Err(inside(options.allow.refusal(host))),
+            None => resolve(host, port, &options.allow).await.map_err(inside)?,
+        };
+        let slow = || {
+            Error::new(Kind::Unreachable, format!("get {url}: no connection within {:?}", options.connect))
+        };
+        let broke = |e: std::io::Error| Error::with(Kind::Unreachable, format!("get {url}"), e);
+        let stream = timeout(options.connect, TcpStream::connect(address)).await.map_err(|_| slow())?;
+        let stream = stream.map_err(broke)?;
+        let here = stream.local_addr().map_err(broke)?.ip();
+        if !options.allow.stands(here, address.ip()) {
+            return Err(options.allow.refusal(host));
+        }
+        let line: Box<dyn Line> = match &self.only {
+            _ if !private => Box::new(stream),
+            Some(only) => match only.greet(stream).await.map_err(|silent| inside(silent.into()))? {
+                Some(wrapped) => Box::new(wrapped),
+                None => return Err(wrong("it is not talked to in private")),
+            },
+            None => {
+                let wrapped = timeout(options.connect, tls::wrap(stream, host)).await.map_err(|_| slow())?;
+                Box::new(wrapped.map_err(inside)?)
+            }
+        };
+        Ok(FirstLine::new(line))
     }
-    let line: Box<dyn Line> = if private {
-        let wrapped = timeout(options.connect, tls::wrap(stream, host)).await.map_err(|_| slow())?;
-        Box::new(wrapped.map_err(inside)?)
-    } else {
-        Box::new(stream)
-    };
-    Ok(FirstLine::new(line))
 }
 
 async fn resolve(host: &str, port: u16, allow: &Allow) -> Result<SocketAddr> {

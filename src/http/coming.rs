@@ -103,8 +103,8 @@ impl Coming {
         Ok(())
     }
 
-    /// Reads on without keeping anything, so that a sender that looks up only at the end hears the answer; not for long, and
-    /// nothing of one that holds it back.
+    /// Reads on without keeping anything: a little that is left does not cost the connection. Of much nothing is waited for,
+    /// for its sender hears the answer while it sends (`http::linger`); and nothing is read of one that holds it back.
     pub async fn drain(&mut self) {
         if self.holds {
             return;
@@ -128,8 +128,8 @@ const STALLED_FOR: Duration = Duration::from_secs(45);
 const SHARE: Duration = Duration::from_secs(60);
 const LEAST: usize = 32 << 10;
 /// What is read of a body that nobody wants.
-const DRAINED: usize = 32 << 20;
-const DRAINED_FOR: Duration = Duration::from_secs(5);
+const DRAINED: usize = 128 << 10;
+const DRAINED_FOR: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -15,6 +15,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
+
+use crate::offer::whence::share;
 
 /// The connections of one listener. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -37,8 +39,9 @@ struct Entry {
 
 impl Crowd {
     /// Gives a newcomer a place; `address` is `None` on the local socket. `None` when everybody is being served, nobody
-    /// holds more than its share, or the newcomer has places already.
+    /// holds more than its share, or the newcomer has places already. Addresses of one [`share`] are one.
     pub fn admit(&self, address: Option<IpAddr>, now: Instant) -> Option<Place> {
+        let address = address.map(share);
         let mut table = lock(&self.0);
         let of_one = |entry: &Entry| entry.address == address;
         if address.is_some() && table.places.values().filter(|entry| of_one(entry)).count() >= MOST_OF_ONE {
@@ -52,7 +55,13 @@ impl Crowd {
         let turned_out = CancellationToken::new();
         let entry = Entry { address, since: now, waiting: Some(now), turned_out: turned_out.clone() };
         table.places.insert(id, entry);
-        Some(Place { crowd: self.clone(), id, turned_out, came: AtomicUsize::new(0) })
+        Some(Place {
+            crowd: self.clone(),
+            id,
+            turned_out,
+            came: AtomicUsize::new(0),
+            unread: AtomicBool::new(false),
+        })
     }
 }
 
@@ -101,6 +110,8 @@ pub struct Place {
     pub turned_out: CancellationToken,
     /// Bytes of a question since it was last taken for alive.
     came: AtomicUsize,
+    /// A question was answered before all of it was read.
+    unread: AtomicBool,
 }
 
 impl Place {
@@ -108,6 +119,11 @@ impl Place {
     pub fn serve(self: &Arc<Place>) -> Serving {
         self.mark(None);
         Serving(self.clone())
+    }
+
+    /// Returns whether a question was answered before all of it was read: its sender may still be at it.
+    pub fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Acquire)
     }
 
     /// Counts bytes of a question: each share of them begins the waiting anew. Who trickles gains nothing.
@@ -149,12 +165,22 @@ impl Drop for Serving {
 pub struct Asked<B> {
     body: B,
     place: Arc<Place>,
+    ended: bool,
 }
 
-impl<B> Asked<B> {
+impl<B: HttpBody> Asked<B> {
     /// Wraps a body.
     pub fn new(body: B, place: Arc<Place>) -> Asked<B> {
-        Asked { body, place }
+        let ended = body.is_end_stream();
+        Asked { body, place, ended }
+    }
+}
+
+impl<B> Drop for Asked<B> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.place.unread.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -173,6 +199,7 @@ impl<B: HttpBody<Data = Bytes> + Unpin> HttpBody for Asked<B> {
             self.place.came(bytes.len(), Instant::now());
         }
         if frame.is_none() || self.body.is_end_stream() {
+            self.ended = true;
             self.place.mark(None);
         }
         Poll::Ready(frame)
@@ -251,6 +278,18 @@ mod tests {
         assert!(places[0].turned_out.is_cancelled(), "of its own address");
         assert!(places[1..].iter().all(|place| !place.turned_out.is_cancelled()));
         assert!(!friend.turned_out.is_cancelled() && !late.turned_out.is_cancelled());
+    }
+
+    #[test]
+    fn a_machine_with_many_addresses_of_ipv6_holds_one_share() {
+        let (crowd, start) = (Crowd::default(), Instant::now());
+        let six = |n: u16| Some(IpAddr::from([0xfd00, 0, 0, 1, 0, 0, 0, n]));
+        let places: Vec<Place> = (0..MOST_OF_ONE as u16)
+            .map(|n| crowd.admit(six(n), start + Duration::from_millis(n.into())).expect("a place"))
+            .collect();
+        let one_more = crowd.admit(six(999), start + Duration::from_secs(1));
+        assert!(one_more.is_some() && places[0].turned_out.is_cancelled());
+        assert!(places[1..].iter().all(|place| !place.turned_out.is_cancelled()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The Host check: a page of another site that points its own name at our address (DNS rebinding) is turned away.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -42,15 +43,27 @@ impl Hosts {
 
     /// Returns whether a Host header names this box.
     pub fn allows(&self, host: &str) -> bool {
+        let host = without_zone(host);
         let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
         let name = authority.host().trim_matches(['[', ']']).to_ascii_lowercase();
         let name = name.strip_suffix('.').unwrap_or(&name);
         let now = self.now.read().unwrap_or_else(PoisonError::into_inner);
-        if let Ok(address) = name.parse::<IpAddr>() {
+        if let Ok(address) = name.parse::<IpAddr>().map(|address| address.to_canonical()) {
             return address.is_loopback() || now.addresses.contains(&address);
         }
         let label = name.strip_suffix(".local").unwrap_or(name);
         name == "localhost" || now.labels.iter().any(|l| l == label) || self.names.iter().any(|n| n == name)
+    }
+}
+
+/// Takes the zone from `[fe80::1%25eth0]:8200`: it means something to the caller alone, and most leave it out (RFC 6874, 1).
+fn without_zone(host: &str) -> Cow<'_, str> {
+    match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((literal, port)) => {
+            let address = literal.split_once('%').map_or(literal, |(address, _)| address);
+            format!("[{address}]{port}").into()
+        }
+        None => host.into(),
     }
 }
 
@@ -72,7 +85,8 @@ mod tests {
     #[test]
     fn only_our_own_names_are_answered() {
         let hosts = Hosts::new(&["Music.example".into()]);
-        hosts.set_addresses(vec!["10.0.0.2".parse().expect("an address")]);
+        let ours = ["10.0.0.2", "fe80::2", "fd00::a:2"].map(|text| text.parse().expect("an address"));
+        hosts.set_addresses(ours.to_vec());
         hosts.set_labels(vec!["living-room".into()]);
         for host in [
             "10.0.0.2",
@@ -80,6 +94,12 @@ mod tests {
             "127.0.0.1:1",
             "localhost:8200",
             "[::1]:8200",
+            "[fe80::2]:8200",
+            "[FE80:0::2]",
+            "[fe80::2%25eth0]:8200",
+            "[fe80::2%eth0]",
+            "[fd00::A:2]:53317",
+            "[::ffff:10.0.0.2]:8200",
             "living-room.local",
             "Living-Room.local.",
             "living-room",
@@ -87,9 +107,21 @@ mod tests {
         ] {
             assert!(hosts.allows(host), "{host}");
         }
-        for host in
-            ["10.0.0.3", "evil.example", "", "a b", "10.0.0.2.evil.example", "local", ".local", "x:y:z"]
-        {
+        for host in [
+            "10.0.0.3",
+            "[fe80::3]:8200",
+            "[fe80::3%fe80::2]",
+            "[fe80::2",
+            "[]",
+            "[evil.example]",
+            "evil.example",
+            "",
+            "a b",
+            "10.0.0.2.evil.example",
+            "local",
+            ".local",
+            "x:y:z",
+        ] {
             assert!(!hosts.allows(host), "{host}");
         }
     }

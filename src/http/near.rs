@@ -1,6 +1,7 @@
 //! Talking to a device of the neighbourhood that listens by itself: a phone, a computer. With TLS it must have the
 //! certificate that it announced, and is shown ours; what is not it gets no byte of any request.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{CertificateError, Error as TlsError};
 
@@ -25,6 +27,12 @@ use crate::http::own_tls::Own;
 pub struct Near {
     at: SocketAddr,
     private: Option<TlsConnector>,
+}
+
+impl fmt::Debug for Near {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Near").field("at", &self.at).field("private", &self.is_private()).finish()
+    }
 }
 
 /// What it answered.
@@ -64,6 +72,38 @@ impl Near {
         Ok(Near { at, private })
     }
 
+    /// Returns a device at an address that is talked to in plain HTTP.
+    pub fn plain(at: SocketAddr) -> Near {
+        Near { at, private: None }
+    }
+
+    /// Returns where it is.
+    pub fn at(&self) -> SocketAddr {
+        self.at
+    }
+
+    /// Returns whether it is talked to in private, with the certificate that it announced.
+    pub fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Begins to talk in private on a fresh connection; `None` when plain HTTP is spoken with it.
+    ///
+    /// # Errors
+    /// [`Silent::NotItself`] when the other end has another certificate.
+    pub(super) async fn greet<T>(&self, stream: T) -> Result<Option<TlsStream<T>>, Silent>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+    {
+        let Some(connector) = &self.private else { return Ok(None) };
+        let name = ServerName::IpAddress(self.at.ip().into());
+        let greeted = timeout(CONNECTED_WITHIN, connector.connect(name, stream)).await;
+        let stream = greeted.map_err(|_| self.away("it does not finish its greeting"))?;
+        stream
+            .map(Some)
+            .map_err(|error| if is_stranger(&error) { Silent::NotItself } else { self.broke(error) })
+    }
+
     /// Posts a body and waits for the whole answer, of at most `most` bytes, without a limit of time.
     ///
     /// # Errors
@@ -81,13 +121,13 @@ impl Near {
         // The last bytes of a file wait for nothing (RFC 896 off).
         let _not_supported_is_fine = stream.set_nodelay(true);
         let request = self.request(path, kind, body)?;
-        let Some(connector) = &self.private else { return self.ask(stream, request, most).await };
-        let name = ServerName::IpAddress(self.at.ip().into());
-        let greeted = timeout(CONNECTED_WITHIN, connector.connect(name, stream)).await;
-        let stream = greeted.map_err(|_| self.away("it does not finish its greeting"))?;
-        let stream = stream
-            .map_err(|error| if is_stranger(&error) { Silent::NotItself } else { self.broke(error) })?;
-        self.ask(stream, request, most).await
+        if !self.is_private() {
+            return self.ask(stream, request, most).await;
+        }
+        match self.greet(stream).await? {
+            Some(stream) => self.ask(stream, request, most).await,
+            None => Err(self.away("it is not talked to in private")),
+        }
     }
 
     /// Posts a few bytes of JSON; else as [`Near::post`].
@@ -100,7 +140,7 @@ impl Near {
 
     fn request<B>(&self, path: &str, kind: &str, body: B) -> Result<Request<B>, Silent> {
         let request = Request::post(path)
-            .header(header::HOST, self.at.to_string())
+            .header(header::HOST, written(self.at))
             .header(header::CONTENT_TYPE, kind)
             .header(header::CONNECTION, "close")
             .body(body);
@@ -143,6 +183,14 @@ impl Near {
     }
 }
 
+/// Writes an address as URLs have it: the number of a link means nothing at the other end of it (RFC 6874, 1).
+pub fn written(at: SocketAddr) -> String {
+    match at {
+        SocketAddr::V4(_) => at.to_string(),
+        SocketAddr::V6(six) => format!("[{}]:{}", six.ip(), six.port()),
+    }
+}
+
 /// Whether a greeting failed because the certificate is another one than the one pinned.
 fn is_stranger(error: &std::io::Error) -> bool {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
@@ -169,6 +217,13 @@ mod tests {
     fn own() -> Own {
         let made = rcgen::generate_simple_self_signed(Vec::new()).expect("made");
         Own::read(&made.cert.pem(), &made.signing_key.serialize_pem()).expect("read")
+    }
+
+    #[test]
+    fn a_host_is_written_without_its_link() {
+        let written = |text: &str| written(text.parse().expect("an address"));
+        assert_eq!(written("[fe80::1%3]:53317"), "[fe80::1]:53317");
+        assert_eq!(written("10.0.0.1:53317"), "10.0.0.1:53317");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! The HTTP/1.1 server: accepts, limits, and stops. Puts the peer into each request's extensions, over TCP also the address
 //! of ours that was asked, and what waits until the answer is on the wire.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use http::{HeaderValue, header};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpStream, UnixListener};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +22,9 @@ use tower_service::Service;
 use tracing::{debug, warn};
 
 use crate::http::crowd::{Asked, Crowd, Place, Served};
+use crate::http::door::Door;
 use crate::http::hosts::{self, Hosts};
+use crate::http::linger::linger;
 use crate::http::own_tls::fingerprint;
 use crate::http::patient::Patient;
 use crate::http::written::Counted;
@@ -52,13 +55,14 @@ pub struct PeerCred {
 }
 
 /// Serves the app over TCP until the stop token falls, then lets connections end within half a second.
-pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: CancellationToken) {
+pub async fn serve(door: impl Into<Door>, app: Router, hosts: Hosts, stop: CancellationToken) {
+    let door = door.into();
     let app = app.layer(middleware::from_fn_with_state(hosts, hosts::check));
     let room = Room::new(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = room.stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     room.pause_after(&error).await;
@@ -87,12 +91,13 @@ pub async fn serve(listener: TcpListener, app: Router, hosts: Hosts, stop: Cance
 /// 5.1, handshake). A caller over TLS has [`Private`], one with a certificate [`PeerCertificate`] too among its requests'
 /// extensions. The app itself says under which names it is answered ([`hosts::check`]), for its errors have a form of
 /// their own.
-pub async fn serve_either(listener: TcpListener, app: Router, tls: TlsAcceptor, stop: CancellationToken) {
+pub async fn serve_either(door: impl Into<Door>, app: Router, tls: TlsAcceptor, stop: CancellationToken) {
+    let door = door.into();
     let room = Room::new(stop);
     loop {
         let (stream, peer) = tokio::select! {
             () = room.stop.cancelled() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = door.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     room.pause_after(&error).await;
@@ -207,7 +212,7 @@ impl Room {
     fn connection<S, F, R>(&self, place: Arc<Place>, stream: S, answer: F)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Fn(http::Request<Body>) -> R + Send + 'static,
+        F: Fn(http::Request<Body>) -> R + Send + Unpin + 'static,
         R: Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + 'static,
     {
         self.tasks.spawn(connection(self.stop.clone(), place, stream, answer));
@@ -223,16 +228,16 @@ impl Room {
 async fn connection<S, F, R>(stop: CancellationToken, place: Arc<Place>, stream: S, answer: F)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    F: Fn(http::Request<Body>) -> R + Send + 'static,
+    F: Fn(http::Request<Body>) -> R + Send + Unpin + 'static,
     R: Future<Output = Result<http::Response<Body>, std::convert::Infallible>> + Send + 'static,
 {
-    let turned_out = place.turned_out.clone();
+    let (turned_out, held) = (place.turned_out.clone(), place.clone());
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         // While a body is still to come, it is not yet clear that anything is asked.
         let serving = hyper::body::Body::is_end_stream(request.body()).then(|| place.serve());
         let answered = answer(request.map(|body| Body::new(Asked::new(body, place.clone()))));
         let place = place.clone();
-        async move {
+        Box::pin(async move {
             let serving_until = |body| Body::new(Served::new(body, serving.unwrap_or_else(|| place.serve())));
             answered.await.map(|mut response| {
                 // What comes from senders is never taken for anything else than it says (Fetch standard, 3.6).
@@ -241,7 +246,7 @@ where
                     .insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
                 response.map(serving_until)
             })
-        }
+        })
     });
     let mut builder = hyper::server::conn::http1::Builder::new();
     builder
@@ -249,14 +254,14 @@ where
         .header_read_timeout(HEADERS_WITHIN)
         .max_headers(MOST_HEADERS)
         .max_buf_size(LARGEST_HEAD);
-    let connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
-    tokio::pin!(connection);
+    let mut connection = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
+        ended = poll_fn(|context| connection.poll_without_shutdown(context)) => ended,
         () = turned_out.cancelled() => return,
         () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            match tokio::time::timeout(ENDS_WITHIN, connection).await {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            let ending = poll_fn(|context| connection.poll_without_shutdown(context));
+            match tokio::time::timeout(ENDS_WITHIN, ending).await {
                 Ok(ended) => ended,
                 Err(_) => Ok(()),
             }
@@ -264,6 +269,13 @@ where
     };
     if let Err(error) = ended {
         debug!(%error, "a connection broke off");
+        return;
+    }
+    let still_sends = held.has_unread();
+    let stream = connection.into_parts().io.into_inner();
+    tokio::select! {
+        () = turned_out.cancelled() => {}
+        () = linger(stream, still_sends, &stop) => {}
     }
 }
 
@@ -285,6 +297,7 @@ mod tests {
     use super::*;
     use axum::routing::get;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
 
     async fn ask(port: u16, text: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connected");

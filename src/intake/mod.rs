@@ -11,6 +11,7 @@ pub mod glance;
 mod history;
 mod inbox;
 mod names;
+mod noted;
 pub mod out;
 mod stages;
 pub mod staging;
@@ -39,7 +40,7 @@ use crate::offer::{
     Ask, Board, Caller, Consent, DeviceId, Key, Neighbour, NeighbourId, OfferId, Provenance, RemoteItem,
     Right, Stage, Verdict, Via,
 };
-use crate::track::TrackId;
+use crate::track::{Sha256, TrackId};
 use crate::units::{ByteCount, UnixTime};
 
 /// What intake needs to know.
@@ -149,6 +150,7 @@ impl Intake {
         };
         let inner = Arc::new(inner);
         staging::take_up(&inner, staging::Strays::Go).await?;
+        door::past::take_up(&inner).await?;
         inner.notes.publish();
         Ok(Intake { inner })
     }
@@ -286,6 +288,14 @@ impl Intake {
         Ok(unseen(items, &seen, under_way.collect()))
     }
 
+    /// Returns which tracks of the shelf are files of these sums, in their order; `None` for what is not here, and for no sum.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn tracks_of_sums(&self, sums: Vec<Option<Sha256>>) -> Result<Vec<Option<TrackId>>> {
+        self.inner.library.with_sums(sums).await
+    }
+
     /// Returns whether a transfer broke off in the last minutes: its sender may be back soon.
     ///
     /// # Errors
@@ -304,6 +314,25 @@ impl Intake {
     pub async fn awaits(&self, neighbour: &NeighbourId) -> Result<bool> {
         let open = self.inner.library.journal_open().await?;
         Ok(open.iter().any(|row| row.stage == Stage::Offered && row.provenance.device == *neighbour.0))
+    }
+
+    /// Gives up what a neighbour's transfers left half: somebody here stopped them. It is asked for again only when somebody
+    /// says so.
+    ///
+    /// # Errors
+    /// Those of the disk and the database.
+    pub async fn give_up(&self, neighbour: &NeighbourId, why: &str) -> Result<()> {
+        for row in self.inner.library.journal_open().await? {
+            let theirs = row.stage == Stage::Offered && row.provenance.device == *neighbour.0;
+            let Some(item) = row.item.clone().filter(|_| theirs) else { continue };
+            match Part::again(self.inner.clone(), row, item).await {
+                Ok(part) => part.refuse("gone", why).await?,
+                // Somebody is at it.
+                Err(error) if error.kind() == Kind::Busy => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Opens the way in for one item. One that was begun before goes on where it broke off.

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
 use crate::offer::out::{Receiver, SendId, Sending};
+use crate::offer::whence::share;
 use crate::offer::{Caller, Right};
 use crate::query::export::Wanted;
 
@@ -70,9 +71,16 @@ impl Intake {
         let now = Instant::now();
         let mut heard = self.inner.out.heard();
         heard.retain(|(known, _)| known.id != receiver.id);
+        // One that is heard over both families is one device, at its address of IPv4.
+        let by_four = |(known, _): &(Receiver, Instant)| known.address.is_ipv4() && is_one(known, &receiver);
+        if receiver.address.is_ipv6() && heard.iter().any(by_four) {
+            return;
+        }
+        heard.retain(|(known, _)| known.address.is_ipv4() || !is_one(known, &receiver));
         // Whoever makes up names takes places from nobody but itself.
-        let same = |known: &Receiver| known.address.ip() == receiver.address.ip();
-        if heard.iter().filter(|(known, _)| same(known)).count() >= MOST_OF_ONE {
+        let same = |known: &Receiver| share(known.address.ip()) == share(receiver.address.ip());
+        let most = if receiver.address.is_ipv6() { MOST_OF_SHARE } else { MOST_OF_ONE };
+        if heard.iter().filter(|(known, _)| same(known)).count() >= most {
             let oldest = heard.iter().position(|(known, _)| same(known));
             oldest.into_iter().for_each(|at| drop(heard.remove(at)));
         }
@@ -206,11 +214,21 @@ impl Intake {
     }
 }
 
+/// Whether two that were heard are one device: both proved that they have the certificate, or neither has any.
+fn is_one(a: &Receiver, b: &Receiver) -> bool {
+    !a.fingerprint.is_empty()
+        && (&a.fingerprint, &a.certificate) == (&b.fingerprint, &b.certificate)
+        && a.trouble.is_none()
+        && b.trouble.is_none()
+}
+
 /// Apps that are open answer our announcements, which come every 30 seconds: three of them may get lost.
 const HEARD_FOR: Duration = Duration::from_secs(100);
 const MOST_RECEIVERS: usize = 64;
 /// Devices behind one address.
 const MOST_OF_ONE: usize = 4;
+/// Devices of one network of IPv6, which one alone may fill as well.
+const MOST_OF_SHARE: usize = 16;
 /// Wishes that wait; `send` only takes them down.
 const MOST_WISHES: usize = 16;
 const MOST_TRACKS: usize = 5000;
@@ -233,6 +251,7 @@ mod tests {
             kind: "mobile".into(),
             address: ([10, 77, 0, last], 53317).into(),
             certificate: Some("ab".into()),
+            fingerprint: id.into(),
             trouble: None,
         }
     }
@@ -266,6 +285,30 @@ mod tests {
         }
         intake.tidy_receivers(Instant::now() + HEARD_FOR);
         assert!(intake.receivers().is_empty(), "an app that is closed");
+    }
+
+    #[tokio::test]
+    async fn a_device_that_is_heard_over_both_families_is_one() {
+        let (_folder, intake) = intake().await;
+        let six = |id: &str, fingerprint: &str, last: u16| Receiver {
+            address: (std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last), 53317).into(),
+            fingerprint: fingerprint.into(),
+            ..receiver(id, "Yuki", 2)
+        };
+        let ids = || intake.receivers().iter().map(|one| one.id.0.to_string()).collect::<Vec<_>>();
+        intake.heard_receiver(six("six", "yuki", 1));
+        assert_eq!(ids(), ["six"], "it has no other address");
+        intake.heard_receiver(receiver("yuki", "Yuki", 2));
+        intake.heard_receiver(six("six", "yuki", 1));
+        intake.heard_receiver(six("another", "yuki", 2));
+        assert_eq!(ids(), ["yuki"], "the address of IPv4 stays");
+        let plain = Receiver { certificate: None, ..six("plain", "yuki", 3) };
+        intake.heard_receiver(plain);
+        assert_eq!(ids(), ["plain", "yuki"], "one without the certificate may be anybody");
+        for number in 0..100 {
+            intake.heard_receiver(six(&format!("x{number}"), &format!("x{number}"), 100 + number));
+        }
+        assert_eq!(ids().len(), 1 + MOST_OF_SHARE);
     }
 
     #[tokio::test]

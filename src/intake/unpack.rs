@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tracing::info;
 
@@ -16,6 +15,7 @@ use crate::intake::Inner;
 use crate::intake::door::policy::is_no_music;
 use crate::intake::inbox;
 use crate::intake::names;
+use crate::intake::noted::{Done, Noted};
 use crate::intake::staging::{Part, blocking, room_for, staging_dir};
 use crate::library::JournalRow;
 use crate::library::disk::remove;
@@ -23,17 +23,6 @@ use crate::media::archive::{self, Entry};
 use crate::offer::push::Sent;
 use crate::offer::{OfferId, Provenance, RemoteItem, Stage, Verdict};
 use crate::units::{ByteCount, UnixTime};
-
-/// How far an archive is, in its row.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Done {
-    /// Files that were looked at.
-    files: usize,
-    /// Songs among them that came out.
-    songs: usize,
-    /// What was left, in words.
-    left: Vec<String>,
-}
 
 /// Unpacks a row's file when it is an archive that somebody sent. Returns the stage the row ended in; `None` when it is no
 /// archive. The drop folder is the owner's own: an archive stays there.
@@ -59,7 +48,7 @@ pub(in crate::intake) async fn unpack(inner: &Arc<Inner>, row: &mut JournalRow) 
         Err(error) if error.kind() == Kind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut done: Done = serde_json::from_str(&row.facts).unwrap_or_default();
+    let mut done = Noted::of(row).done.unwrap_or_default();
     match bring_all(inner, row, &path, &entries, &mut done).await {
         Ok(()) => {}
         // Waiting for room would hold up the songs behind it, which may need none.
@@ -91,6 +80,7 @@ async fn bring_all(
     let needed =
         entries.iter().skip(done.files).filter(|entry| is_wanted(entry)).map(|entry| entry.size).sum();
     room_for(&inner.library, ByteCount(needed)).await?;
+    let noted = Noted::of(row);
     for entry in entries.iter().skip(done.files) {
         if inner.stop.is_cancelled() {
             return Err(Error::new(Kind::Stopped, "konpo is stopping"));
@@ -100,7 +90,7 @@ async fn bring_all(
             None => match bring(inner, row, path, entry).await {
                 Ok(()) => {
                     done.songs += 1;
-                    inner.door.count(&row.provenance.device, ByteCount(entry.size));
+                    inner.door.count(&noted.counted, ByteCount(entry.size));
                 }
                 Err(error) if matches!(error.kind(), Kind::Damaged | Kind::Unsupported) => {
                     done.leave(&entry.name, &error.to_string());
@@ -109,7 +99,7 @@ async fn bring_all(
             },
         }
         done.files += 1;
-        row.facts = serde_json::to_string(&done).unwrap_or_default();
+        row.facts = Noted { done: Some(done.clone()), ..noted.clone() }.to_facts();
         let size = row.size.unwrap_or_default();
         inner.keep(row, size).await?;
     }
@@ -238,7 +228,8 @@ fn row_of(archive: &JournalRow, entry: &Entry) -> JournalRow {
         }),
         etag: None,
         verdict: None,
-        facts: String::new(),
+        // It is counted as its archive is, and came with it.
+        facts: Noted { done: None, ..Noted::of(archive) }.to_facts(),
         at: UnixTime::now(),
     }
 }

@@ -12,7 +12,16 @@ use nix::sys::socket::{
 };
 use tokio::io::unix::AsyncFd;
 
-/// The kernel's notices about links and IPv4 addresses.
+/// Whose addresses are of interest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Four,
+    /// IPv6.
+    Six,
+}
+
+/// The kernel's notices about links and addresses of one family.
 pub struct Changes {
     socket: AsyncFd<OwnedFd>,
 }
@@ -22,10 +31,14 @@ impl Changes {
     ///
     /// # Errors
     /// Those of the socket.
-    pub fn open() -> io::Result<Changes> {
+    pub fn open(family: Family) -> io::Result<Changes> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
-        let groups = (libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR) as u32;
+        let addresses = match family {
+            Family::Four => libc::RTMGRP_IPV4_IFADDR,
+            Family::Six => libc::RTMGRP_IPV6_IFADDR,
+        };
+        let groups = (libc::RTMGRP_LINK | addresses) as u32;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
         // SAFETY: `fd` owns an open descriptor, which stays the same until the `AsyncFd` that takes it over is dropped.
         // The standard library and tokio have no netlink socket of their own.
@@ -187,9 +200,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_kernel_can_be_listened_to() {
-        let changes = Changes::open().expect("a netlink socket needs no right");
-        let nothing = tokio::time::timeout(Duration::from_millis(1), changes.next()).await;
-        // A busy machine may say something right now.
-        assert!(nothing.is_err() || nothing.is_ok_and(|said| said.is_ok()));
+        for family in [Family::Four, Family::Six] {
+            let changes = Changes::open(family).expect("a netlink socket needs no right");
+            let nothing = tokio::time::timeout(Duration::from_millis(1), changes.next()).await;
+            // A busy machine may say something right now.
+            assert!(nothing.is_err() || nothing.is_ok_and(|said| said.is_ok()));
+        }
     }
 }

@@ -71,7 +71,7 @@ pub fn usable(only: &[String]) -> Result<Vec<Interface>> {
     Ok(found)
 }
 
-fn is_usable(name: &str, flags: InterfaceFlags, only: &[String]) -> bool {
+pub(super) fn is_usable(name: &str, flags: InterfaceFlags, only: &[String]) -> bool {
     if !flags.contains(InterfaceFlags::IFF_UP | InterfaceFlags::IFF_RUNNING) {
         return false;
     }

@@ -5,14 +5,17 @@ pub mod announce;
 mod avahi;
 mod changes;
 pub mod group;
+pub mod group_six;
 pub mod heard;
 pub mod interfaces;
 pub mod mdns;
+pub mod networks;
 mod publish;
+pub mod six;
 mod sockets;
 mod ssdp;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, watch};
@@ -25,6 +28,8 @@ use crate::lan::announce::Advertised;
 use crate::lan::heard::Heard;
 use crate::lan::interfaces::Interface;
 use crate::lan::mdns::Name;
+use crate::lan::networks::Networks;
+use crate::lan::six::Six;
 use crate::lan::ssdp::{Ask, Engine};
 
 /// How the network is used.
@@ -45,6 +50,7 @@ pub struct LanConfig {
 pub struct Lan {
     heard: watch::Receiver<Arc<Vec<Heard>>>,
     interfaces: watch::Receiver<Vec<Interface>>,
+    sixes: watch::Receiver<Vec<Six>>,
     names: watch::Receiver<Arc<Vec<Name>>>,
     labels: watch::Receiver<Vec<String>>,
     asks: mpsc::Sender<Ask>,
@@ -81,13 +87,16 @@ impl Lan {
     fn open(config: LanConfig, stop: CancellationToken) -> Result<Lan> {
         let (heard_in, heard) = watch::channel(Arc::default());
         let (interfaces_in, interfaces) = watch::channel(interfaces::usable(&config.interfaces)?);
+        let (sixes_in, sixes) = watch::channel(six::usable(&config.interfaces)?);
         let (_, names) = watch::channel(Arc::default());
         let (_, labels) = watch::channel(Vec::new());
         // 64 asks wait; more are refused as busy.
         let (asks, asked) = mpsc::channel(64);
+        let only = config.interfaces.clone();
         let engine =
             Engine::open(config.interfaces, config.own_udns, config.http_port, heard_in, interfaces_in)?;
-        let lan = Lan { heard, interfaces, names, labels, asks, tasks: Arc::default() };
+        let lan = Lan { heard, interfaces, sixes, names, labels, asks, tasks: Arc::default() };
+        lan.keep(six::follow(only, sixes_in, stop.clone()));
         lan.keep(engine.run(asked, stop));
         Ok(lan)
     }
@@ -116,14 +125,24 @@ impl Lan {
         self.interfaces.clone()
     }
 
+    /// Returns our networks of both families.
+    pub fn networks(&self) -> Networks {
+        Networks { four: self.interfaces.clone(), six: self.sixes.clone() }
+    }
+
     /// Returns the konpos that announce their page by name; nobody while this box announces itself.
     pub fn names(&self) -> watch::Receiver<Arc<Vec<Name>>> {
         self.names.clone()
     }
 
-    /// Returns our own addresses.
+    /// Returns our own addresses of IPv4.
     pub fn addresses(&self) -> Vec<Ipv4Addr> {
         self.interfaces.borrow().iter().map(|interface| interface.address).collect()
+    }
+
+    /// Returns our own addresses of both families.
+    pub fn all_addresses(&self) -> Vec<IpAddr> {
+        self.networks().addresses()
     }
 
     /// Returns the host labels under which this box is known: the one made of its name, then those it had to take because

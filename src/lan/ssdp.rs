@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::error::{Error, Result};
 use crate::lan::announce::{Advertised, Announcer, Asked, Datagram as Said};
-use crate::lan::changes::{Change, Changes, Settling};
+use crate::lan::changes::{Change, Changes, Family, Settling};
 use crate::lan::heard::{Heard, Table, Way};
 use crate::lan::interfaces::{Interface, difference, usable};
 use crate::lan::sockets::{self, GROUP, PORT, Received};
@@ -103,7 +103,7 @@ impl Engine {
 
     /// Runs until the stop token falls.
     pub async fn run(mut self, mut asks: mpsc::Receiver<Ask>, stop: CancellationToken) {
-        let mut changes = Changes::open();
+        let mut changes = Changes::open(Family::Four);
         if let Err(error) = &changes {
             warn!(%error, "the kernel does not say when a network comes or goes: it is looked at often");
         }

@@ -33,6 +33,14 @@ impl Library {
         self.inner.store.read(move |c| journal::recent(c, limit)).await
     }
 
+    /// Returns the rows that were written since, oldest first.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn journal_since(&self, since: UnixTime) -> Result<Vec<JournalRow>> {
+        self.inner.store.read(move |c| journal::since(c, since)).await
+    }
+
     /// Returns the rows of one way in, newest first.
     ///
     /// # Errors
@@ -126,6 +134,15 @@ impl Library {
         self.inner.store.write(move |c| devices::add(c, &key, &name, right)).await
     }
 
+    /// Gives a key to a device that is there. Returns the device that had it and has no key left: that is forgotten.
+    ///
+    /// # Errors
+    /// `NotFound`, and those of the database.
+    pub async fn give_key(&self, key: Key, id: DeviceId) -> Result<Option<DeviceId>> {
+        let given = self.inner.store.write(move |c| devices::give_key(c, &key, id)).await?;
+        given.ok_or_else(|| no_device(id))
+    }
+
     /// Returns every paired device, the oldest first.
     ///
     /// # Errors
@@ -186,6 +203,22 @@ impl Library {
     /// Those of the database.
     pub async fn load_memory(&self) -> Result<Option<String>> {
         self.inner.store.read(|c| kept(c, "memory")).await
+    }
+
+    /// Returns what intake wrote down about what was taken back.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn load_undone(&self) -> Result<Option<String>> {
+        self.inner.store.read(|c| kept(c, "undone")).await
+    }
+
+    /// Writes down what intake keeps about what was taken back.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn save_undone(&self, json: String) -> Result<()> {
+        self.inner.store.write(move |c| keep(c, "undone", &json)).await
     }
 
     /// Returns what the box wrote down since, of what changes often.

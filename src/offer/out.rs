@@ -34,6 +34,10 @@ pub struct Receiver {
     pub address: SocketAddr,
     /// The SHA-256 of the certificate that it announced, hex; `None`: it speaks plain HTTP.
     pub certificate: Option<String>,
+    /// The fingerprint that it states, lower case: by it one device that is heard at two addresses is known as one. With
+    /// plain HTTP nothing is proved by it.
+    #[serde(skip)]
+    pub fingerprint: String,
     /// Why it may not be usable, in words for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

@@ -88,7 +88,7 @@ pub struct Request {
     pub until: UnixTime,
 }
 
-/// The number of what one sender brought at once, since the start.
+/// The number of what one sender brought at once; it is the same after a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct BeamId(pub u64);
@@ -136,11 +136,32 @@ pub struct Beam {
     pub known: Vec<String>,
     /// How many those are in all.
     pub known_count: u64,
+    /// Files that were not sent because this box does not take them, the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
+    /// How many those are in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub left_out_count: u64,
     /// When it began.
     pub at: UnixTime,
     /// Until when it can be taken back; `None` when nothing of it can be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_until: Option<UnixTime>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A file that was not asked for, by what its sender says about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// What it is called there.
+    pub name: String,
+    /// A code for machines: `not_audio`, `too_large`.
+    pub code: String,
+    /// Words for a person.
+    pub reason: String,
 }
 
 /// A paired device.

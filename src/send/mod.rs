@@ -22,7 +22,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::own_tls::Own;
 use crate::intake::Intake;
 use crate::intake::out::{Wish, Wished};
-use crate::lan::interfaces::Interface;
+use crate::lan::networks::Networks;
 use crate::library::Library;
 use crate::offer::Right;
 use crate::offer::out::{Receiver, SendId};
@@ -52,7 +52,7 @@ struct Tools {
     library: Library,
     intake: Intake,
     /// Our own networks: nothing goes anywhere else.
-    interfaces: watch::Receiver<Vec<Interface>>,
+    networks: Networks,
 }
 
 impl Outbox {
@@ -62,14 +62,14 @@ impl Outbox {
     /// `Internal` when it is served already.
     pub fn start(
         config: SendConfig,
-        interfaces: watch::Receiver<Vec<Interface>>,
+        networks: Networks,
         library: Library,
         intake: Intake,
         stop: CancellationToken,
     ) -> Result<Outbox> {
         let taken = || Error::new(Kind::Internal, "the way out is served already");
         let wishes = intake.wishes().ok_or_else(taken)?;
-        let tools = Arc::new(Tools { config, library, intake, interfaces });
+        let tools = Arc::new(Tools { config, library, intake, networks });
         let host = Host { tools, running: HashMap::new(), tasks: JoinSet::new(), next: 1, stop };
         Ok(Outbox { task: Mutex::new(Some(tokio::spawn(host.run(wishes)))) })
     }

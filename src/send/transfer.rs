@@ -1,7 +1,6 @@
 //! One that goes out (LocalSend README 4; reference beam, a.3 and a.5): the receiver is asked, then gets two files at a time;
 //! whoever stops it is told to the other.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -200,11 +199,7 @@ impl Transfer {
     /// Returns how the receiver is talked to, when it may be.
     fn near(&self) -> Result<Near, Failed> {
         let Order { to, pin, .. } = &self.order;
-        let ours = |address: IpAddr| match address {
-            IpAddr::V4(v4) => self.tools.interfaces.borrow().iter().any(|interface| interface.reaches(v4)),
-            IpAddr::V6(_) => false,
-        };
-        if !ours(to.address.ip()) {
+        if !self.tools.networks.reach(to.address) {
             return Err(Failed::new("not_near", format!("{} is not on our network any more", to.name)));
         }
         if pin.is_some() && to.certificate.is_none() {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind};
 use crate::http::server::{Local, Peer};
 use crate::intake::door::Pin;
-use crate::lan::interfaces;
+use crate::lan::networks;
 use crate::offer::push::{Beam, BeamId, Device, OnArrival, Request, RequestId};
 use crate::offer::{Arrival, Caller, DeviceId, Key, Right};
 use crate::units::UnixTime;
@@ -317,12 +317,9 @@ fn paired(token: &str, right: Right) -> Response {
 
 /// Returns whether a caller is on a network of the box, or on the box.
 async fn is_near(peer: Option<Peer>) -> bool {
-    let Some(std::net::IpAddr::V4(from)) = peer.map(|Peer(peer)| peer.ip()) else { return false };
-    if from.is_loopback() {
-        return true;
-    }
-    let looked = tokio::task::spawn_blocking(|| interfaces::usable(&[])).await;
-    looked.is_ok_and(|found| found.is_ok_and(|all| all.iter().any(|interface| interface.reaches(from))))
+    let Some(Peer(from)) = peer else { return false };
+    let looked = tokio::task::spawn_blocking(move || networks::is_near_now(from)).await;
+    looked.is_ok_and(|found| found.is_ok_and(|is_near| is_near))
 }
 
 /// Seconds.

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hifi::state::{Changes, State as Box_};
 use crate::http::server::Peer;
+use crate::offer::whence::share;
 use crate::offer::{Board, Caller};
 use crate::web::Web;
 use crate::web::api::BOARD_RIGHT;
@@ -45,6 +46,7 @@ impl Streams {
     /// Opens a stream for a caller at an address; `None`: over the local socket.
     fn open(&self, from: Option<IpAddr>, is_paired: bool) -> Ticket {
         let mut open = self.lock();
+        let from = from.map(share);
         let of_one = |listener: &Listener| from.is_some() && listener.from == from;
         if open.all.iter().filter(|listener| of_one(listener)).count() >= MOST_OF_ONE {
             open.end_oldest(of_one);

@@ -8,6 +8,7 @@ mod corrections;
 mod events;
 mod export;
 mod guard;
+mod joins;
 mod json;
 mod library;
 mod neighbours;
@@ -60,6 +61,7 @@ impl Web {
     /// Returns the address of the page, literal, with a slash at its end: the one that was asked, else the first of ours.
     async fn base(&self, local: Option<Local>) -> String {
         let asked = local.map(|Local(local)| local.ip().to_canonical());
+        // One of IPv6 is long, or means something on one link only: one of IPv4 is told instead.
         let asked = asked.filter(|address| address.is_ipv4() && !address.is_loopback());
         let address = match asked {
             Some(address) => address,
@@ -75,7 +77,11 @@ impl Web {
 
 /// Returns the address of a page.
 pub fn page_at(address: IpAddr, port: u16) -> String {
-    if port == 80 { format!("http://{address}/") } else { format!("http://{address}:{port}/") }
+    let host = match address {
+        IpAddr::V4(four) => four.to_string(),
+        IpAddr::V6(six) => format!("[{six}]"),
+    };
+    if port == 80 { format!("http://{host}/") } else { format!("http://{host}:{port}/") }
 }
 
 /// Returns where the control socket lies: `$RUNTIME_DIRECTORY/ctl.sock`, else `<data>/ctl.sock`.

@@ -2,6 +2,7 @@
 
 use axum::Extension;
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use http::StatusCode;
@@ -47,19 +48,63 @@ pub async fn forget(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The body of `POST /api/links`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLink {
+    /// As the phone shows it: `http://192.168.1.20:53317`.
+    link: String,
+    /// The PIN that it asks for.
+    #[serde(default)]
+    pin: Option<String>,
+}
+
+/// `POST /api/links`: fetches what a phone shares at a link; how far it is stands among the neighbours.
+pub async fn link(
+    State(web): State<Web>,
+    body: Result<Json<NewLink>, JsonRejection>,
+) -> Result<StatusCode, Failure> {
+    let Json(new) = body.map_err(|error| Error::new(Kind::Invalid, error.body_text()))?;
+    web.intake.ask(Ask::Link(new.link, typed(new.pin))).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Returns what somebody typed, when it is something.
+fn typed(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// `POST /api/search`: looks for devices again.
 pub async fn search(State(web): State<Web>) -> Result<StatusCode, Failure> {
     web.intake.ask(Ask::Search).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// `POST /api/neighbours/{id}/{what}`: `look`, `pull`, `always`, `ask`, `never`.
+/// What may be said with `POST /api/neighbours/{id}/{what}`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// The PIN that a phone asks for.
+    #[serde(default)]
+    pin: Option<String>,
+}
+
+/// `POST /api/neighbours/{id}/{what}`: `look`, `pull`, `always`, `ask`, `never`; the first two with a PIN where one is asked for.
 pub async fn ask(
     State(web): State<Web>,
     Extension(_): Extension<Caller>,
     Path((id, what)): Path<(String, String)>,
+    body: Bytes,
 ) -> Result<StatusCode, Failure> {
     let id = NeighbourId(id.into());
+    let said: Said = match body.is_empty() {
+        true => Said::default(),
+        false => serde_json::from_slice(&body)
+            .map_err(|error| Error::new(Kind::Invalid, format!("read what is said: {error}")))?,
+    };
+    if let (Some(pin), "look" | "pull") = (typed(said.pin), what.as_str()) {
+        web.intake.ask(Ask::Pin(id.clone(), pin)).await?;
+    }
     let ask = match what.as_str() {
         "look" => Ask::Look(id),
         "pull" => Ask::Pull(id),

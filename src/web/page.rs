@@ -1,6 +1,8 @@
 //! `GET /` and `GET /assets/…`: the page. Its files are part of the program; there is no build step, and nothing of another
 //! host is ever loaded. They hold no data: scripts in the browser ask the API for it, with the right that the browser has.
 
+use std::sync::LazyLock;
+
 use axum::body::Body;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
@@ -8,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::http::problem::Problem;
 use crate::http::range;
+use crate::words;
 
 /// One file of the page.
 struct Asset {
@@ -23,7 +26,8 @@ pub async fn page(method: Method, asked: HeaderMap) -> Response {
 
 /// `GET` and `HEAD /assets/{file}`.
 pub async fn asset(Path(name): Path<String>, method: Method, asked: HeaderMap) -> Response {
-    match ASSETS.iter().find(|asset| asset.name == name) {
+    let sentences = Asset { name: "sentences.js", mime: SCRIPT, text: &SENTENCES };
+    match ASSETS.iter().chain([&sentences]).find(|asset| asset.name == name) {
         Some(asset) => answer(asset, &method, &asked),
         None => Problem::new(StatusCode::NOT_FOUND, "not_found", "there is nothing here").into_response(),
     }
@@ -55,6 +59,12 @@ fn answer(asset: &Asset, method: &Method, asked: &HeaderMap) -> Response {
     }
     response
 }
+
+/// What the box says to people, for whom reads Japanese: rows of code, English, Japanese.
+static SENTENCES: LazyLock<String> = LazyLock::new(|| {
+    let rows: Vec<words::Sentence> = words::sentences().collect();
+    format!("export const SENTENCES = {};\n", serde_json::json!(rows))
+});
 
 /// Scripts and styles of ours alone, none of them inline; no text ever becomes markup (Content Security Policy Level 3;
 /// Trusted Types); no page of another site may frame this one.

@@ -13,8 +13,8 @@ use crate::offer::Right;
 use crate::track::correction::MOST_PICTURE;
 use crate::web::upload::{form, raw, tus};
 use crate::web::{
-    Web, api, art, beam, corrections, events, export, guard, library, neighbours, page, plain, purchases,
-    send, settings,
+    Web, api, art, beam, corrections, events, export, guard, joins, library, neighbours, page, plain,
+    purchases, send, settings,
 };
 
 /// One route.
@@ -203,8 +203,16 @@ pub fn table() -> Vec<Route> {
             "post",
             "/api/neighbours/{id}/{what}",
             Owner,
-            "look, pull, always, ask or never",
+            "look, pull, always, ask or never; look and pull take the PIN of a phone that asks for one",
             post(neighbours::ask),
+        )
+        .answers(202, ""),
+        Route::new(
+            "post",
+            "/api/links",
+            Member,
+            "Fetches what a phone on the network shares at a link",
+            post(neighbours::link),
         )
         .answers(202, ""),
         Route::new("post", "/api/search", Owner, "Looks for devices again", post(neighbours::search))
@@ -235,7 +243,7 @@ pub fn table() -> Vec<Route> {
 }
 
 /// What senders bring, and who may.
-fn pairing() -> [Route; 16] {
+fn pairing() -> [Route; 18] {
     use Right::{Member, Owner, Room};
     [
         Route::new(
@@ -285,6 +293,15 @@ fn pairing() -> [Route; 16] {
             delete(beam::forget_device),
         )
         .answers(204, ""),
+        Route::new(
+            "get",
+            "/api/joins",
+            Member,
+            "Apps with LocalSend on the device that asks",
+            get(joins::list),
+        ),
+        Route::new("post", "/api/joins/{id}", Member, "Makes one of them the same device", post(joins::join))
+            .answers(204, ""),
     ]
 }
 

@@ -35,6 +35,9 @@ pub struct Device {
     /// `http` or `https`.
     #[serde(default)]
     pub protocol: Option<String>,
+    /// Its person shares files by a link.
+    #[serde(default, deserialize_with = "or_none")]
+    pub download: bool,
     /// It wants an answer.
     #[serde(default, deserialize_with = "or_none")]
     pub announce: bool,
@@ -63,6 +66,18 @@ impl Device {
             && !self.fingerprint.is_empty()
             && !self.fingerprint.eq_ignore_ascii_case(own)
     }
+}
+
+/// What somebody shares by a link (README 5.1).
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SharedFiles {
+    /// Who.
+    pub info: Device,
+    /// The name of the session, by which the files are fetched.
+    pub session_id: String,
+    /// What.
+    pub files: Files,
 }
 
 /// Who we are, as others are told.
@@ -254,6 +269,19 @@ pub fn accepted(body: &[u8]) -> Result<Accepted> {
     Ok(accepted)
 }
 
+/// Reads what somebody shares; there may be nothing.
+///
+/// # Errors
+/// `Damaged`.
+pub fn shared(body: &[u8]) -> Result<SharedFiles> {
+    let wrong = |what: String| Error::new(Kind::Damaged, format!("read what it shares: {what}"));
+    let shared: SharedFiles = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    if shared.session_id.is_empty() || shared.session_id.len() > LONGEST {
+        return Err(wrong("a session of another length".into()));
+    }
+    Ok(shared)
+}
+
 /// Returns the words of a refusal, when it says some; the first 200 letters.
 pub fn refusal(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -378,6 +406,33 @@ mod tests {
         let file = r#"{"info":{"alias":"a","port":null},"files":{"1":{"fileName":"a.mp3","size":3,"fileType":null,"sha256":null,"preview":null}}}"#;
         let read = prepare(file.as_bytes()).expect("lenient");
         assert_eq!((read.files.0[0].1.file_type.as_str(), read.info.port), ("", 0));
+    }
+
+    #[test]
+    fn what_is_shared_is_read_within_bounds() {
+        let text = r#"{"info":{"alias":"Yuki","download":true},"sessionId":"10.0.0.9","files":{"a":{"id":"a","fileName":"夜/1.flac",
+            "size":3,"fileType":"audio/flac","metadata":{"modified":"2024-01-02T03:04:05.123456789Z"}}}}"#;
+        let read = shared(text.as_bytes()).expect("right");
+        assert!(read.info.download && read.info.alias == "Yuki" && read.session_id == "10.0.0.9");
+        assert_eq!((read.files.0[0].0.as_str(), read.files.0[0].1.file_name.as_str()), ("a", "夜/1.flac"));
+        assert!(
+            shared(br#"{"info":{"alias":"a"},"sessionId":"s","files":{}}"#)
+                .expect("nothing")
+                .files
+                .0
+                .is_empty()
+        );
+        for wrong in [
+            "",
+            "[]",
+            r#"{"info":{"alias":"a"},"sessionId":"","files":{}}"#,
+            r#"{"sessionId":"s","files":{}}"#,
+        ] {
+            assert_eq!(shared(wrong.as_bytes()).expect_err("wrong").kind(), Kind::Damaged, "{wrong}");
+        }
+        for length in 0..text.len() {
+            assert!(shared(&text.as_bytes()[..length]).is_err());
+        }
     }
 
     #[test]

@@ -7,7 +7,9 @@ use http::{Request, StatusCode, header};
 use http_body_util::BodyExt;
 use konpo::http::server::Peer;
 use konpo::intake::door::Refusal;
+use konpo::offer::out::{Receiver, ReceiverId};
 use konpo::offer::push::{Sender, Sent};
+use konpo::offer::{Key, Right, Via};
 use konpo::units::ByteCount;
 use serde_json::{Value, json};
 use tower_service::Service;
@@ -208,5 +210,72 @@ async fn what_a_forgotten_device_is_being_told_ends() {
     assert_eq!(status, StatusCode::OK);
     let told = tokio::time::timeout(std::time::Duration::from_secs(30), own.frame()).await;
     assert!(told.expect("in time").is_some_and(|frame| frame.is_ok()));
+    bench.end().await;
+}
+
+/// An app as it was heard at an address.
+fn app(last: u8, certificate: Option<&str>, trouble: Option<&str>) -> Receiver {
+    Receiver {
+        id: ReceiverId(format!("{last}-{}", certificate.unwrap_or("plain")).into()),
+        name: format!("App {last}"),
+        model: "iPhone".into(),
+        kind: "mobile".into(),
+        address: SocketAddr::from(([10, 9, 9, last], 53317)),
+        certificate: certificate.map(str::to_owned),
+        fingerprint: certificate.unwrap_or("plain").to_owned(),
+        trouble: trouble.map(str::to_owned),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_an_app_that_proved_itself_at_the_callers_own_address_is_joined_and_only_by_a_tap() {
+    let mut bench = Bench::new().await.expect("started");
+    let cookie = |name: &str| Key::Cookie(blake3::hash(name.as_bytes()).to_hex().to_string());
+    let (library, at) = (bench.library.clone(), [10, 9, 9, 7]);
+    library.add_device(cookie("yuki"), "Yuki".into(), Right::Owner).await.expect("paired");
+    library.add_device(cookie("ken"), "Ken".into(), Right::Member).await.expect("paired");
+    // Ken's app was paired by itself, by a PIN; that of the owner, too.
+    library
+        .add_device(Key::Certificate("bb".into()), "Ken's app".into(), Right::Member)
+        .await
+        .expect("paired");
+    library
+        .add_device(Key::Certificate("cc".into()), "The owner's app".into(), Right::Owner)
+        .await
+        .expect("paired");
+    for (last, certificate, trouble) in [
+        (7, Some("bb"), None),
+        (7, Some("cc"), None),
+        (7, Some("dd"), Some("another certificate than it announced")),
+        (7, None, None),
+        (8, Some("ee"), None),
+    ] {
+        bench.intake.heard_receiver(app(last, certificate, trouble));
+    }
+    let (yuki, ken) = (Some("konpo=yuki"), Some("konpo=ken"));
+    let list = ("GET", "/api/joins");
+    let names = |body: &Value| -> Vec<String> {
+        let items = body["items"].as_array().cloned().unwrap_or_default();
+        items.iter().filter_map(|one| one["id"].as_str().map(str::to_owned)).collect()
+    };
+    assert_eq!(ask(&mut bench, at, None, list, Value::Null).await.0, StatusCode::FORBIDDEN, "a stranger");
+    // A member is offered what is not more than it is; nobody what is at another address, in doubt, or plain.
+    assert_eq!(names(&ask(&mut bench, at, ken, list, Value::Null).await.1), ["7-bb"]);
+    assert_eq!(names(&ask(&mut bench, at, yuki, list, Value::Null).await.1), ["7-bb", "7-cc"]);
+    assert!(names(&ask(&mut bench, [10, 9, 9, 9], ken, list, Value::Null).await.1).is_empty());
+    for (from, id) in [(at, "7-cc"), (at, "7-dd"), (at, "7-plain"), (at, "8-ee"), ([10, 9, 9, 8], "7-bb")] {
+        let path = format!("/api/joins/{id}");
+        let (status, body, _) = ask(&mut bench, from, ken, ("POST", &path), Value::Null).await;
+        assert_eq!((status, &body["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{id}: {body}");
+    }
+    let (status, ..) = ask(&mut bench, at, ken, ("POST", "/api/joins/7-bb"), Value::Null).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (_, devices, _) = ask(&mut bench, at, yuki, ("GET", "/api/devices"), Value::Null).await;
+    let paired: Vec<&Value> =
+        devices["items"].as_array().expect("devices").iter().map(|one| &one["name"]).collect();
+    assert_eq!(paired, ["Yuki", "Ken", "The owner's app"], "the app alone is no device any more");
+    let who = bench.intake.who(Some(Key::Certificate("bb".into())), Via::Web).await;
+    assert_eq!(who.right, Right::Member, "what the app sends is Ken's: {who:?}");
+    assert!(names(&ask(&mut bench, at, ken, list, Value::Null).await.1).is_empty(), "done");
     bench.end().await;
 }

@@ -17,6 +17,7 @@ use konpo::http::own_tls::Own;
 use konpo::http::server::{PeerCertificate, serve_either};
 use konpo::intake::Intake;
 use konpo::lan::interfaces::Interface;
+use konpo::lan::networks::Networks;
 use konpo::offer::out::{Receiver, ReceiverId, SendId, SendState, Sending};
 use konpo::offer::{Caller, Right, Via};
 use konpo::query::export::Wanted;
@@ -25,7 +26,7 @@ use konpo::track::TrackId;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -167,6 +168,7 @@ impl Phone {
             kind: "mobile".into(),
             address,
             certificate: Some(own.fingerprint().to_lowercase()),
+            fingerprint: own.fingerprint().to_lowercase(),
             trouble: None,
         };
         Phone { receiver, desk: state, stop, serving }
@@ -197,9 +199,9 @@ impl House {
         let alias = tokio::sync::watch::channel("Living Room".into()).1;
         let config = SendConfig { alias, port: 53317, own };
         let lo = Interface { name: "lo".into(), index: 1, address: Ipv4Addr::LOCALHOST, prefix: 8 };
-        let (_kept_as_it_is, interfaces) = watch::channel(vec![lo]);
+        let networks = Networks::fixed(vec![lo], Vec::new());
         let outbox =
-            Outbox::start(config, interfaces, bench.library.clone(), bench.intake.clone(), stop.clone());
+            Outbox::start(config, networks, bench.library.clone(), bench.intake.clone(), stop.clone());
         House { bench, outbox: outbox.expect("the first"), stop, ours }
     }
 

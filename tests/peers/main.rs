@@ -14,6 +14,7 @@ mod sounds;
 mod wounds;
 
 mod adopted;
+mod cancels;
 mod cut;
 mod daemon;
 mod demo;
@@ -39,6 +40,10 @@ mod refused;
 mod rotten;
 mod send;
 mod servers;
+mod service;
+mod shared;
+mod siege;
+mod six;
 mod soak;
 mod sound;
 mod sound_server;

@@ -1,5 +1,6 @@
 //! LocalSend: phones with that app find this box and push music to it (protocol v2.1 with what 1.18 adds; v1 only as far
-//! as old apps look for devices by it). IPv4 only. TLS and plain HTTP share one port: which one comes is told by its first
+//! as old apps look for devices by it). It listens and announces over IPv4
+//! and, where the box has it, IPv6. TLS and plain HTTP share one port: which one comes is told by its first
 //! byte. Everything is decided at intake's door.
 
 mod announce;
@@ -19,8 +20,10 @@ use tracing::{info, warn};
 use crate::beam::localsend::announce::Announcer;
 use crate::beam::localsend::server::{Desk, router};
 use crate::beam::localsend::sessions::Sessions;
+use crate::beam::share::Shared;
 use crate::error::{Error, Kind, Result};
 use crate::http::bodies::Bodies;
+use crate::http::door::Door;
 use crate::http::hosts::Hosts;
 use crate::http::own_tls::Own;
 use crate::http::server as http_server;
@@ -39,6 +42,8 @@ pub struct LocalSendConfig {
     pub port: u16,
     /// The certificate by which phones know this box.
     pub own: Own,
+    /// Where it is told who shares files by a link.
+    pub shares: mpsc::Sender<Shared>,
 }
 
 /// The running receiver.
@@ -59,7 +64,7 @@ impl LocalSend {
         hosts: Hosts,
         stop: CancellationToken,
     ) -> Result<LocalSend> {
-        let LocalSendConfig { alias, port, own } = config;
+        let LocalSendConfig { alias, port, own, shares } = config;
         let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(|error| {
             let kind =
                 if error.kind() == std::io::ErrorKind::AddrInUse { Kind::Busy } else { Kind::Internal };
@@ -71,9 +76,11 @@ impl LocalSend {
         let bodies = Bodies::default();
         let (unproved, to_prove) = mpsc::channel(MOST_UNPROVED);
         let desk = Desk { alias, fingerprint, port, intake, sessions: sessions.clone(), bodies, unproved };
-        let announcer = Announcer::open(desk.clone(), Arc::new(own), lan.interfaces(), to_prove)?;
+        let networks = lan.networks();
+        let announcer = Announcer::open(desk.clone(), Arc::new(own), networks.clone(), to_prove, shares)?;
+        let door = Door::beside(listener, Arc::new(move |from| networks.lets_in(from)));
         info!(port, "phones with LocalSend find this box");
-        let served = http_server::serve_either(listener, router(desk, hosts), acceptor, stop.clone());
+        let served = http_server::serve_either(door, router(desk, hosts), acceptor, stop.clone());
         let tasks = vec![
             tokio::spawn(announcer.run(stop.clone())),
             tokio::spawn(tidy(sessions.clone(), stop.clone())),
@@ -106,6 +113,7 @@ fn receiver(device: &Device, at: SocketAddr, trouble: Option<String>) -> Receive
         kind: shown(device.device_type.as_deref().unwrap_or("desktop")),
         address: at,
         certificate: (!device.is_plain()).then(|| device.fingerprint.to_lowercase()),
+        fingerprint: device.fingerprint.to_lowercase(),
         trouble,
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP side of LocalSend v2 (README 3.3, 4, 6; reference beam, a.3): who we are, what is to come, the bytes, and the
 //! end. Every error is `{"message": …}`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ use crate::intake::Intake;
 use crate::intake::door::{Delivery, Finished, Refusal};
 use crate::offer::Key;
 use crate::offer::push::{Sender, Sent};
+use crate::offer::whence::Whence;
 use crate::units::ByteCount;
 use crate::wire::localsend::{self, Device, Info, Prepare};
 
@@ -47,7 +48,8 @@ pub struct Desk {
     pub sessions: Arc<Sessions>,
     /// What is being read of them.
     pub bodies: Bodies,
-    /// Devices that registered without a proof of who they are. They are asked for it; when many wait, they come again.
+    /// Devices that registered without a proof of who they are, and those that share files. They are asked; when many wait,
+    /// they come again.
     pub unproved: mpsc::Sender<(Device, SocketAddr)>,
 }
 
@@ -157,9 +159,16 @@ async fn register(
             };
             let (proved, shown) =
                 (device.is_plain() || certificate.clone().is_some_and(proves), certificate.is_some());
-            let at = SocketAddr::from((peer.ip(), device.port));
+            let mut at = peer;
+            at.set_port(device.port);
             match localsend::reachable(device, &desk.fingerprint) {
-                Some(device) if proved => desk.intake.heard_receiver(receiver(&device, at, None)),
+                Some(device) if proved => {
+                    desk.intake.heard_receiver(receiver(&device, at, None));
+                    if device.download {
+                        // How it is talked to is found out there.
+                        let _it_comes_again = desk.unproved.try_send((device, at));
+                    }
+                }
                 Some(device) if !shown => drop(desk.unproved.try_send((device, at))),
                 _ => {}
             }
@@ -178,7 +187,7 @@ async fn prepare(
     Query(asked): Query<Parameters>,
     body: Body,
 ) -> Response {
-    let address = peer.ip();
+    let address = Whence::from(peer);
     if asked.pin.is_some() && private.is_none() {
         return refuse(
             StatusCode::UNAUTHORIZED,
@@ -199,7 +208,8 @@ async fn prepare(
         return refuse(StatusCode::CONFLICT, "too many are sending");
     }
     let name = prepare.info.alias.clone();
-    let sender = Sender { way: "localsend", key: certificate.map(Key::Certificate), name, address };
+    let key = certificate.map(Key::Certificate);
+    let sender = Sender { way: "localsend", key, name, address: address.address };
     if let Some(text) = prepare.text() {
         return match desk.intake.say(&sender, text, asked.pin.as_deref()).await {
             Ok(()) => StatusCode::NO_CONTENT.into_response(),
@@ -218,7 +228,7 @@ async fn prepare(
 }
 
 /// Reads what somebody wants to send: a few questions of one address at once, and in their time.
-async fn read(desk: &Desk, address: IpAddr, body: Body) -> Result<Prepare, Response> {
+async fn read(desk: &Desk, address: Whence, body: Body) -> Result<Prepare, Response> {
     let Some(_arriving) = desk.sessions.arrive(address) else {
         return Err(refuse(StatusCode::CONFLICT, "you are asking already"));
     };
@@ -271,7 +281,7 @@ async fn upload(
     let (Some(id), Some(file), Some(token)) = (asked.session_id, asked.file_id, asked.token) else {
         return refuse(StatusCode::BAD_REQUEST, "sessionId, fileId and token are needed");
     };
-    let session = desk.sessions.find(&id, peer.ip());
+    let session = desk.sessions.find(&id, peer.into());
     let coming = session.as_ref().and_then(|session| session.begin(&desk.sessions, &file, &token));
     let (Some(session), Some(coming)) = (session, coming) else {
         return refuse(StatusCode::FORBIDDEN, "this file is not expected from you");
@@ -323,10 +333,10 @@ async fn cancel(
     Extension(Peer(peer)): Extension<Peer>,
     Query(asked): Query<Parameters>,
 ) -> StatusCode {
-    desk.sessions.cancel(asked.session_id.as_deref(), peer.ip());
+    desk.sessions.cancel(asked.session_id.as_deref(), peer.into());
     if let Some(session) = asked.session_id {
         // One that is none of what goes out was of what comes in.
-        let _of_the_other_way = desk.intake.stopped_there(session, peer.ip()).await;
+        let _of_the_other_way = desk.intake.stopped_there(session, peer.ip().to_canonical()).await;
     }
     StatusCode::OK
 }

@@ -1,7 +1,6 @@
 //! Who is sending: one session for each sender, its files with their tokens, and what ends it (reference beam, a.3).
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::intake::door::Delivery;
+use crate::offer::whence::{Whence, share};
 
 /// The sessions of this box.
 #[derive(Debug, Default)]
@@ -20,9 +20,9 @@ pub struct Sessions {
 struct Table {
     active: HashMap<String, Arc<Session>>,
     /// Senders that wait for their answer, one of each address.
-    pending: HashMap<IpAddr, Waits>,
+    pending: HashMap<Whence, Waits>,
     /// Questions of each address that are being read.
-    reading: HashMap<IpAddr, usize>,
+    reading: HashMap<Whence, usize>,
     next: u64,
 }
 
@@ -38,7 +38,7 @@ struct Waits {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Who {
     /// Where it is.
-    pub address: IpAddr,
+    pub address: Whence,
     /// The SHA-256 of the certificate whose key it proved to have, lower-case hex.
     pub certificate: Option<String>,
     /// What it calls itself, and the fingerprint that it says it has. Nothing is proved by them.
@@ -95,10 +95,15 @@ enum State {
 
 impl Sessions {
     /// Lets an address say what it wants to send. `None` when it says much at once already.
-    pub fn arrive(self: &Arc<Sessions>, address: IpAddr) -> Option<Arriving> {
+    pub fn arrive(self: &Arc<Sessions>, address: Whence) -> Option<Arriving> {
         let mut table = self.table();
+        let same = |other: &Whence| share(other.address) == share(address.address);
+        let of_share: usize = table.reading.iter().filter(|(other, _)| same(other)).map(|(_, n)| n).sum();
         let reading = table.reading.entry(address).or_default();
-        if *reading >= MOST_READ {
+        if *reading >= MOST_READ || of_share >= MOST_READ * MOST_OF_SHARE {
+            if *reading == 0 {
+                table.reading.remove(&address);
+            }
             return None;
         }
         *reading += 1;
@@ -122,6 +127,7 @@ impl Sessions {
         let mut own = table.active.values().filter(|session| session.who.is(&who));
         if own.any(|session| !session.is_left(now))
             || table.active.values().filter(others).count() >= MOST_OF_ONE
+            || table.of_share(&who) >= MOST_OF_ONE * MOST_OF_SHARE
         {
             return None;
         }
@@ -158,12 +164,12 @@ impl Sessions {
     }
 
     /// Returns a session, to its own sender only.
-    pub fn find(&self, id: &str, address: IpAddr) -> Option<Arc<Session>> {
+    pub fn find(&self, id: &str, address: Whence) -> Option<Arc<Session>> {
         self.table().active.get(id).filter(|session| session.who.address == address).cloned()
     }
 
     /// Ends a session, or with no id the question of this sender. Others' are left alone.
-    pub fn cancel(&self, id: Option<&str>, address: IpAddr) {
+    pub fn cancel(&self, id: Option<&str>, address: Whence) {
         let mut table = self.table();
         match id.filter(|id| !id.is_empty()) {
             Some(id) if table.active.get(id).is_some_and(|session| session.who.address == address) => {
@@ -216,6 +222,14 @@ impl Sessions {
 }
 
 impl Table {
+    /// Counts the others who wait or send from the same share: a machine has many addresses of IPv6.
+    fn of_share(&self, who: &Who) -> usize {
+        let same =
+            |other: &Whence| *other != who.address && share(other.address) == share(who.address.address);
+        let active = self.active.values().filter(|session| same(&session.who.address)).count();
+        active + self.pending.keys().filter(|other| same(other)).count()
+    }
+
     fn end(&mut self, id: &str) {
         if let Some(session) = self.active.remove(id) {
             session.over.cancel();
@@ -296,7 +310,7 @@ impl Drop for Coming {
 #[derive(Debug)]
 pub struct Arriving {
     sessions: Arc<Sessions>,
-    address: IpAddr,
+    address: Whence,
 }
 
 impl Drop for Arriving {
@@ -315,7 +329,7 @@ impl Drop for Arriving {
 #[derive(Debug)]
 pub struct Pending {
     sessions: Arc<Sessions>,
-    address: IpAddr,
+    address: Whence,
     number: u64,
     /// Falls when the sender cancels, or asks anew.
     pub cancelled: CancellationToken,
@@ -340,5 +354,7 @@ const LONGEST: Duration = Duration::from_secs(6 * 3600);
 const MOST_SESSIONS: usize = 32;
 /// Sessions of other devices behind one address.
 const MOST_OF_ONE: usize = 4;
+/// So many times as much of one share: there may be several phones in it (see [`share`]).
+const MOST_OF_SHARE: usize = 4;
 /// Questions of one address that are read at once; one more is refused before a byte of it is read.
 const MOST_READ: usize = 2;

@@ -9,10 +9,10 @@ use super::{Effect, Given, Rules, shelf_entry};
 use crate::hifi::command::{At, Command, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::shuffle::Ids;
 use crate::hifi::state::{Entry, Notice};
-use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::track::{Track, TrackId};
 use crate::units::{Millis, UnixTime};
+use crate::words::Words;
 
 impl Rules {
     pub(super) fn add(

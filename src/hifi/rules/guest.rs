@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::{Effect, Given, Rules, shelf_entry};
 use crate::hifi::command::{Hints, Input, NewEntry, Playable, QueueId, Refused};
 use crate::hifi::state::{Entry, Source, Transport};
-use crate::hifi::words::Words;
 use crate::offer::{Right, Via};
 use crate::signal::{OnAir, PlaySerial};
 use crate::track::{Measured, Tags};
 use crate::units::{Millis, UnixTime};
+use crate::words::Words;
 
 /// The deck, and where the queue stood when it came.
 #[derive(Debug, Clone)]

@@ -8,11 +8,11 @@ use super::{Effect, Rules, shelf_entry};
 use crate::hifi::command::{At, Command, Playable, QueueId};
 use crate::hifi::shuffle::Ids;
 use crate::hifi::state::Transport;
-use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::offer::push::{BeamId, OnArrival};
 use crate::track::{Track, TrackId};
 use crate::units::{Millis, UnixTime};
+use crate::words::Words;
 
 /// A song that came.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@ use super::{Effect, Rules};
 use crate::hifi::command::{QuietMode, Refused};
 use crate::hifi::quiet::{Clock, Quiet, QuietAction};
 use crate::hifi::state::QuietCause;
-use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::units::{Millis, UnixTime, Volume};
+use crate::words::Words;
 
 impl Rules {
     /// Returns quiet hours, for saving.

@@ -7,11 +7,11 @@ use crate::hifi::HifiConfig;
 use crate::hifi::command::Refused;
 use crate::hifi::state::{Position, Transport};
 use crate::hifi::volume::Knob;
-use crate::hifi::words::Words;
 use crate::offer::Right;
 use crate::player;
 use crate::signal::{GainMode, PlaySerial};
 use crate::units::UnixTime;
+use crate::words::Words;
 
 impl Rules {
     /// Takes other settings. Nothing gets louder at once by them.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::result::Result as Told;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -26,6 +27,28 @@ pub struct Asking {
     holds: Option<Rest>,
     reply: oneshot::Sender<bool>,
 }
+
+/// A question whose sender went, and for a moment may be back with the same one: it keeps its number then, so that a yes that
+/// was pressed just now is for it.
+#[derive(Debug)]
+pub struct Left {
+    shown: Request,
+    counted: String,
+    at: Instant,
+}
+
+impl Left {
+    fn is(&self, shown: &Request, counted: &str, now: Instant) -> bool {
+        let same = |one: &Request| (one.way.clone(), one.files, one.bytes, one.names.clone());
+        self.counted == counted
+            && same(&self.shown) == same(shown)
+            && now.saturating_duration_since(self.at) < BACK_WITHIN
+    }
+}
+
+/// A request that brings several files, nobody knows how many before they came: a yes is for all of it.
+#[derive(Debug, Default)]
+pub struct OneRequest(AtomicBool);
 
 /// What was answered lately, by sender. Pure; the clock is an argument.
 #[derive(Debug, Default)]
@@ -128,8 +151,12 @@ impl Intake {
         &self,
         offered: &Offered,
         in_all: Option<InAll>,
+        request: Option<&OneRequest>,
         has_no_pin: bool,
     ) -> Told<(), Refusal> {
+        if request.is_some_and(|request| request.0.load(Ordering::Acquire)) {
+            return Ok(());
+        }
         let (begun, counted) = (Instant::now(), offered.counted());
         loop {
             let now = Instant::now();
@@ -142,7 +169,10 @@ impl Intake {
             };
             if !waits {
                 self.tell_of_pin(offered, has_no_pin)?;
-                return self.wait_for_a_yes(offered, Some(in_all)).await;
+                // A yes to one request holds for nothing that follows it.
+                self.wait_for_a_yes(offered, request.is_none().then_some(in_all)).await?;
+                request.iter().for_each(|request| request.0.store(true, Ordering::Release));
+                return Ok(());
             }
             if now > begun + ANSWERED_WITHIN {
                 return Err(Refusal::Busy("this device is being asked for already".into()));
@@ -200,15 +230,14 @@ impl Intake {
         if desk.asks.len() >= MOST_ASKING {
             return Err(Refusal::Busy("too many devices are being asked for".into()));
         }
-        let id = RequestId(desk.number());
         let names = offered.wanted.iter().take(MOST_NAMES).map(|&index| shown(&offered.files[index].name));
         // What is said in all cannot be less than what is there.
         let own = (offered.wanted.len() as u64, offered.bytes.0);
         let in_all = one_of.flatten().map_or(own, |all| (all.files.max(own.0), all.bytes.0.max(own.1)));
         let (files, bytes) = (in_all.0, ByteCount(in_all.1));
         let holds = one_of.map(|said| Rest::of(said.map(|_| InAll { files, bytes })));
-        let shown = Request {
-            id,
+        let mut shown = Request {
+            id: RequestId(0),
             from: shown(&offered.sender.name),
             way: offered.sender.way.to_owned(),
             files,
@@ -216,6 +245,11 @@ impl Intake {
             names: names.collect(),
             until: UnixTime(UnixTime::now().0 + ANSWERED_WITHIN.as_secs() as i64),
         };
+        let now = Instant::now();
+        let before = desk.left.iter().position(|left| left.is(&shown, counted, now));
+        let id = before.and_then(|at| desk.left.remove(at)).map(|left| left.shown.id);
+        let id = id.unwrap_or_else(|| RequestId(desk.number()));
+        shown.id = id;
         info!(from = shown.from, files = shown.files, "somebody wants to send: yes or no?");
         desk.asks.insert(id, Asking { shown, counted: counted.to_owned(), holds, reply });
         Ok((id, answer))
@@ -251,7 +285,15 @@ struct Withdrawn {
 
 impl Drop for Withdrawn {
     fn drop(&mut self) {
-        self.inner.door.desk().asks.remove(&self.id);
+        let mut desk = self.inner.door.desk();
+        if let Some(asking) = desk.asks.remove(&self.id) {
+            if desk.left.len() >= MOST_ASKING {
+                desk.left.pop_front();
+            }
+            let Asking { shown, counted, .. } = asking;
+            desk.left.push_back(Left { shown, counted, at: Instant::now() });
+        }
+        drop(desk);
         self.inner.show_door();
     }
 }
@@ -274,6 +316,8 @@ const NO_HOLDS: Duration = Duration::from_secs(60);
 const LONGEST_NO: Duration = Duration::from_secs(3600);
 /// How long one is remembered after that.
 const NO_IS_KEPT: Duration = Duration::from_secs(3600);
+/// How long the question of a sender that went keeps its number.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
 /// Senders whose answer is remembered.
 const MOST_ANSWERED: usize = 200;
 /// How often one that comes while its sender is asked for looks again.

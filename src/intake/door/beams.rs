@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
-use crate::offer::push::{Beam, BeamId, BeamState, OnArrival, Pushed};
-use crate::offer::{DeviceId, OfferId, Verdict};
+use crate::intake::door::past::{self, TakenBack};
+use crate::intake::noted::Noted;
+use crate::library::JournalRow;
+use crate::offer::push::{Beam, BeamId, BeamState, LeftOut, OnArrival, Pushed};
+use crate::offer::{DeviceId, OfferId, Stage, Verdict};
 use crate::track::TrackId;
 use crate::units::{ByteCount, UnixTime};
 
@@ -56,13 +59,57 @@ pub struct Begun {
     pub known: Vec<String>,
     /// How many those are.
     pub known_count: u64,
+    /// Files that are not asked for, the first few.
+    pub left_out: Vec<LeftOut>,
+    /// How many those are.
+    pub left_out_count: u64,
 }
 
 impl Beams {
+    /// Takes up what an earlier run wrote down, oldest first: what can still be taken back, and what was and is not off the
+    /// shelf yet. Nothing of it plays by itself any more.
+    pub fn take_up(
+        &mut self,
+        rows: &[JournalRow],
+        undone: &[TakenBack],
+        devices: &HashMap<String, DeviceId>,
+        (wall, now): (UnixTime, Instant),
+    ) {
+        // A row of a time that has not come yet was written by a clock that was wrong: it says nothing of ten minutes.
+        for row in rows.iter().filter(|row| past::came(row) && row.at.0 <= wall.0 + CLOCK_MAY_ERR) {
+            let Some(id) = Noted::of(row).beam else { continue };
+            if self.note(id).is_none() {
+                self.all.push_back(Note::of_before(
+                    id,
+                    row,
+                    devices.get(&row.provenance.device).copied(),
+                    now,
+                ));
+            }
+            let age = Duration::from_secs(wall.0.saturating_sub(row.at.0).max(0).unsigned_abs());
+            let waits = !matches!(row.stage, Stage::Stored | Stage::Refused);
+            if waits {
+                self.rows.insert(row.id, (id, None));
+            }
+            if let Some(note) = self.note(id) {
+                note.count_again(row, now.checked_sub(age).unwrap_or(now));
+                if undone.iter().any(|taken| taken.beam == id) {
+                    note.shown.state = BeamState::Undone;
+                }
+            }
+        }
+        let waits: Vec<BeamId> = self.rows.values().map(|(beam, _)| *beam).collect();
+        self.all.retain(|note| note.can_be_undone(now) || waits.contains(&note.shown.id));
+        let from = self.all.len().saturating_sub(MOST_BEAMS);
+        self.all.drain(..from);
+    }
+
     /// Begins a beam. One of which nothing comes and nothing is known is not worth a word.
     pub fn begin(&mut self, id: BeamId, begun: Begun, now: Instant) {
-        let Begun { from, identity, way, device, wish, files, bytes, known, known_count } = begun;
-        if files == 0 && known_count == 0 {
+        let Begun { from, identity, way, device, wish, files, bytes, known, known_count, .. } = begun;
+        // A device that is paired hears of itself why nothing of it came.
+        let says_nothing = begun.left_out_count == 0 || device.is_none();
+        if files == 0 && known_count == 0 && says_nothing {
             return;
         }
         if files == 0 && device.is_none() {
@@ -86,6 +133,8 @@ impl Beams {
             refused: 0,
             known,
             known_count,
+            left_out: begun.left_out,
+            left_out_count: begun.left_out_count,
             at: UnixTime::now(),
             undo_until: None,
         };
@@ -132,6 +181,9 @@ impl Beams {
         note.shown.known_count += begun.known_count;
         let room = MOST_KNOWN.saturating_sub(note.shown.known.len());
         note.shown.known.extend(begun.known.iter().take(room).cloned());
+        note.shown.left_out_count += begun.left_out_count;
+        let room = MOST_KNOWN.saturating_sub(note.shown.left_out.len());
+        note.shown.left_out.extend(begun.left_out.iter().take(room).cloned());
         note.last = now;
         if begun.files > 0 {
             note.open += 1;
@@ -281,6 +333,53 @@ impl Beams {
 }
 
 impl Note {
+    /// Returns the note of a beam of an earlier run, of which nothing is counted yet.
+    fn of_before(id: BeamId, row: &JournalRow, device: Option<DeviceId>, now: Instant) -> Note {
+        let shown = Beam {
+            id,
+            from: row.provenance.device_name.clone(),
+            way: row.provenance.way.clone(),
+            state: BeamState::Ended,
+            files: 0,
+            bytes: ByteCount(0),
+            received: 0,
+            stored: 0,
+            refused: 0,
+            known: Vec::new(),
+            known_count: 0,
+            left_out: Vec::new(),
+            left_out_count: 0,
+            at: row.at,
+            undo_until: None,
+        };
+        Note {
+            from: shown.from.as_str().into(),
+            shown,
+            device,
+            wish: OnArrival::Keep,
+            new: Vec::new(),
+            last: now.checked_sub(UNDONE_WITHIN).unwrap_or(now),
+            identity: Noted::of(row).counted,
+            open: 0,
+            offered: 0,
+        }
+    }
+
+    fn count_again(&mut self, row: &JournalRow, at: Instant) {
+        self.last = self.last.max(at);
+        self.shown.files += 1;
+        self.shown.received += 1;
+        self.shown.bytes = ByteCount(self.shown.bytes.0.saturating_add(row.size.unwrap_or_default().0));
+        match &row.verdict {
+            Some(Verdict::Refused { .. }) => self.shown.refused += 1,
+            Some(Verdict::Stored { .. } | Verdict::Merged { .. } | Verdict::Locked { .. }) => {
+                self.shown.stored += 1;
+            }
+            Some(Verdict::Read { .. }) | None => {}
+        }
+        self.new.extend(row.verdict.as_ref().and_then(Verdict::brought));
+    }
+
     fn can_be_undone(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.last) < UNDONE_WITHIN
     }
@@ -295,5 +394,7 @@ const UNDONE_WITHIN: Duration = Duration::from_secs(600);
 const MOST_BEAMS: usize = 50;
 /// What one sender brings file by file is one beam while the next begins so soon.
 const JOINED_WITHIN: Duration = Duration::from_secs(30);
-/// Names of files that were here before, of one beam.
+/// Names of files that were here before, and of those that are not taken, of one beam.
 const MOST_KNOWN: usize = 10;
+/// Seconds by which a clock may have gone back since a row was written.
+const CLOCK_MAY_ERR: i64 = 60;

@@ -13,6 +13,7 @@ use crate::intake::append::Sum;
 use crate::intake::door::beams::Begun;
 use crate::intake::door::{MOST_NAMES, Offered, shown};
 use crate::intake::names;
+use crate::intake::noted::Noted;
 use crate::intake::staging::Part;
 use crate::library::JournalRow;
 use crate::offer::push::{BeamId, OnArrival, Sent};
@@ -46,6 +47,8 @@ impl Delivery {
     pub(in crate::intake) fn begin(inner: Arc<Inner>, offered: Offered, wish: OnArrival) -> Delivery {
         let (files, bytes) = (offered.wanted.len() as u64, offered.bytes);
         let names = offered.known.iter().map(|(index, _)| shown(&offered.files[*index].name));
+        let left_out =
+            offered.left_out.iter().map(|(index, why)| why.told(shown(&offered.files[*index].name)));
         let begun = Begun {
             from: shown(&offered.sender.name),
             identity: offered.counted(),
@@ -56,6 +59,8 @@ impl Delivery {
             bytes,
             known: names.take(MOST_NAMES).collect(),
             known_count: offered.known.len() as u64,
+            left_out: left_out.take(MOST_NAMES).collect(),
+            left_out_count: offered.left_out.len() as u64,
         };
         let mut desk = inner.door.desk();
         let now = Instant::now();
@@ -232,6 +237,11 @@ impl Delivery {
         self.settled(index);
     }
 
+    /// Returns what its rows note of it.
+    pub(in crate::intake) fn noted(&self) -> String {
+        Noted { counted: self.offered.counted(), beam: Some(self.beam), done: None }.to_facts()
+    }
+
     fn row(&self, file: &Sent) -> JournalRow {
         let name = file.name.rsplit('/').next().unwrap_or_default();
         JournalRow {
@@ -261,7 +271,7 @@ impl Delivery {
             }),
             etag: None,
             verdict: None,
-            facts: String::new(),
+            facts: self.noted(),
             at: UnixTime::now(),
         }
     }

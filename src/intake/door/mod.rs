@@ -6,12 +6,14 @@
 mod asking;
 mod beams;
 mod delivery;
+mod joined;
 mod pairing;
+pub(in crate::intake) mod past;
 mod people;
 pub mod policy;
 pub mod uploads;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -22,12 +24,14 @@ use tokio_util::task::TaskTracker;
 use tracing::{info, warn};
 
 use crate::error::{Error, Kind, Result};
-use crate::intake::door::asking::{Answers, Asking};
+pub use crate::intake::door::asking::OneRequest;
+use crate::intake::door::asking::{Answers, Asking, Left};
 use crate::intake::door::beams::Beams;
 pub use crate::intake::door::delivery::{Delivery, Finished, Incoming};
 use crate::intake::door::pairing::Pairing;
 pub use crate::intake::door::pairing::Pin;
-use crate::intake::door::policy::{Decision, Quotas, decide, is_archive, is_no_music, kept, unfit};
+use crate::intake::door::past::TakenBack;
+use crate::intake::door::policy::{Decision, LeftWhy, Quotas, decide, is_archive, kept, unfit};
 use crate::intake::door::uploads::Table;
 use crate::intake::staging::{LARGEST_FILE, blocking};
 use crate::intake::{Inner, Intake};
@@ -109,6 +113,10 @@ struct Desk {
     promised: u64,
     beams: Beams,
     answers: Answers,
+    /// Questions whose sender went just now and may ask the same again.
+    left: VecDeque<Left>,
+    /// What was taken back lately, the newest last.
+    undone: Vec<TakenBack>,
     /// What falls when a paired device is forgotten; only of those that are being told something.
     paired: HashMap<DeviceId, CancellationToken>,
 }
@@ -134,6 +142,8 @@ impl Door {
             promised: 0,
             beams: Beams::default(),
             answers: Answers::default(),
+            left: VecDeque::new(),
+            undone: Vec::new(),
             paired: HashMap::new(),
         };
         Door {
@@ -271,20 +281,35 @@ impl Intake {
         self.offer_as(sender, vec![file], pin, Joins::Yes(in_all)).await
     }
 
+    /// As [`Intake::offer_next`], of a sender that brings several files in one request: a yes is for all of that request.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub async fn offer_in(
+        &self,
+        request: &OneRequest,
+        sender: Sender,
+        file: Sent,
+        pin: Option<&str>,
+    ) -> std::result::Result<Delivery, Refusal> {
+        self.offer_as(sender, vec![file], pin, Joins::In(request)).await
+    }
+
     async fn offer_as(
         &self,
         sender: Sender,
         mut files: Vec<Sent>,
         pin: Option<&str>,
-        joins: Joins,
+        joins: Joins<'_>,
     ) -> std::result::Result<Delivery, Refusal> {
         check(&mut files)?;
         let identity = identity(&sender);
         let (caller, has_no_pin) = self.caller_of(&sender, pin).await?;
-        let (wanted, known) = self.sift(&identity, &files).await?;
+        let (wanted, known, left_out) = self.sift(&identity, &files).await?;
         let bytes = ByteCount(wanted.iter().map(|&index| files[index].size.0).sum());
-        let is_one_of = joins != Joins::No;
-        let offered = Offered { sender, identity, caller, files, wanted, known, bytes, joins: is_one_of };
+        let joined = !matches!(joins, Joins::No);
+        let offered =
+            Offered { sender, identity, caller, files, wanted, known, left_out, bytes, joins: joined };
         if !offered.wanted.is_empty() {
             self.check_room(&offered).await?;
         }
@@ -293,7 +318,10 @@ impl Intake {
             (Decision::Refuse(words), _) => return Err(self.refusal(words, has_no_pin)),
             (Decision::Ask, _) if offered.wanted.is_empty() => {}
             (Decision::Ask, Joins::Yes(in_all)) => {
-                self.wait_for_a_yes_to_all(&offered, in_all, has_no_pin).await?
+                self.wait_for_a_yes_to_all(&offered, in_all, None, has_no_pin).await?
+            }
+            (Decision::Ask, Joins::In(request)) => {
+                self.wait_for_a_yes_to_all(&offered, None, Some(request), has_no_pin).await?
             }
             (Decision::Ask, Joins::No) => {
                 self.tell_of_pin(&offered, has_no_pin)?;
@@ -383,8 +411,8 @@ impl Intake {
         }
     }
 
-    /// Returns the files worth sending, and those that the shelf has with their tracks.
-    async fn sift(&self, identity: &str, files: &[Sent]) -> Result<(Vec<usize>, Vec<(usize, TrackId)>)> {
+    /// Returns the files worth sending, those that the shelf has with their tracks, and why the others are left.
+    async fn sift(&self, identity: &str, files: &[Sent]) -> Result<Sifted> {
         let library = &self.inner.library;
         let by_sum = library.with_sums(files.iter().map(|file| file.sha256).collect()).await?;
         // One that says no sums and cannot be known again proves nothing by a name.
@@ -394,14 +422,17 @@ impl Intake {
             seen.iter().filter_map(|row| Some(((row.object_id.as_str(), row.size?.0), row.track?))).collect();
         let by_name = |file: &Sent| seen.get(&(file.name.as_str(), file.size.0)).copied();
         let (mut wanted, mut known, mut doubtful) = (Vec::new(), Vec::new(), Vec::new());
+        let mut left_out = Vec::new();
         for (index, (file, by_sum)) in files.iter().zip(by_sum).enumerate() {
             match (by_sum, file.sha256) {
                 (Some(track), _) => known.push((index, track)),
                 (None, None) if by_name(file).is_some() => {
                     doubtful.extend(by_name(file).map(|track| (index, track)))
                 }
-                _ if is_no_music(file) || file.size.0 > LARGEST_FILE => {}
-                _ => wanted.push(index),
+                _ => match policy::left_out(file, LARGEST_FILE) {
+                    Some(why) => left_out.push((index, why)),
+                    None => wanted.push(index),
+                },
             }
         }
         // What was deleted since comes again.
@@ -414,7 +445,7 @@ impl Intake {
         }
         wanted.sort_unstable();
         known.sort_unstable();
-        Ok((wanted, known))
+        Ok((wanted, known, left_out))
     }
 
     /// Answers about the room before the first byte.
@@ -489,6 +520,8 @@ impl Intake {
         need(caller, Right::Member, "take back what was sent")?;
         let owner = caller.right >= Right::Owner;
         let tracks = self.inner.door.desk().beams.undo(id, caller.device, owner, Instant::now())?;
+        // From here on it is taken back, whatever happens to the power.
+        self.inner.note_undone(id, false).await?;
         self.inner.show_door();
         self.inner.door.tell(Pushed::Undone(tracks.clone()));
         let mut gone = 0;
@@ -500,6 +533,7 @@ impl Intake {
                 Err(error) => return Err(error),
             }
         }
+        self.inner.note_undone(id, true).await?;
         info!(beam = id.0, gone, "taken back");
         Ok(gone)
     }
@@ -528,6 +562,8 @@ pub(in crate::intake) struct Offered {
     wanted: Vec<usize>,
     /// Those that the shelf has.
     known: Vec<(usize, TrackId)>,
+    /// Those that are not asked for, and why.
+    left_out: Vec<(usize, LeftWhy)>,
     /// Of those to be sent.
     bytes: ByteCount,
     /// It goes on with what the same sender brought just before.
@@ -542,11 +578,15 @@ impl Offered {
     }
 }
 
+/// Files by their places: those to be sent, those that the shelf has with their tracks, those that are left with the reason.
+type Sifted = (Vec<usize>, Vec<(usize, TrackId)>, Vec<(usize, LeftWhy)>);
+
 /// Whether a file is one of several that come one by one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Joins {
+#[derive(Debug, Clone, Copy)]
+enum Joins<'a> {
     No,
     Yes(Option<InAll>),
+    In(&'a OneRequest),
 }
 
 /// Looks at what a sender says that it has. Names that lead elsewhere refuse the whole offer; what is only odd in them is

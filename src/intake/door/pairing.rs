@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use crate::offer::whence::share;
+
 /// How a PIN was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pin {
@@ -114,6 +116,8 @@ impl Pairing {
             return Pin::NotSet;
         };
         self.tries.retain(|tries| now.saturating_duration_since(tries.last) < LOCKED_FOR);
+        // A machine makes itself as many addresses of IPv6 as it likes.
+        let from = share(from);
         let wrong = self.tries.iter().find(|tries| tries.from == from).map_or(0, |tries| tries.wrong);
         if wrong >= MOST_WRONG {
             return Pin::LockedOut;
@@ -181,6 +185,17 @@ mod tests {
         assert_eq!(doors.say(Some("493027"), address(2), after(1)), Pin::Right, "somebody else");
         assert_eq!(doors.say(Some("493027"), address(1), after(60)), Pin::Right);
         assert_eq!(doors.say(Some("493027"), address(1), after(600)), Pin::NotSet, "it lasts ten minutes");
+    }
+
+    #[test]
+    fn wrong_pins_are_counted_by_the_network_of_ipv6() {
+        let start = Instant::now();
+        let mut doors = Pairing::new(true, start);
+        doors.set_pin(Some("493027".into()), start);
+        let six = |net: u16, last: u16| IpAddr::from([0xfe80, 0, 0, net, 0, 0, 0, last]);
+        let said: Vec<Pin> = (1..=4).map(|last| doors.say(Some("1"), six(0, last), start)).collect();
+        assert_eq!(said, [Pin::Wrong, Pin::Wrong, Pin::Wrong, Pin::LockedOut]);
+        assert_eq!(doors.say(Some("493027"), six(1, 1), start), Pin::Right, "another network");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Who is let in without a question, how much one sender may bring in a day, which names are files at all. Pure.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use crate::offer::Right;
-use crate::offer::push::{Push, Sent};
+use crate::offer::push::{LeftOut, Push, Sent};
 use crate::units::{ByteCount, UnixTime};
 
 /// What is decided about a sender.
@@ -48,7 +50,8 @@ impl Quotas {
         now: UnixTime,
     ) -> Option<String> {
         let (most_files, most_bytes) = most(right);
-        let used = self.used.get(sender).filter(|_| self.day == day(now)).copied().unwrap_or_default();
+        let used =
+            self.used.get(&*account(sender)).filter(|_| self.day == day(now)).copied().unwrap_or_default();
         if used.0.saturating_add(files) > most_files {
             return Some(format!(
                 "one sender may bring {most_files} files a day, and {} came already",
@@ -67,20 +70,29 @@ impl Quotas {
         if self.day != day(now) {
             (self.day, self.used) = (day(now), HashMap::new());
         }
-        if self.used.len() >= MOST_SENDERS && !self.used.contains_key(sender) {
+        let sender = account(sender);
+        if self.used.len() >= MOST_SENDERS && !self.used.contains_key(&*sender) {
             // Whoever brought least loses least by being forgotten.
             let least = self.used.iter().min_by_key(|(_, used)| used.1).map(|(sender, _)| sender.clone());
             least.and_then(|least| self.used.remove(&least));
         }
-        let used = self.used.entry(sender.to_owned()).or_default();
+        let used = self.used.entry(sender.into_owned()).or_default();
         *used = (used.0.saturating_add(files), used.1.saturating_add(bytes.0));
     }
 
     /// Gives back what was let in and never came.
     pub fn give_back(&mut self, sender: &str, files: u64, bytes: ByteCount) {
-        if let Some(used) = self.used.get_mut(sender) {
+        if let Some(used) = self.used.get_mut(&*account(sender)) {
             *used = (used.0.saturating_sub(files), used.1.saturating_sub(bytes.0));
         }
+    }
+}
+
+/// Returns on whose account a sender is: all of a machine that makes itself many addresses is on one.
+fn account(sender: &str) -> Cow<'_, str> {
+    match sender.strip_prefix("addr:").and_then(|address| address.parse().ok()) {
+        Some(address @ IpAddr::V6(_)) => format!("addr:{}", crate::offer::whence::share(address)).into(),
+        _ => sender.into(),
     }
 }
 
@@ -157,6 +169,37 @@ pub fn is_no_music(file: &Sent) -> bool {
     matches!(kind, "image" | "text" | "pdf" | "apk")
         || mime == "application/pdf"
         || NO_MUSIC.contains(&extension.as_str())
+}
+
+/// Why a file is not asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftWhy {
+    /// It is no music by its type and name.
+    NoMusic,
+    /// It is longer than the most, in bytes.
+    TooLarge(u64),
+}
+
+impl LeftWhy {
+    /// Returns the file as it is told.
+    pub fn told(self, name: String) -> LeftOut {
+        let (code, reason) = match self {
+            LeftWhy::NoMusic => ("not_audio", "it is no music".to_owned()),
+            LeftWhy::TooLarge(most) => {
+                ("too_large", format!("files above {} are not taken", ByteCount(most)))
+            }
+        };
+        LeftOut { name, code: code.to_owned(), reason }
+    }
+}
+
+/// Returns why a file is not asked for; `None`: it is to come.
+pub fn left_out(file: &Sent, most: u64) -> Option<LeftWhy> {
+    if is_no_music(file) {
+        Some(LeftWhy::NoMusic)
+    } else {
+        (file.size.0 > most).then_some(LeftWhy::TooLarge(most))
+    }
 }
 
 /// Returns whether a file is an archive by its name: what is in it needs room beside it.
@@ -308,6 +351,17 @@ mod tests {
         }
         assert_eq!(quotas.used.len(), MOST_SENDERS);
         assert!(!may(&quotas, day, 5000, 0), "who brought most is remembered");
+    }
+
+    #[test]
+    fn many_addresses_of_one_machine_are_on_one_account() {
+        let (mut quotas, day) = (Quotas::default(), UnixTime(86_400 * 20_000));
+        quotas.note("addr:fd00::1", 5000, ByteCount(1), day);
+        let refused = |sender: &str| quotas.refusal(sender, Right::Room, 1, ByteCount(1), day).is_some();
+        assert!(refused("addr:fd00::1") && refused("addr:fd00::2:3"), "of one network");
+        assert!(!refused("addr:fd00:0:0:1::1") && !refused("addr:10.77.0.1") && !refused("cookie:fd00::1"));
+        quotas.give_back("addr:fd00::9", 1, ByteCount(1));
+        assert!(quotas.refusal("addr:fd00::1", Right::Room, 1, ByteCount(1), day).is_none());
     }
 
     proptest! {

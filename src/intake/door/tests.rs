@@ -461,3 +461,80 @@ async fn a_disk_without_room_is_told_before_the_first_byte() {
     assert!(matches!(harmful, Err(Refusal::Unfit(_))));
     assert!(beams(&intake).is_empty());
 }
+
+#[tokio::test]
+async fn a_question_that_is_asked_again_keeps_its_number_and_another_gets_its_own() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let waits = |name: &'static str| {
+        let other = intake.clone();
+        tokio::spawn(async move { other.offer(phone("Yuki", None), vec![file(name, b"x")], None).await })
+    };
+    let first = waits("a.mp3");
+    let shown = asked(&intake).await;
+    first.abort();
+    assert!(first.await.expect_err("aborted").is_cancelled());
+    let again = waits("a.mp3");
+    assert_eq!(asked(&intake).await.id, shown.id);
+    again.abort();
+    assert!(again.await.expect_err("aborted").is_cancelled());
+    let other = waits("b.mp3");
+    assert_ne!(asked(&intake).await.id, shown.id, "a yes to one is none to the other");
+    other.abort();
+    assert!(other.await.expect_err("aborted").is_cancelled());
+    let again = waits("a.mp3");
+    assert_eq!(asked(&intake).await.id, shown.id);
+    // A yes that was pressed when the first one was shown.
+    intake.answer(&owner(), shown.id, true).expect("answered");
+    assert_eq!(again.await.expect("no panic").expect("let in").accepted(), [0]);
+}
+
+#[tokio::test]
+async fn a_yes_to_a_form_is_for_all_its_files_and_no_other_form() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Ask).await;
+    let form = std::sync::Arc::new(OneRequest::default());
+    let (other, request) = (intake.clone(), form.clone());
+    let waiting = tokio::spawn(async move {
+        other.offer_in(&request, phone("Yuki", None), file("0.mp3", b"0"), None).await
+    });
+    let shown = asked(&intake).await;
+    intake.answer(&owner(), shown.id, true).expect("answered");
+    let mut all = vec![waiting.await.expect("no panic").expect("let in")];
+    for n in 1..60 {
+        let name = format!("{n}.mp3");
+        let next = intake.offer_in(&form, phone("Yuki", None), file(&name, name.as_bytes()), None).await;
+        all.push(next.expect("nobody is asked"));
+    }
+    let other = intake.clone();
+    let waiting = tokio::spawn(async move {
+        other.offer_in(&OneRequest::default(), phone("Yuki", None), file("x.mp3", b"x"), None).await
+    });
+    let shown = asked(&intake).await;
+    intake.answer(&owner(), shown.id, false).expect("answered");
+    assert!(matches!(waiting.await.expect("no panic"), Err(Refusal::Declined(_))));
+}
+
+#[tokio::test]
+async fn what_is_left_out_is_told_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let intake = intake(folder.path(), Push::Always).await;
+    let large = || Sent { sha256: None, size: ByteCount(LARGEST_FILE + 1), ..file("long.wav", b"") };
+    let files = vec![file("a.mp3", b"x"), file("cover\u{202e}.jpg", b"y"), large()];
+    let delivery = intake.offer(phone("Yuki", None), files, None).await.expect("let in");
+    let shown = beams(&intake).remove(0);
+    let told: Vec<(&str, &str)> =
+        shown.left_out.iter().map(|left| (left.name.as_str(), left.code.as_str())).collect();
+    assert_eq!(
+        (told, shown.left_out_count),
+        (vec![("cover.jpg", "not_audio"), ("long.wav", "too_large")], 2)
+    );
+    assert!(shown.left_out[1].reason.contains("8"), "{shown:?}");
+    // One by one they are told with the beam that they belong to.
+    let first = intake.offer_next(phone("Ken", None), file("b.mp3", b"z"), None).await.expect("let in");
+    let none = intake.offer_next(phone("Ken", None), file("b.txt", b"z"), None).await.expect("no question");
+    assert!(none.accepted().is_empty());
+    let shown = beams(&intake).remove(0);
+    assert_eq!((shown.from.as_str(), shown.files, shown.left_out_count), ("Ken", 1, 1));
+    drop((delivery, first, none));
+}

@@ -15,6 +15,7 @@ use tracing::{debug, info};
 use crate::error::{Error, Kind, Result};
 use crate::intake::append::{Sum, Tail};
 use crate::intake::door::{Delivery, InAll, Offered, Refusal, identity};
+use crate::intake::noted::Noted;
 use crate::intake::staging::{self, Part, UPLOAD, UPLOAD_WAITS, blocking};
 use crate::intake::{Inner, Intake};
 use crate::library::JournalRow;
@@ -212,7 +213,7 @@ impl Uploads {
     }
 
     /// Counts a file of an earlier run again: who may send was decided then.
-    async fn take_up(&self, row: JournalRow, size: u64) -> Result<Coming> {
+    async fn take_up(&self, mut row: JournalRow, size: u64) -> Result<Coming> {
         let inner = self.intake.inner.clone();
         let identity = row.provenance.device.clone();
         let key = identity.strip_prefix("cookie:").map(|hash| Key::Cookie(hash.to_owned()));
@@ -221,8 +222,10 @@ impl Uploads {
             Some(device) => inner.library.on_arrival(device).await?,
             None => None,
         };
-        let address: IpAddr = identity
-            .strip_prefix("addr:")
+        let counted = Noted::of(&row).counted;
+        let address: IpAddr = [&counted, &identity]
+            .into_iter()
+            .find_map(|known| known.strip_prefix("addr:"))
             .and_then(|address| address.parse().ok())
             .unwrap_or(IpAddr::from([0, 0, 0, 0]));
         let mime = row.item.as_ref().map(|item| item.mime.clone()).unwrap_or_default();
@@ -235,11 +238,13 @@ impl Uploads {
             files: vec![file],
             wanted: vec![0],
             known: Vec::new(),
+            left_out: Vec::new(),
             bytes: ByteCount(size),
             joins: true,
         };
         let wish = wish.unwrap_or(inner.door.rules().1);
         let delivery = Delivery::again(inner, offered, row.id, wish);
+        row.facts = delivery.noted();
         Ok(Coming { delivery, row: Mutex::new(row) })
     }
 

@@ -106,7 +106,7 @@ async fn an_archive_goes_on_behind_what_came_out_before_a_crash() {
     send(&first, "a.zip", &zip(&[("1.flac", &flac), ("2.mp3", &mp3)])).await;
     let mut row = first.inner.library.journal_open().await.expect("read").remove(0);
     let done = Done { files: 1, songs: 1, left: Vec::new() };
-    row.facts = serde_json::to_string(&done).expect("words");
+    row.facts = Noted { done: Some(done), ..Noted::of(&row) }.to_facts();
     first.inner.library.journal_put(row).await.expect("kept");
     drop(first);
     let second = intake(folder.path()).await;
@@ -144,4 +144,34 @@ async fn a_hostile_archive_is_refused_whole_and_touches_nothing() {
     let outside = std::fs::read_dir(folder.path()).expect("there").flatten();
     assert!(outside.into_iter().all(|entry| entry.file_name() != "evil.flac"));
     assert!(!Path::new("/tmp/evil.flac").exists());
+}
+
+#[tokio::test]
+async fn what_comes_out_is_counted_by_address_and_belongs_to_its_beam() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = IntakeConfig { push: Push::Always, ..IntakeConfig::new(Take::Music) };
+    let intake = with_config(folder.path(), config).await;
+    let archive = zip(&[("a.mp3", &song("tone.mp3")), ("b.ogg", &song("tone.ogg"))]);
+    // A certificate that nobody paired is no other sender.
+    let key = Some(crate::offer::Key::Certificate("aa".into()));
+    let sender = Sender { way: "localsend", key, name: "Yuki".into(), address: [10, 77, 0, 9].into() };
+    let file = Sent {
+        name: "album.zip".into(),
+        size: ByteCount(archive.len() as u64),
+        mime: String::new(),
+        sha256: None,
+    };
+    let delivery = intake.offer(sender, vec![file], None).await.expect("let in");
+    let mut incoming = delivery.receive(0).await.expect("begun");
+    incoming.write(archive.into()).await.expect("taken");
+    incoming.finish().await.expect("safe");
+    delivery.settled(0);
+    work(&intake).await;
+    let rows = intake.inner.library.journal_recent(10).await.expect("read");
+    let noted: Vec<Noted> = rows.iter().map(Noted::of).collect();
+    assert_eq!(noted.len(), 3);
+    for noted in noted {
+        assert_eq!((noted.counted.as_str(), noted.beam), ("addr:10.77.0.9", Some(delivery.id())));
+    }
+    assert_eq!(intake.undo(&crate::offer::Caller::itself(), delivery.id()).await.expect("undone"), 2);
 }

@@ -67,6 +67,32 @@ pub fn add(connection: &mut Connection, key: &Key, name: &str, right: Right) -> 
     Ok(DeviceId(id))
 }
 
+/// Gives a key to a device. Returns the one that had it, when it has no other key and is forgotten therefore; `None` when there
+/// is no such device.
+pub fn give_key(connection: &mut Connection, key: &Key, to: DeviceId) -> Result<Option<Option<DeviceId>>> {
+    let before = by_key(connection, key)?.map(|(id, _)| id).filter(|id| *id != to);
+    let Some((kind, value)) = parts(key) else { return Ok(None) };
+    let transaction = connection.transaction()?;
+    let there = "SELECT EXISTS (SELECT 1 FROM device WHERE id = ?1)";
+    if !transaction.query_row(there, [to.0], |row| row.get(0))? {
+        return Ok(None);
+    }
+    let sql = "INSERT OR REPLACE INTO device_key(kind, value, device) VALUES (?1, ?2, ?3)";
+    transaction.execute(sql, params![kind, value, to.0])?;
+    let keys = "SELECT EXISTS (SELECT 1 FROM device_key WHERE device = ?1)";
+    let mut left = None;
+    if let Some(id) = before
+        && !transaction.query_row(keys, [id.0], |row| row.get(0))?
+    {
+        left = Some(id);
+    }
+    transaction.commit()?;
+    if let Some(id) = left {
+        remove(connection, id)?;
+    }
+    Ok(Some(left))
+}
+
 /// Returns every paired device, the oldest first.
 pub fn all(connection: &Connection) -> Result<Vec<Device>> {
     let arrivals = arrivals(connection)?;

@@ -43,6 +43,27 @@ pub fn recent(connection: &Connection, limit: u32) -> Result<Vec<JournalRow>> {
     select(connection, "ORDER BY at DESC, id DESC", i64::from(limit))
 }
 
+/// Returns the rows that were written since, oldest first; of too many the newest. A row that is older by more than a day is
+/// not looked for: rows are written in the order of their ids, but for those that waited.
+pub fn since(connection: &Connection, since: UnixTime) -> Result<Vec<JournalRow>> {
+    let sql = "SELECT id, stage, provenance, item, part, size, etag, verdict, facts, at FROM journal
+               ORDER BY id DESC LIMIT ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([MOST_SINCE])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at: i64 = row.get(9)?;
+        if at < since.0 - DAY {
+            break;
+        }
+        if at >= since.0 {
+            found.push(journal_row(row)?);
+        }
+    }
+    found.reverse();
+    Ok(found)
+}
+
 /// Returns the rows of one way in, newest first.
 pub fn of_way(connection: &Connection, way: &str) -> Result<Vec<JournalRow>> {
     // A way is a word of ours.
@@ -62,6 +83,10 @@ pub fn prune(connection: &Connection, before: UnixTime, way: &str, keep: &[Offer
     Ok(())
 }
 
+/// More than all senders of a house bring in a day.
+const MOST_SINCE: i64 = 60_000;
+/// Seconds.
+const DAY: i64 = 86_400;
 /// Newer rows say more of a file that lies in the drop folder than these.
 const MOST_OF_WAY: i64 = 50_000;
 

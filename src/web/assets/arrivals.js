@@ -1,7 +1,7 @@
 // Who wants to send, what came, what became of it, and taking it back. Questions are shown over every view.
 import { attempt, box, isMember, on, toast } from './box.js';
 import { $, button, bytes, el, keyed } from './parts.js';
-import { count, noticed, said, say, time, why } from './words.js';
+import { count, many, noticed, said, say, time, why } from './words.js';
 
 const now = () => Date.now() / 1000;
 
@@ -31,8 +31,12 @@ function makeBeam() {
     const parts = [time(beam.at)];
     if (beam.state === 'coming') parts.push(say('coming', beam.received, beam.files));
     else if (beam.files) parts.push(say('came', count(beam.stored)));
-    if (beam.known_count) parts.push(say('known', beam.known_count));
-    if (beam.refused) parts.push(say('refused', beam.refused));
+    if (beam.known_count) parts.push(many('known', beam.known_count));
+    if (beam.refused) parts.push(many('refused', beam.refused));
+    if (beam.left_out_count) {
+      const named = (beam.left_out ?? []).slice(0, 3).map((one) => `${one.name} (${why(one)})`).join(', ');
+      parts.push(many('leftOut', beam.left_out_count, named));
+    }
     if (beam.state === 'undone') parts.push(say('undone'));
     told.textContent = parts.join(' · ');
     bar.hidden = beam.state !== 'coming';
@@ -54,7 +58,7 @@ function verdict(arrival) {
   if (!told && waits) return said(waits);
   if (!told) return size && received < size ? say('percent', Math.floor((received / size) * 100)) : say('waiting');
   if (told.verdict === 'refused') return why(told);
-  if (told.verdict === 'read') return told.told;
+  if (told.verdict === 'read') return said(told.told);
   if (told.verdict === 'locked') return say('lockedFile');
   return say(told.verdict === 'merged' ? 'merged' : 'stored');
 }

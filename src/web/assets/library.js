@@ -1,7 +1,7 @@
 // The shelf: albums, artists, songs, what is new, search. Every list is of any length.
 import { ask, box, command, isOwner, on, toast } from './box.js';
 import { correct } from './corrections.js';
-import { $, Rows, button, clock, coverOf, el, key, picture, pressed, shape, spoken, titled } from './parts.js';
+import { $, Rows, button, clock, coverOf, el, key, picture, pressed, scale, shape, spoken, titled } from './parts.js';
 import { sendButton, sendKey } from './send.js';
 import { count, lock, say } from './words.js';
 
@@ -82,13 +82,35 @@ function source() {
   };
   if (shown.open) {
     const [kind, id] = shown.open;
-    return page(`/api/library/tracks?in=${encodeURIComponent(`${kind}:${id}`)}`);
+    if (kind === 'playlist' && !listed.has(id)) return named(id, page(inside(kind, id)));
+    return page(inside(kind, id));
   }
   if (shown.query) return searched(shown.query);
   if (shown.list === 'albums') return page('/api/library/albums', 'album');
   if (shown.list === 'artists') return page('/api/library/artists', 'artist');
+  if (shown.list === 'playlists') return listing(page('/api/library/playlists', 'playlist'));
   return page(`/api/library/${shown.list}`);
 }
+
+// Songs of something, a playlist's in its own order.
+const inside = (kind, id) => `/api/library/tracks?in=${encodeURIComponent(`${kind}:${id}`)}${kind === 'playlist' ? '&sort=listed' : ''}`;
+
+// What playlists are called: their songs do not tell.
+const listed = new Map();
+
+const listing = (load) => async (offset, limit) => {
+  const answer = await load(offset, limit);
+  for (const item of answer.items) listed.set(item.id, item.name);
+  return answer;
+};
+
+const named = (id, load) => async (offset, limit) => {
+  if (!listed.has(id)) {
+    const all = await ask('GET', '/api/library/playlists?limit=1000');
+    for (const item of all.items) listed.set(item.id, item.name);
+  }
+  return load(offset, limit);
+};
 
 // What is found: artists and albums first, then the songs, in one list.
 function searched(query) {
@@ -109,8 +131,8 @@ function showHead(answer) {
   if (!shown.open) return;
   const [kind, id] = shown.open;
   const first = answer.items[0];
-  const name = (kind === 'album' ? first?.album : first?.artist) ?? '';
-  const path = `/api/library/tracks?in=${encodeURIComponent(`${kind}:${id}`)}`;
+  const name = (kind === 'playlist' ? listed.get(id) : kind === 'album' ? first?.album : first?.artist) ?? '';
+  const path = inside(kind, id);
   const image = el('img', { class: 'cover', alt: '', width: 300, height: 300 });
   picture(image, coverOf(first?.id));
   const artist = kind === 'album' ? (first?.album_artist ?? first?.artist ?? '') : '';
@@ -120,7 +142,7 @@ function showHead(answer) {
       el('h2', {}, name), el('p', { class: 'artist' }, artist), el('p', { class: 'small' }, count(answer.total)),
       button(say('play'), () => enqueueAll(path, name, true), { class: 'main' }), ' ',
       button(say('add'), () => enqueueAll(path, name, false)), ' ',
-      kind === 'album' ? sendButton({ album: id }, name) : null)),
+      kind === 'artist' || !answer.total ? null : sendButton({ [kind]: id }, name))),
   );
 }
 
@@ -141,10 +163,11 @@ function loaded(answer) {
   const { total } = answer;
   $('library-count').textContent = shown.query ? say('found', total) : '';
   const bare = total === 0;
-  $('library-empty').hidden = !bare || !shown.query;
-  $('library-empty').textContent = say('nothingFound');
+  const lists = shown.list === 'playlists' && !shown.query && !shown.open;
+  $('library-empty').hidden = !bare || !(shown.query || lists);
+  $('library-empty').textContent = say(lists ? 'noPlaylists' : 'nothingFound');
   if (answer.items.length || bare) showHeadOnce(answer);
-  if (bare && !shown.query && !shown.open) $('library-head').replaceChildren(ways());
+  if (bare && !shown.query && !shown.open && !lists) $('library-head').replaceChildren(ways());
 }
 
 let headed = '';
@@ -184,7 +207,7 @@ export function start() {
     load: async () => ({ total: 0, items: [] }),
     name: (item, index) => `${item.kind ?? 'track'} ${item.id} ${item.kind ? '' : index}`,
     columns: (width) => (cards() ? Math.max(2, Math.floor(width / 190)) : 1),
-    height: (width) => (cards() ? width + 52 : 60),
+    height: (width) => (cards() ? width + 52 * scale() : 60 * scale()),
   });
   for (const tab of $('tabs').children) {
     tab.addEventListener('click', () => {

@@ -2,7 +2,7 @@
 import { ask, attempt, box, identify, isMember, isOwner, on, toast } from './box.js';
 import { $, button, bytes, clock, el, key, keyed } from './parts.js';
 import { landing } from './settings.js';
-import { count, say } from './words.js';
+import { count, said, say } from './words.js';
 
 function told(state) {
   const about = (found) => [say('looked', found.new, found.tracks, `${bytes(found.bytes)}, ${clock(found.duration)}`), found.left ? say('left', found.left) : '']
@@ -13,23 +13,25 @@ function told(state) {
     case 'looking': return say('looking');
     case 'looked': return about(state);
     case 'pulling': return say('pulling', state.done, state.total);
-    case 'waiting': return state.reason;
+    case 'waiting': return said(state.reason);
     case 'pulled': return say('pulled', count(state.tracks));
-    case 'unusable': return say('unusable', state.reason);
+    case 'unusable': return say('unusable', said(state.reason));
     default: return state.state;
   }
 }
 
 function make(neighbour) {
   const path = `/api/neighbours/${encodeURIComponent(neighbour.id)}/`;
-  const act = (what) => () => attempt('POST', path + what);
+  // What a phone that shares by a link asks for.
+  const pin = el('input', { name: 'pin', autocomplete: 'off', inputmode: 'numeric', maxlength: 64, 'aria-label': say('pin'), placeholder: say('pin'), hidden: true });
+  const act = (what) => () => attempt('POST', path + what, !pin.hidden && pin.value ? { pin: pin.value } : undefined);
   const [name, model, state] = [el('b', {}), el('span', { class: 'small' }), el('span', { class: 'small state' })];
   const bar = el('progress', { max: 1, value: 0, 'aria-label': neighbour.name });
   const [look, pull] = [button(say('look'), act('look')), button(say('pull'), act('pull'), { class: 'main' })];
   const consent = ['ask', 'always', 'never'].map((what) =>
     button(say({ ask: 'askFirst', always: 'always', never: 'never' }[what]), act(what), { 'data-consent': what }));
   const choice = el('div', { class: 'tabs', role: 'group', 'aria-label': say('consent', neighbour.name) }, ...consent);
-  const buttons = el('p', { class: 'buttons' }, look, ' ', pull);
+  const buttons = el('p', { class: 'buttons' }, pin, ' ', look, ' ', pull);
   const node = el('li', { 'data-neighbour': neighbour.name }, el('div', { class: 'grow' }, name, model, state, bar), buttons, choice);
   const update = (seen) => {
     name.textContent = seen.name;
@@ -41,6 +43,7 @@ function make(neighbour) {
     if (kind === 'pulling') bar.value = seen.state.total ? seen.state.done / seen.state.total : 0;
     const usable = isOwner() && !['reading', 'unusable'].includes(kind);
     buttons.hidden = !usable || seen.consent === 'never';
+    pin.hidden = kind !== 'waiting' || seen.state.code !== 'pin';
     look.disabled = ['looking', 'pulling'].includes(kind);
     pull.disabled = kind === 'pulling' || (kind === 'looked' && seen.state.new === 0);
     choice.hidden = !usable;
@@ -119,13 +122,43 @@ function showPairing() {
   else host.replaceChildren(pairForm());
 }
 
+// An app with LocalSend that is open on the very phone that has this page: one tap makes both the same device.
+async function showJoins() {
+  const found = isMember() ? await ask('GET', '/api/joins').catch(() => null) : null;
+  const items = (found?.items ?? []).map((app) => ({ ...app, key: `join ${app.id}` }));
+  keyed($('joins'), items, (app) => app.key, (app) => {
+    const join = button(say('join'), async () => {
+      if (!(await attempt('POST', `/api/joins/${encodeURIComponent(app.id)}`))) return;
+      toast(say('joined', app.name));
+      show();
+    }, { class: 'main' });
+    const node = el('div', { class: 'note card-like' }, el('div', { class: 'grow' }, el('b', {}, say('joinThis', app.name)), el('span', { class: 'small' }, say('joinHow'))), join);
+    return { node, update() {} };
+  });
+}
+
+let heard = '';
+
+// Only when other apps are open than before.
+function lookForJoins() {
+  const now = JSON.stringify((box.board?.receivers ?? []).map((one) => [one.id, one.trouble]));
+  if (now === heard || $('view-neighbours').hidden) return;
+  heard = now;
+  showJoins();
+}
+
 export function show() {
   showNeighbours();
+  if (isMember()) {
+    // Apps that are open answer within a second; the board tells it.
+    ask('GET', '/api/receivers').catch(() => {});
+    showJoins();
+  }
   if (isOwner()) showPairing();
 }
 
 export function start() {
-  on('board', showNeighbours);
+  on('board', () => { showNeighbours(); lookForJoins(); });
   on('me', () => { showNeighbours(); showPairing(); });
   $('look-again').addEventListener('click', () => attempt('POST', '/api/search'));
 }

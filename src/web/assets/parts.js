@@ -92,6 +92,19 @@ export function pressed(buttons, chosen) {
   for (const each of buttons) each.setAttribute('aria-pressed', String(chosen(each)));
 }
 
+// How large the letters are that whoever looks has chosen; rows are as high.
+export const scale = () => Math.max(1, parseFloat(getComputedStyle(document.documentElement).fontSize) / 16);
+
+// Where the focus goes when what had it is taken away by the box: the same key of the neighbour, else the content.
+function refocus(gone, next) {
+  if (!gone.contains(document.activeElement)) return () => {};
+  const shape = document.activeElement.dataset.shape;
+  return () => {
+    const same = shape && next?.querySelector(`[data-shape=${shape}]:not(:disabled)`);
+    (same || next?.querySelector('button:not(:disabled), a, input') || $('main')).focus({ preventScroll: true });
+  };
+}
+
 // Shows a short list anew without losing what has the focus: `make` gives { node, update } for what was not there.
 export function keyed(host, items, name, make) {
   host.parts ??= new Map();
@@ -105,8 +118,10 @@ export function keyed(host, items, name, make) {
     if (host.children[index] !== part.node) host.insertBefore(part.node, host.children[index] ?? null);
   });
   for (const [id, part] of left) {
+    const focus = refocus(part.node, part.node.nextElementSibling ?? part.node.previousElementSibling);
     part.node.remove();
     host.parts.delete(id);
+    focus();
   }
 }
 
@@ -154,6 +169,7 @@ export class Rows {
       return;
     }
     if (epoch !== this.epoch) return;
+    const held = this.fresh ? this.held() : null;
     if (this.fresh) {
       this.fresh = false;
       this.items.clear();
@@ -164,6 +180,23 @@ export class Rows {
     answer.items.forEach((item, index) => this.items.set(number * PAGE + index, item));
     this.loaded(answer);
     this.draw();
+    this.giveBack(held);
+  }
+
+  // What in which row has the focus, before the rows are made anew.
+  held() {
+    const node = [...this.nodes.values()].find((each) => each.contains(document.activeElement));
+    return node && { index: node.index, at: [...node.querySelectorAll('button, a')].indexOf(document.activeElement) };
+  }
+
+  // Gives the focus to the same of the row that stands there now.
+  giveBack(held) {
+    if (!held || document.activeElement !== document.body) return;
+    const at = Math.min(held.index, this.total - 1);
+    const node = [...this.nodes.values()].find((each) => each.index === at);
+    const all = node ? [...node.querySelectorAll('button, a')] : [];
+    const same = all[held.at]?.disabled ? null : all[held.at];
+    (same ?? all.find((each) => !each.disabled) ?? $('main')).focus({ preventScroll: true });
   }
 
   soon() {
@@ -206,12 +239,14 @@ export class Rows {
       node.setAttribute('aria-posinset', index + 1);
       node.update?.(item, index);
     }
+    const held = this.held();
     for (const [id, node] of this.nodes) {
       if (seen.has(id) || node.contains(document.activeElement) && this.items.has(node.index) && this.name(this.items.get(node.index), node.index) === id) continue;
       node.remove();
       this.nodes.delete(id);
     }
     this.order();
+    this.giveBack(held);
   }
 
   // The order of the nodes is that of the list, for the keyboard and the screen reader. What has the focus or is under a

@@ -1,6 +1,6 @@
 // What was bought: from whom and when; what is locked, and what to do about it.
 import { ask, command, isMember, on } from './box.js';
-import { $, Rows, coverOf, el, key, picture, pressed, shape, titled } from './parts.js';
+import { $, Rows, coverOf, el, key, picture, pressed, scale, shape, titled } from './parts.js';
 import { date, lock, say } from './words.js';
 
 let rows;
@@ -58,7 +58,7 @@ export function start() {
     load: async () => ({ total: 0, items: [] }),
     name: (bought, index) => `${index} ${bought.id} ${bought.title}`,
     // Rows are of one height, so that thousands can be scrolled: room for the advice in the narrowest window.
-    height: (width) => (width < 600 ? 232 : 148),
+    height: (width) => (width < 600 ? 232 * scale() * Math.max(1, scale() * 0.8) : 148 * scale()),
   });
   for (const tab of $('purchase-tabs').children) {
     tab.addEventListener('click', () => {

@@ -1,6 +1,6 @@
 // The queue: play, move by drag and by keys, remove, clear.
 import { attempt, box, command, on } from './box.js';
-import { $, Rows, clock, coverOf, el, key, picture, shape, spoken, titled } from './parts.js';
+import { $, Rows, clock, coverOf, el, key, picture, scale, shape, spoken, titled } from './parts.js';
 import { count, say } from './words.js';
 
 let rows;
@@ -28,8 +28,13 @@ function make(entry) {
     if (now.id === box.state?.current) play.setAttribute('aria-current', 'true');
     else play.removeAttribute('aria-current');
     node.classList.toggle('lifted', drag?.id === now.id);
-    up.disabled = index === 0;
-    down.disabled = index === entries().length - 1;
+    // A key that does nothing any more gives its focus to the other one.
+    const [first, last] = [index === 0, index === entries().length - 1];
+    const had = document.activeElement;
+    [up.disabled, down.disabled] = [false, false];
+    if (had === up && first) (last ? remove : down).focus();
+    if (had === down && last) (first ? remove : up).focus();
+    [up.disabled, down.disabled] = [first, last];
   };
   return node;
 }
@@ -40,7 +45,6 @@ async function move(entry, by) {
   const to = from + by;
   if (from < 0 || to < 0 || to >= box.queue.length) return;
   if (await command({ move: { ids: [entry.id], to } })) {
-    $('queue-count').setAttribute('aria-live', 'polite');
     $('queue-count').textContent = say('movedTo', titled(entry), to + 1, box.queue.length);
   }
 }
@@ -52,7 +56,7 @@ function lift(event, entry, grip) {
   drag = { id: entry.id, order: [...box.queue], from: box.queue.findIndex((each) => each.id === entry.id) };
   const list = $('queue');
   const over = (point) => {
-    const place = Math.floor((point.clientY - list.getBoundingClientRect().top) / HEIGHT);
+    const place = Math.floor((point.clientY - list.getBoundingClientRect().top) / (HEIGHT * scale()));
     const to = Math.max(0, Math.min(drag.order.length - 1, place));
     const at = drag.order.findIndex((each) => each.id === drag.id);
     if (at >= 0 && to !== at) {
@@ -85,7 +89,7 @@ function showQueue() {
 }
 
 export function start() {
-  rows = new Rows($('queue'), { height: () => HEIGHT, make, name: (entry) => entry.id, load: async () => ({ total: 0, items: [] }) });
+  rows = new Rows($('queue'), { height: () => HEIGHT * scale(), make, name: (entry) => entry.id, load: async () => ({ total: 0, items: [] }) });
   $('clear').addEventListener('click', async () => {
     const before = box.queue.map((entry) => entry.id).length;
     if (before) await attempt('POST', '/api/command', 'clear');

@@ -1,7 +1,7 @@
 // Music back out: an album, a list or a song to a phone or computer with LocalSend that is open now.
 import { ask, attempt, box, isMember, on } from './box.js';
 import { button, el, key, keyed } from './parts.js';
-import { reasonOf, say } from './words.js';
+import { reasonOf, said, say } from './words.js';
 
 // What is shown while somebody chooses and watches; one at a time.
 let shown = null;
@@ -21,15 +21,16 @@ export function choose(what, name) {
   const list = el('ul', { class: 'lines' });
   const told = el('p', { class: 'small', role: 'status' });
   const bar = el('progress', { max: 1, value: 0, 'aria-label': say('sendTo'), hidden: true });
-  const pin = el('input', { name: 'pin', autocomplete: 'off', inputmode: 'numeric', maxlength: 64, required: true, 'aria-label': say('pin') });
-  const again = el('form', { class: 'buttons', hidden: true }, pin, el('button', { class: 'main' }, say('sendAgain')));
+  const pin = el('input', { name: 'pin', autocomplete: 'off', maxlength: 64, required: true });
+  const label = el('span', {}, say('pin'));
+  const again = el('form', { class: 'form bare', hidden: true }, el('label', {}, label, pin), el('button', { class: 'main' }, say('sendAgain')));
   again.addEventListener('submit', (event) => { event.preventDefault(); begin(shown.to, pin.value); });
   const stop = button(say('stop'), () => attempt('DELETE', `/api/sends/${shown.id}`), { hidden: true });
-  const close = button(say('done'), () => dialog.close());
+  const close = button(say('close'), () => dialog.close());
   dialog.append(el('h2', { id: 'send-h' }, say('sendWhat', name)), list, told, bar, again, el('p', { class: 'buttons' }, stop, close));
   dialog.addEventListener('close', () => { clearInterval(shown.timer); shown = null; dialog.remove(); });
   document.body.append(dialog);
-  shown = { dialog, list, told, bar, again, stop, what, to: null, id: null };
+  shown = { dialog, list, told, bar, again, label, stop, close, what, to: null, id: null, words: '' };
   look();
   shown.timer = setInterval(look, 5_000);
   dialog.showModal();
@@ -43,14 +44,15 @@ function look() {
 
 async function begin(to, pin) {
   const now = shown;
-  Object.assign(now, { to, id: null });
+  Object.assign(now, { to, id: null, words: '' });
   now.again.hidden = true;
   try {
     const { id } = await ask('POST', '/api/sends', { to, ...now.what, ...(pin ? { pin } : {}) });
     now.id = id;
     if (shown === now) draw();
   } catch (error) {
-    now.told.textContent = error.message;
+    now.words = error.message;
+    if (shown === now) draw();
   }
 }
 
@@ -69,7 +71,7 @@ function makeReceiver() {
 }
 
 function words(sending) {
-  const left = sending.left_count ? ` ${say('sendLeft', sending.left_count)} ${sending.left.join('; ')}` : '';
+  const left = sending.left_count ? ` ${say('sendLeft', sending.left_count)} ${sending.left.map(said).join('; ')}` : '';
   const skipped = sending.skipped ? ` ${say('sendSkipped', sending.skipped)}` : '';
   switch (sending.state) {
     case 'reading': return say('sendReading');
@@ -77,7 +79,7 @@ function words(sending) {
     case 'sending': return say('sending', sending.sent, sending.files - sending.skipped) + left;
     case 'sent': return say('sendSent', sending.name) + skipped + left;
     case 'stopped': return say('sendStopped');
-    default: return reasonOf(sending, sending.name) + left;
+    default: return reasonOf(sending) + left;
   }
 }
 
@@ -86,14 +88,24 @@ function draw() {
   const receivers = box.board?.receivers ?? [];
   const sending = (box.board?.sends ?? []).find((one) => one.id === shown.id);
   const over = sending && !['reading', 'waiting', 'sending'].includes(sending.state);
+  const { activeElement } = document;
   shown.list.hidden = shown.id !== null && !(over && sending.state === 'failed');
   keyed(shown.list, receivers, (receiver) => receiver.id, makeReceiver);
   if (sending) shown.told.textContent = words(sending);
-  else if (shown.id === null) shown.told.textContent = receivers.length ? '' : say('sendNobody');
+  else if (shown.id === null) shown.told.textContent = shown.words || (receivers.length ? '' : say('sendNobody'));
   shown.bar.hidden = !sending || over;
   shown.bar.value = sending?.bytes ? sending.sent_bytes / sending.bytes : 0;
   shown.stop.hidden = !sending || over;
-  if (sending) shown.again.hidden = sending.code !== 'pin';
+  if (sending) {
+    const asks = sending.code === 'pin';
+    shown.label.textContent = say('sendPin', sending.name);
+    if (asks && shown.again.hidden) shown.pinAsked = true;
+    shown.again.hidden = !asks;
+  }
+  // What had the focus may be gone: the field that is asked for now, else what ends it.
+  if (shown.pinAsked) shown.again.querySelector('input').focus();
+  else if (shown.dialog.contains(activeElement) && !activeElement.offsetParent) (shown.stop.hidden ? shown.close : shown.stop).focus();
+  shown.pinAsked = false;
 }
 
 on('board', draw);

@@ -47,6 +47,8 @@ const WORDS = {
   artists: ['Artists', 'アーティスト'],
   tracks: ['Songs', '曲'],
   recent: ['New', '新着'],
+  playlists: ['Playlists', 'プレイリスト'],
+  noPlaylists: ['No playlist is here yet. Put .m3u8 files into the folder Playlists of the music folder.', 'プレイリストはまだありません。音楽フォルダの「Playlists」に .m3u8 ファイルを置いてください。'],
   back: ['Back', '戻る'],
   found: ['{0} found', '{0}件'],
   nothingFound: ['Nothing is called that.', '見つかりませんでした。'],
@@ -63,12 +65,13 @@ const WORDS = {
   yes: ['Yes', 'はい'],
   no: ['No', 'いいえ'],
   someoneWaits: ['Somebody wants to send songs. A paired device can answer.', '曲を送りたい人がいます。登録済みの機器で答えられます。'],
-  windowOpen: ['Until {0} nobody is asked for.', '{0}までは確認なしで受け取ります。'],
-  windowClosed: ['Who is not paired is asked for.', '未登録の機器は確認してから受け取ります。'],
+  windowOpen: ['Until {0} everybody may send without a question.', '{0}までは確認なしで受け取ります。'],
+  windowClosed: ['Before a device that is not paired sends, somebody here is asked.', '未登録の機器からは、確認してから受け取ります。'],
   openWindow: ['Take from everybody for 10 minutes', '10分間だれからでも受け取る'],
   closeWindow: ['Ask again', '確認に戻す'],
   choose: ['Choose songs', '曲を選ぶ'],
-  beamHow: ['Or drop files and folders anywhere on this page. Songs and the ZIP of a shop are taken. Keep this page open and the screen on until all is sent. Songs bought in the Music app of an iPhone cannot be chosen: what is in Files can.', 'ファイルやフォルダをこのページにドロップしても送れます。曲とストアのZIPを受け取ります。終わるまでページを開き、画面をつけたままにしてください。iPhoneのミュージックで購入した曲は選べませんが、「ファイル」にある曲は送れます。'],
+  beamDrop: ['Or drop files and folders anywhere on this page.', 'ファイルやフォルダをこのページにドロップしても送れます。'],
+  beamHow: ['Songs and the ZIP of a shop are taken. Keep this page open and the screen on until all is sent. Songs bought in the Music app of an iPhone cannot be chosen: what is in Files can.', '曲とストアのZIPを受け取ります。終わるまでページを開き、画面をつけたままにしてください。iPhoneのミュージックで購入した曲は選べませんが、「ファイル」にある曲は送れます。'],
   asking: ['asking the box', '本体に確認中'],
   sending: ['{0} of {1}', '{1}中 {0}'],
   resumed: ['goes on where it was: {0} of {1}', '続きから送信中：{1}中 {0}'],
@@ -83,7 +86,11 @@ const WORDS = {
   coming: ['coming: {0} of {1}', '受信中：{1}曲中{0}曲'],
   came: ['{0} came', '{0}届きました'],
   known: ['{0} were here already', '{0}曲はすでにあります'],
+  known1: ['1 was here already', '1曲はすでにあります'],
   refused: ['{0} were not taken', '{0}曲は受け取れませんでした'],
+  refused1: ['1 was not taken', '1曲は受け取れませんでした'],
+  leftOut: ['{0} were not asked for: {1}', '{0}件は対象外：{1}'],
+  leftOut1: ['1 was not asked for: {1}', '1件は対象外：{1}'],
   undone: ['taken back', '取り消しました'],
   undo: ['Undo', '取り消す'],
   gone: ['Taken back: {0}', '取り消しました：{0}'],
@@ -94,7 +101,7 @@ const WORDS = {
   lockedFile: ['kept, but locked', '保存しましたが、再生できません'],
   waiting: ['waiting', '待機中'],
   percent: ['{0} %', '{0}%'],
-  neighboursEmpty: ['No phone or player is seen yet.', '機器はまだ見つかっていません。'],
+  neighboursEmpty: ['No phone or player that shares music is seen yet. Its app must be open, in the same network.', '音楽を共有している機器はまだ見つかりません。同じネットワークで、共有アプリを開いてください。'],
   lookAgain: ['Look again', 'もう一度探す'],
   reading: ['being read', '確認中'],
   ready: ['ready', '準備完了'],
@@ -186,7 +193,7 @@ const WORDS = {
   'land_play-if-idle': ['plays when nothing does', '何も鳴っていなければ再生'],
   land_next: ['comes next', '次に再生'],
   land_keep: ['stays on the shelf', '保存だけ'],
-  asSet: ['as set for all', '全体の設定どおり'],
+  asSet: ['songs: as set', '曲：設定どおり'],
   songsOf: ['Songs from {0}', '{0}から届いた曲'],
   addPhone: ['Add another phone', '別の機器を追加'],
   addPhoneHow: ['Point its camera at the code, or open {0} there. It pairs one device, within {1} minutes.', 'カメラで読み取るか、{0} を開いてください。1台だけ、{1}分以内に登録できます。'],
@@ -206,6 +213,7 @@ const WORDS = {
   coverWord: ['Cover', 'ジャケット画像'],
   asTagged: ['As the file says', 'ファイルの表記に戻す'],
   done: ['Done', '完了'],
+  close: ['Close', '閉じる'],
   sendTo: ['Send to a phone', 'スマートフォンへ送る'],
   sendThis: ['Send {0} to a phone', '{0}をスマートフォンへ送る'],
   sendWhat: ['Send “{0}” to', '「{0}」の送り先'],
@@ -217,19 +225,12 @@ const WORDS = {
   sendSkipped: ['{0} were there already or not wanted.', '{0}曲はすでにあるか、受け取られませんでした。'],
   sendLeft: ['{0} stay here:', '{0}曲は送れません：'],
   sendStopped: ['Stopped.', '中止しました。'],
+  sendPin: ['PIN of {0}', '{0}のPIN'],
+  joinThis: ['“{0}” with LocalSend is open on this device, too.', 'この機器で「{0}」のLocalSendも開いています。'],
+  joinHow: ['Make both one device: what the app sends is then yours, and nobody is asked.', '1台としてまとめると、アプリから送る曲も確認なしで受け取ります。'],
+  join: ['That is this device', 'この機器です'],
+  joined: ['One device now: {0}', '1台にまとめました：{0}'],
   sendAgain: ['Send again', 'もう一度送る'],
-};
-
-// Why something did not go out, where the box's own English is not enough. `{0}` is the receiver.
-const UNSENT = {
-  away: '{0}が応答しません。LocalSendが開いているか確認してください。',
-  not_itself: '{0}の証明書が名乗ったものと違うため、送りませんでした。',
-  not_near: '{0}は同じネットワークにいません。',
-  pin: '{0}のPINを入力してください。',
-  declined: '{0}が断りました。',
-  busy: '{0}は他の転送中です。終わってからもう一度。',
-  locked_out: 'PINの誤りが多すぎます。1分後にもう一度。',
-  stopped_there: '{0}で中止されました。',
 };
 
 // What the box says no with, by its code; what is not here is said in its own words.
@@ -253,57 +254,31 @@ const REFUSALS = {
   full: ['The disk is full.', 'ディスクがいっぱいです。'],
 };
 
-// Why a file was not taken, by its code, where the box's own English is not enough.
-const REASONS = {
-  damaged: 'ファイルが壊れています',
+// What the box says no with where its words are for programs, by code, and why a file was not taken, for whom reads Japanese.
+const GENERAL = {
+  invalid: '入力が正しくありません。',
+  not_found: '見つかりません。',
+  offline: '音楽用ディスクが見つかりません。',
+  unreachable: '相手が応答しません。',
+  damaged: '壊れています。',
+  unsupported: '対応していません。',
+  stopped: '本体は終了中です。',
+  internal: '本体で問題が起きました。',
+  out_of_range: '指定できる範囲を超えています。',
+  unfit: 'この名前や数では受け取れません。',
+  wrong_version: 'この送信方式には対応していません。',
+  too_large: '大きすぎます。',
+  wrong_offset: '送信位置が合いません。',
+  taken_over: '別の送信に引き継がれました。',
+  wrong_sum: '正しく届きませんでした。',
+  length_required: 'ファイルの大きさが必要です。',
+  foreign_origin: '他のサイトからはできません。',
+  wrong_host: 'このアドレスでは開けません。',
+  range: 'この範囲は渡せません。',
   not_audio: '音楽ではありません',
   empty: 'ファイルが空です',
-  unsupported: '対応していない形式です',
   rule: '購入した曲だけを受け取る設定です',
-  full: 'ディスクがいっぱいです',
   gone: '送信が途中で終わりました',
-};
-
-// What the box says by itself, by its code; the English comes from the box.
-const NOTICES = {
-  kept_quiet: '静音時間中なので、{0}から届いた曲は保存だけしました。',
-  kept_standby: 'スタンバイ中なので、{0}から届いた曲は保存だけしました。',
-  queue_full: '再生リストがいっぱいなので、{0}から届いた曲は保存だけしました。',
-  last_track: '静音時間になりました。この曲の後で止まります。',
-  clock_unknown: '電源を入れてから時計が合っていないので、合うまで静音時間として扱います。',
-  unlocked: '保護されていた「{0}」が再生できるようになりました。',
-  unlocked_by: '保護されていた{1}の「{0}」が再生できるようになりました。',
-  unlocked_many: '保護されていた{0}曲が再生できるようになりました。',
-  cannot_play: '「{0}」を再生できません：{1}',
-  wrote: '{0}からのメッセージ：{1}',
-  queue_lost: '前回の再生リストを読めなかったため、空から始めます。',
-  takes_again: 'また曲を受け取れるようになりました。',
-  test_failed: 'テスト音を鳴らせません：{0}',
-  port_moved: 'ポート{0}は{1}が使用中のため、このページはポート{2}に移りました。',
-  localsend_port: 'ポート{0}が他のプログラムで使用中のため、LocalSendからは送れません。',
-};
-
-// Troubles of the disk and the sound device, which the box tells in English.
-const TROUBLES = [
-  [/^the music disk is not there/i, '音楽用ディスクが見つかりません。'],
-  [/the disk is full: (.+) more must be free to take (.+) \((.+) are free\)/i, 'ディスクがいっぱいです。{1}を受け取るには、あと{0}の空きが必要です。'],
-  [/disk full|disk is full/i, 'ディスクがいっぱいです。'],
-  [/held by (.+)$/i, '音声出力は{0}が使用中です。'],
-  [/was pulled out/i, '音声出力が外されました。戻るのを待っています。'],
-  [/no sound device|there is no sound/i, '音声出力がありません。'],
-];
-
-// How songs are protected and what to do, where the box's own English is not enough.
-const LOCKS = {
-  'drm.fairplay': ['コピー保護付きのiTunes購入曲', 'Appleの購入済み一覧から保護のない版をダウンロードするか、認証済みのパソコンのミュージックで音楽CDを作り、それを取り込んでください。'],
-  'drm.cenc': ['配信用のダウンロードで、購入した曲ではありません', '契約中だけ聴けるもので、保存はできません。'],
-  'drm.oma': ['購入した電話機に固定されています', '通信会社かストアに、保護のない版を問い合わせてください。'],
-  'drm.openmg': ['ソニーOpenMG（SonicStage、mora、CONNECT）で保護', 'サービスは終了しました。購入したパソコンで音楽CDにするか、ソニーのツールで変換してください。'],
-  'drm.sonymp3': ['1台のウォークマンに固定されたMP3', '元のMP3をもう一度コピーしてください。'],
-  'drm.wm': ['Windows Mediaで保護', 'ライセンスのあるパソコンで音楽CDにしてください。'],
-  'drm.audible': ['Audibleのオーディオブック', 'konpoは音楽だけを再生します。'],
-  'drm.phone': ['電話機に固定されています', '通信会社かストアに、保護のない版を問い合わせてください。'],
-  'drm.unknown': ['未知の方式で暗号化されています', '購入したストアに、保護のない版を問い合わせてください。'],
 };
 
 const wanted = (navigator.languages ?? [navigator.language]).map((tag) => tag.slice(0, 2).toLowerCase());
@@ -317,40 +292,60 @@ export function say(name, ...told) {
 
 const fill = (words, told) => words.replace(/\{(\d)\}/g, (_, number) => String(told[number] ?? ''));
 
-// What the box says by itself.
-export const noticed = ({ code, about, words }) => (column && NOTICES[code] ? fill(NOTICES[code], about) : said(words));
+// What the box says comes in English, and is in its table in both languages: the longest sentence that fits, with its places.
+// Only a place at the end may hold a sentence of its own.
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+const place = (text, at, all) => (at === 0 ? '' : at === all.length - 1 && !text ? '(.+)' : '((?:(?!: ).)+?)') + escaped(text);
+const TABLE = (column ? (await import('/assets/sentences.js')).SENTENCES : []).map(([code, english, japanese]) => ({
+  code, english, japanese, pattern: new RegExp(`^${english.split(/\{\d\}/).map(place).join('')}$`, 's'),
+})).sort((a, b) => b.english.length - a.english.length);
 
-// Words of the box about its disk or its output.
-export function said(words) {
-  if (!column || !words) return words;
-  for (const [pattern, japanese] of TROUBLES) {
-    const found = pattern.exec(words);
-    if (found) return fill(japanese, found.slice(1));
+// In Japanese, or null. What stands behind a colon is a sentence of its own; anything else is a name.
+function translated(words, deep = 4) {
+  if (!deep || !words) return null;
+  for (const { pattern, english, japanese } of TABLE) {
+    const found = pattern.exec(words)?.slice(1);
+    if (found) return fill(japanese, found.map((one, at) => (english.includes(`: {${at}}`) && translated(one, deep - 1)) || one));
   }
-  return words;
+  for (const { index } of [...words.matchAll(/: /g)].slice(0, 4)) {
+    const [what, reason] = [words.slice(0, index), words.slice(index + 2)];
+    const told = [translated(what, 1), translated(reason, deep - 1)];
+    if (told[0] || told[1]) return `${told[0] ?? what}：${told[1] ?? reason}`;
+  }
+  return null;
+}
+
+// Words of the box about anything.
+export const said = (words) => translated(words) ?? words;
+
+// What the box says by itself.
+export function noticed({ code, about, words }) {
+  const sentence = TABLE.find((one) => one.code === code);
+  if (!sentence) return said(words);
+  return fill(sentence.japanese, about.map((one, at) => (sentence.english.includes(`: {${at}}`) ? said(one) : one)));
 }
 
 // Why a file was not taken.
-export const why = ({ code, reason }) => (column && REASONS[code]) || reason;
+export const why = ({ code, reason }) => translated(reason) ?? ((column && GENERAL[code]) || reason);
+
+// The words for one, or for many.
+export const many = (name, number, ...told) => say(number === 1 ? `${name}1` : name, number.toLocaleString(language), ...told);
 
 export const count = (number) => (number === 1 ? say('song') : say('songs', number.toLocaleString(language)));
 
-// Why something is refused.
+// Why something is refused: for this code in words of the page, else in the box's own.
 export function refusal(code, words) {
   // How much is missing stands in the box's own words.
-  if (code === 'full' && words) return said(words[0].toUpperCase() + words.slice(1));
-  return REFUSALS[code]?.[column] ?? (words ? words[0].toUpperCase() + words.slice(1) : say('away'));
+  const own = code === 'full' && words ? null : REFUSALS[code]?.[column];
+  const told = own ?? translated(words) ?? ((column && GENERAL[code]) || words);
+  return told ? told[0].toUpperCase() + told.slice(1) : say('away');
 }
 
 // Why something did not go out.
-export function reasonOf(sending, name) {
-  return (column && UNSENT[sending.code]?.replace('{0}', name)) || sending.reason;
-}
+export const reasonOf = (sending) => said(sending.reason);
 
 // How a song is protected: [headline, what to do].
-export function lock(protection) {
-  return (column && LOCKS[protection.code]) || [protection.headline, protection.advice];
-}
+export const lock = ({ headline, advice }) => [said(headline), said(advice)];
 
 export const time = (seconds) => new Date(seconds * 1000).toLocaleTimeString(language, { hour: '2-digit', minute: '2-digit' });
 export const date = (text) => {

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::error::{Error, Kind};
 use crate::http::coming::Coming;
 use crate::http::server::Peer;
-use crate::intake::door::{Delivery, Finished, Incoming, Pin, Refusal};
+use crate::intake::door::{Delivery, Finished, Incoming, OneRequest, Pin, Refusal};
 use crate::intake::staging::LARGEST_FILE;
 use crate::offer::OfferId;
 use crate::offer::push::{Sender, Sent};
@@ -71,7 +71,8 @@ pub async fn take(
 ) -> Response {
     let language = Language::of(headers);
     let most = text(headers, "content-length").and_then(|length| length.parse().ok());
-    let mut taking = Taking { web, from, pin, language, files: Vec::new(), most: most.unwrap_or(0) };
+    let (files, request) = (Vec::new(), OneRequest::default());
+    let mut taking = Taking { web, from, pin, language, request, files, most: most.unwrap_or(0) };
     let mut coming = Coming::new(body).expected(headers);
     let went = if most.is_none() {
         let words = "the length must be said before the bytes (Content-Length)";
@@ -149,6 +150,8 @@ struct Taking<'a> {
     from: Sender,
     pin: Option<String>,
     language: Language,
+    /// A yes is for all files of this form, however many they are.
+    request: OneRequest,
     files: Vec<File>,
     /// Bytes that may still come.
     most: u64,
@@ -188,7 +191,8 @@ impl Taking<'_> {
         // The rest of the form is the most that a file can have; some of it is here already. A form may be longer than any file.
         let size = ByteCount(self.most.saturating_add(LONGEST_PIECE).min(LARGEST_FILE));
         let file = Sent { name: name.clone(), size, mime: head.mime, sha256: None };
-        let delivery = match self.web.intake.offer_next(self.from.clone(), file, self.pin.as_deref()).await {
+        let offered = self.web.intake.offer_in(&self.request, self.from.clone(), file, self.pin.as_deref());
+        let delivery = match offered.await {
             Ok(delivery) => delivery,
             // About this file alone.
             Err(Refusal::Unfit(words)) => {

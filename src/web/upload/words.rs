@@ -8,6 +8,7 @@ use crate::intake::door::policy;
 use crate::offer::Verdict;
 use crate::track::Protection;
 use crate::web::upload::text;
+use crate::words::japanese;
 
 /// The language of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,15 +65,16 @@ impl Outcome {
             }
             Some(Verdict::Merged { .. }) => (200, "known", language.choose(KNOWN.0, KNOWN.1).to_owned()),
             Some(Verdict::Locked { protection, .. }) => (201, "locked", locked(protection, language)),
-            Some(Verdict::Read { told }) => {
-                (201, "unpacked", language.choose("{}: ", "「{}」を展開しました：").to_owned() + told + ".")
-            }
+            Some(Verdict::Read { told }) => (
+                201,
+                "unpacked",
+                language.choose("{}: ", "「{}」を展開しました：").to_owned() + &sentence(told, language),
+            ),
             Some(Verdict::Refused { code, reason }) => {
                 let status = if matches!(code.as_str(), "full") { 507 } else { 415 };
                 let words =
                     language.choose("{} was not taken: ", "「{}」は受け取れませんでした：").to_owned()
-                        + reason
-                        + ".";
+                        + &sentence(reason, language);
                 return Outcome { status, ..Outcome::new(file, code, &words) };
             }
             None => (
@@ -97,8 +99,7 @@ impl Outcome {
     /// Returns that a file was not taken.
     pub fn refused(file: &str, status: u16, why: &str, language: Language) -> Outcome {
         let words = language.choose("{} was not taken: ", "「{}」は受け取れませんでした：").to_owned()
-            + why
-            + ".";
+            + &sentence(why, language);
         Outcome { status, ..Outcome::new(file, "refused", &words) }
     }
 
@@ -117,7 +118,19 @@ impl Outcome {
 fn locked(protection: &Protection, language: Language) -> String {
     let kept =
         language.choose("{} is kept, but cannot be played: ", "「{}」を保管しましたが、再生できません：");
-    format!("{kept}{} {}", protection.headline(), protection.advice())
+    format!("{kept}{} {}", said(protection.headline(), language), said(protection.advice(), language))
+}
+
+/// The same as the end of a sentence.
+fn sentence(text: &str, language: Language) -> String {
+    let said = said(text, language);
+    said.trim_end_matches(['.', '。']).to_owned() + language.choose(".", "。")
+}
+
+/// Returns words of the box in the language of whoever asks, as far as they are known in it.
+fn said(text: &str, language: Language) -> String {
+    let translated = if language == Language::Japanese { japanese(text) } else { None };
+    translated.unwrap_or_else(|| text.to_owned())
 }
 
 const KNOWN: (&str, &str) = ("{} was on the shelf already.", "「{}」は棚にすでにあります。");
@@ -142,6 +155,9 @@ mod tests {
             said(Some(&refused), Language::English),
             (415, "夜{}.flac was not taken: it is not music.".into())
         );
+        let empty = Verdict::Refused { code: "empty".into(), reason: "the file is empty".into() };
+        let words = said(Some(&empty), Language::Japanese).1;
+        assert_eq!(words, "「夜{}.flac」は受け取れませんでした：ファイルが空です。");
         assert_eq!(said(None, Language::English).0, 202);
     }
 

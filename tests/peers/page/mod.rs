@@ -1,9 +1,11 @@
 //! The page in a browser: a person with a phone in hand, headless Chromium with WebDriver.
 
 mod beam;
+mod keyboard;
 mod look;
 mod own_box;
 mod records;
+mod send;
 mod stories;
 mod use_it;
 
@@ -12,6 +14,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::browser::Browser;
+use crate::support::fixtures::noise;
 use crate::support::konpo::Konpo;
 use crate::support::net::{Host, Lan};
 use crate::support::wait_for;
@@ -81,6 +84,18 @@ fn own(browser: &Browser) {
     browser.click("#welcome button.main");
     browser.reads("#welcome h1", "It is yours");
     browser.click("#welcome .buttons button:last-child");
+}
+
+/// Puts one song of this title on the shelf.
+fn drop_song(room: &Room, title: &str) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("song.wav");
+    let sound = noise(404, 44_100, 16, 44_100 * 60);
+    std::fs::write(&path, sound.tagged_wav(title, "Alder & Finch", "Slow Rivers")).expect("written");
+    room.konpo.drop_in(&path);
+    wait_for("it is on the shelf", Duration::from_secs(60), || {
+        (room.konpo.tracks().len() == 1).then_some(())
+    });
 }
 
 /// Nothing went wrong that a person who looks would find in the console.

@@ -74,6 +74,11 @@ fn a_fresh_box_with_no_screen_and_no_phone_app_from_power_to_the_first_sound() {
     let fingers = taps(&page) + 2 + 1;
     println!("{fingers} taps from the fresh box to the first sound");
     assert!(fingers <= 8, "{fingers} taps");
+    // The person sees what sounds, how to stop it, and how to take it back.
+    page.reads("#mini-title", "Song 1");
+    page.find("#mini-toggle[aria-label=Pause]");
+    page.reads("#uploads", "first.wav is on the shelf.");
+    page.reads("#beams li button:not([hidden])", "Undo");
 
     // All of it holds, also after a power cut, and the first sound was not loud.
     let state = room.konpo.get("/api/state");
@@ -112,14 +117,24 @@ fn a_friend_with_an_iphone_beams_a_song_from_files() {
     friend
         .reads("#beam", "Songs bought in the Music app of an iPhone cannot be chosen: what is in Files can.");
     friend.choose("#choose", &[good, old]);
-    owner.reads("#asks", "wants to send");
+    owner.reads("#asks", "wants to send 2 songs");
+    // Two are on their way at once: whichever came first is named.
+    owner.reads("#asks", "and 1 more");
     owner.click("#asks button.main");
     // A guest hears what became of its own file, and nothing of anybody else's.
     friend.reads("#uploads", "from files.wav is on the shelf.");
     room.until("it plays", |state| state["transport"] == "playing");
     friend
         .reads("#uploads", "2006.m4a is kept, but cannot be played: Bought from iTunes with copy protection");
+    friend.reads("#uploads", "Download the protection-free version from your Apple purchases");
     assert_eq!(friend.text("#files"), "", "the board is not a guest's");
+    // Whoever is at home sees what plays, may take it back, and finds the locked one with what to do.
+    owner.reads("#title", "Song 7");
+    owner.click("#nav a[href='#arrivals']");
+    owner.reads("#beams li button:not([hidden])", "Undo");
+    owner.reads("#files", "kept, but locked");
+    owner.click("#nav a[href='#purchases']");
+    owner.reads("#purchase-rows", "What to do: Download the protection-free version");
     assert_calm(&friend);
     assert_calm(&owner);
 }
@@ -142,6 +157,7 @@ fn a_friend_with_an_android_phone_beams_by_localsend_unpaired_and_is_asked_for()
     let phone = localsend::Phone::start(&room.lan.host("android"), "Ken");
     let sending = phone.sends(&files, &room.place, &[]);
     page.reads("#asks", "Kenが2曲を送ろうとしています");
+    page.reads("#asks", "一.wav");
     page.click("#asks button.main");
     sending.end().expect("it was taken");
     let state = room.until("both are in the queue", |state| state["queue_length"] == 2);
@@ -149,6 +165,9 @@ fn a_friend_with_an_android_phone_beams_by_localsend_unpaired_and_is_asked_for()
     room.until("the first plays", |state| state["transport"] == "playing");
     page.click("#nav a[href='#arrivals']");
     page.reads("#beams", "2曲届きました");
+    page.reads("#files", "Ken · 保存しました");
+    page.reads("#beams li button:not([hidden])", "取り消す");
+    assert_eq!(page.text("#asks"), "", "nobody is asked again");
     assert_calm(&page);
 }
 
@@ -183,6 +202,9 @@ fn the_power_is_cut_in_the_middle_of_a_beam_of_twelve_songs() {
         (room.konpo.tracks().len() == 12).then_some(())
     });
     assert_eq!(shelf::hashes(&room.konpo.music()), sent, "byte-identical, each once");
+    // Nothing is louder after the power is back, and the person sees that the box is there again.
+    assert!(room.konpo.get("/api/state")["volume"].as_u64() <= Some(35));
+    assert_eq!(page.text("#away"), "");
     room.konpo.stop();
     let (report, clean) = room.konpo.check();
     assert!(clean, "{report}");
@@ -218,6 +240,11 @@ fn the_disk_is_full() {
     assert_eq!(localsend::staged(&konpo), 0, "not a byte of it was asked for");
     assert_eq!(konpo.get("/api/state")["transport"], "playing");
     assert_eq!(konpo.tracks().len(), 1);
+    // What fits comes in all the same.
+    let other = song(folder.path(), "other.wav", 23, 20);
+    page.choose("#choose", std::slice::from_ref(&other));
+    wait_for("it is on the shelf", Duration::from_secs(60), || (konpo.tracks().len() == 2).then_some(()));
+    page.reads("#uploads", "「other.wav」が棚に入りました。");
     konpo.stop();
     let (report, clean) = konpo.check();
     assert!(clean, "{report}");

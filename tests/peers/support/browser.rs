@@ -183,6 +183,18 @@ impl Browser {
         );
     }
 
+    /// Presses keys one after the other while another one is held.
+    pub fn chord(&self, held: &str, keys: &str) {
+        let step = |kind: &str, key: &str| json!({ "type": kind, "value": key });
+        let mut actions = vec![step("keyDown", held)];
+        for key in keys.chars().map(String::from) {
+            actions.extend([step("keyDown", &key), step("keyUp", &key)]);
+        }
+        actions.push(step("keyUp", held));
+        let body = json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] });
+        self.ask("POST", "/actions", &body);
+    }
+
     /// Sends a command of the Chrome DevTools protocol.
     pub fn devtools(&self, name: &str, given: &Value) -> Value {
         self.ask("POST", "/goog/cdp/execute", &json!({ "cmd": name, "params": given }))
@@ -275,7 +287,11 @@ impl Drop for Browser {
 fn whole(stream: &mut impl Read) -> std::io::Result<Vec<u8>> {
     let (mut bytes, mut block) = (Vec::new(), [0; 65_536]);
     loop {
-        let count = stream.read(&mut block)?;
+        let count = match stream.read(&mut block) {
+            // A machine that was stopped for a while goes on.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
         bytes.extend_from_slice(&block[..count]);
         let head = bytes.windows(4).position(|four| four == b"\r\n\r\n");
         let length = head.and_then(|end| {

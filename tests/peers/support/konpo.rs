@@ -27,6 +27,8 @@ pub struct Konpo {
     before: Vec<String>,
     /// Whom it runs as; root without.
     user: Option<u32>,
+    /// What setpriv is told beside that.
+    privileges: Vec<String>,
     /// Its settings name several music folders.
     several: bool,
 }
@@ -50,9 +52,17 @@ impl Konpo {
         // Whether this machine's own disk is nearly full is no question of a test.
         let settings = format!("{settings}\n[library]\nkeep_free_mb = 1000\n");
         fs::write(folder.path().join("konpo.toml"), settings).expect("settings");
-        let (environment, before) = (Vec::new(), Vec::new());
-        let host = host.clone();
-        Konpo { host, folder, environment, process: None, disk: None, before, user: None, several: false }
+        Konpo {
+            process: None,
+            host: host.clone(),
+            folder,
+            environment: Vec::new(),
+            disk: None,
+            before: Vec::new(),
+            user: None,
+            privileges: Vec::new(),
+            several: false,
+        }
     }
 
     /// Gives it these music folders below its own folder from the next start on. They are made.
@@ -85,6 +95,12 @@ impl Konpo {
             chown(self.path(name), Some(id), Some(id)).expect("root may");
         }
         self.user = Some(id);
+        self
+    }
+
+    /// Runs it with these privileges, as setpriv(1) names them, from the next start on; with a user of its own only.
+    pub fn with_privileges(mut self, options: Vec<String>) -> Konpo {
+        self.privileges = options;
         self
     }
 
@@ -198,7 +214,7 @@ impl Konpo {
         };
         if let Some(user) = self.user {
             let (user, group) = (format!("--reuid={user}"), format!("--regid={user}"));
-            command.args(["setpriv", &user, &group, "--clear-groups"]);
+            command.args(["setpriv", &user, &group, "--clear-groups"]).args(&self.privileges);
         }
         command.arg(program);
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());

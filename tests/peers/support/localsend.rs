@@ -21,21 +21,44 @@ pub struct Phone {
     daemon: Process,
     host: Host,
     folder: TempDir,
+    /// Its name and further arguments.
+    told: Vec<String>,
 }
 
 impl Phone {
     /// Starts it.
     pub fn start(host: &Host, alias: &str) -> Phone {
+        Phone::start_with(host, alias, &[])
+    }
+
+    /// Starts it with further arguments.
+    pub fn start_with(host: &Host, alias: &str, more: &[&str]) -> Phone {
         let folder = tempfile::tempdir().expect("a folder");
+        let told: Vec<String> = [alias].iter().chain(more).map(|&text| text.to_owned()).collect();
+        let daemon = Phone::launch(host, &folder, &told);
+        Phone { daemon, host: host.clone(), folder, told }
+    }
+
+    /// Starts it again after its end, with what it has and the certificate that it had.
+    pub fn again(&mut self) {
+        let _left = fs::remove_file(self.folder.path().join("socket"));
+        self.daemon = Phone::launch(&self.host, &self.folder, &self.told);
+    }
+
+    fn launch(host: &Host, folder: &TempDir, told: &[String]) -> Process {
         let mut command = host.command(program("localsendd"));
-        command.args(["--alias", alias, "--unattended", "--socket"]).arg(folder.path().join("socket"));
+        command
+            .arg("--alias")
+            .args(told)
+            .args(["--unattended", "--socket"])
+            .arg(folder.path().join("socket"));
         command.arg("--download-dir").arg(folder.path().join("got")).env("HOME", folder.path());
         command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_RUNTIME_DIR").env("LANG", "C.UTF-8");
         let daemon = Process::start("localsendd", command, &folder.path().join("said"));
         wait_for("localsendd's socket", Duration::from_secs(15), || {
             folder.path().join("socket").exists().then_some(())
         });
-        Phone { daemon, host: host.clone(), folder }
+        daemon
     }
 
     /// Returns a command of its control client.
@@ -64,9 +87,14 @@ impl Phone {
         String::from_utf8_lossy(&output.stdout).contains(alias)
     }
 
-    /// Returns where it keeps what it got.
+    /// Returns where it keeps what it got. It shares what lies there.
     pub fn got(&self) -> PathBuf {
         self.folder.path().join("got")
+    }
+
+    /// Returns the machine it runs on.
+    pub fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Starts another phone at the same place, which shows another certificate.

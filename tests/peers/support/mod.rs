@@ -15,6 +15,7 @@ pub mod phone;
 pub mod process;
 pub mod servers;
 pub mod shelf;
+pub mod six;
 pub mod slow;
 pub mod stock;
 pub mod twin;

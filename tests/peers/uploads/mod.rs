@@ -2,6 +2,7 @@
 //! meanwhile may stutter, and nothing beside the staging folder may be touched.
 
 mod cuts;
+mod ends;
 mod hostile;
 
 use std::fs;

@@ -419,7 +419,7 @@ async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_n
         bench.prepare(YUKI, json!({ "1": file("a.flac", &song(1)), "2": file("b.flac", &song(2)) })).await;
     let coming = half_a_song(&bench, &session).await;
     let id = session["sessionId"].as_str().expect("a session").to_owned();
-    let address = std::net::IpAddr::from([10, 77, 0, 9]);
+    let address = Whence::from(std::net::IpAddr::from([10, 77, 0, 9]));
     let says = |alias: &str| (alias.to_owned(), "x".to_owned());
     let yuki = || Who_ { address, certificate: None, says: says("Yuki") };
     let ken = || Who_ { address, certificate: None, says: says("Ken") };
@@ -443,9 +443,40 @@ async fn a_phone_that_lost_its_network_begins_anew_and_a_refused_question_ends_n
     drop(second);
     // One that is let in ends what the same device left.
     let files = vec![Sent { name: "c.flac".into(), size: ByteCount(5), mime: String::new(), sha256: None }];
-    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address };
+    let sender = Sender { way: "localsend", key: None, name: "Yuki".into(), address: address.address };
     let delivery = bench.intake.offer(sender, files, None).await.expect("let in");
     bench.sessions.open(yuki(), delivery, vec![("1".into(), 0)], later);
     assert!(bench.sessions.find(&id, address).is_none());
     assert_eq!(coming.await.expect("no panic"), 500);
+}
+
+#[tokio::test]
+async fn names_that_mean_harm_are_refused_or_mended_and_nothing_lies_in_staging() {
+    use crate::hostile_names::{climbing, odd};
+    let bench = Bench::new(Push::Always).await;
+    for name in climbing() {
+        let (status, said) = bench.prepare(YUKI, json!({ "1": file(&name, b"x") })).await;
+        assert!(status == 400 && said["message"].is_string(), "{name:?}: {status} {said}");
+    }
+    let mut taken = 0;
+    for name in odd() {
+        let files = json!({ "1": { "id": "1", "fileName": name, "size": 1, "fileType": "audio/flac" } });
+        let (status, session) = bench.prepare(YUKI, files).await;
+        // 204: by its name it is no music, and need not be sent.
+        assert!([200, 204, 400].contains(&status), "{name:?}: {status} {session}");
+        if status == 200 {
+            taken += 1;
+            assert_eq!(bench.upload(YUKI, &session, "1", "x").await, 200, "{name:?}");
+        }
+    }
+    assert!(taken > 150, "{taken}");
+    let parts: Vec<String> = std::fs::read_dir(bench.folder.path().join("music/.konpo/staging"))
+        .expect("there")
+        .map(|part| part.expect("there").file_name().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(parts.len(), taken, "nobody works here");
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '.';
+    assert!(parts.iter().all(|part| part.len() <= 40 && part.chars().all(plain)), "{parts:?}");
+    let top = std::fs::read_dir(bench.folder.path()).expect("there").count();
+    assert_eq!(top, 2, "music and data");
 }
