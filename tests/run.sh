@@ -152,7 +152,7 @@ step "fuzz" fuzz
 step "examples in documents" cargo test --locked --doc
 step "integration tests" cargo test --locked --test it
 # What is heard is recorded in real time: one test after the other. The others mostly wait: two at once.
-sound=(crowd:: exact:: gapless:: localsend:: loud:: moments:: night:: openhome::a_playlist_sounds outputs:: soak:: sound:: urls::)
+sound=(crowd:: exact:: gapless:: localsend:: loud:: moments:: night:: openhome::a_playlist_sounds outputs:: siege:: soak:: sound:: urls::)
 step "peers, the sound" cargo test --locked --test peers -- --nocapture --test-threads=1 "${sound[@]}"
 figures=(--bench box --bench motor --bench pull --bench shelf --bench find --bench upnp --bench upload)
 # What is shipped is measured by the long form; linking it six times takes minutes.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use crate::soak::{RATE, gap, niceness};
+use crate::soak::{RATE, gap};
 use crate::support::dac::Form;
 use crate::support::fixtures::{Signal, noise};
 use crate::support::konpo::Konpo;
@@ -461,14 +461,11 @@ fn hostile_senders_of_every_kind_at_once_are_refused_and_not_heard() {
     let mut heard = (0..TRIES).map(|_| siege(seconds));
     let first = heard.next().expect("one");
     let Some(broken) = first.err().filter(|_| heard.all(|tried| tried.is_err())) else { return };
-    // Nobody besieges it, and it is recorded all the same.
+    // Nobody besieges it, and it is recorded all the same: so much of it is the machine.
     let twin = laid(seconds);
     let (heard, _) = twin.hear();
     let gap = gap(&heard, 1, |_| sound(seconds));
-    let cannot = gap.is_some() || twin.underruns() > 0 || niceness() > 0;
-    println!("the same sound undisturbed: {} underruns, {gap:?}", twin.underruns());
-    assert!(cannot, "{broken}");
-    println!("this machine has other things to do: gaps say nothing");
+    panic!("{broken}; the same sound undisturbed: {} underruns, {gap:?}", twin.underruns());
 }
 
 const PREPARE: &str = "/api/localsend/v2/prepare-upload";

@@ -260,7 +260,8 @@ impl Walk {
             };
             // A pause is answered before the motor has told its place.
             if agreed && self.is_where_it_says(&state) {
-                self.moved &= !sounds;
+                // What sounds while the output stalls or fails may be what lay in it before the jump.
+                self.moved &= !sounds || self.stalled || self.failing;
                 return Ok(());
             }
             prop_assert!(
