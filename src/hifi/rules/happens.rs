@@ -93,7 +93,8 @@ impl Rules {
         if let Some((primed, id)) = self.primed.filter(|(primed, _)| *primed == serial) {
             let left = self.current;
             self.loaded = Some(primed);
-            self.primed = None;
+            // A move to behind the end of the last track says nothing of this one.
+            (self.primed, self.sought) = (None, None);
             self.arrive(left, id);
             self.choose(id, Millis::ZERO, at);
             self.left(left);

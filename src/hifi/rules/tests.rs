@@ -364,6 +364,22 @@ fn seeking_beyond_the_end_is_refused() {
     assert_eq!(bench.rules.state(0).position.anchor, Millis(10_000));
 }
 
+#[test]
+fn a_move_to_the_end_says_nothing_of_the_next_track() {
+    let mut bench = Bench::with(&[1, 2]);
+    bench.send(Command::Play(None)).expect("there is a queue");
+    bench.sound();
+    bench.send(Command::Seek(Millis(10_000))).expect("at the end");
+    let next = bench.motor.1.take().expect("the motor holds it");
+    bench.event(Event::Finished(bench.motor.0.expect("loaded")));
+    bench.event(Event::Started { serial: next, at: bench.now });
+    assert_eq!(bench.heard(), Some(2));
+    let serial = bench.rules.loaded.expect("it is heard");
+    let position = Position { anchor: Millis(300), at: bench.now, running: true };
+    bench.event(Event::At { serial, position });
+    assert_eq!(bench.rules.state(0).position.anchor, Millis(300));
+}
+
 /// Faces tell a move though the place is nearly the same, or nothing sounds.
 #[test]
 fn every_move_counts_by_a_hair_to_the_same_place_and_while_stopped() {
