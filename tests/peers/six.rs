@@ -16,6 +16,15 @@ fn settings() -> &'static str {
     "name = \"Living Room\"\n[output]\ndevice = \"silent\"\n[intake]\npush = \"always\"\n"
 }
 
+/// Starts a box there; returns it and the port of its page.
+fn served(place: &Host) -> (Konpo, String) {
+    let mut konpo = Konpo::new(place, settings());
+    konpo.spawn();
+    let page = konpo.ready();
+    let (_, port) = page.trim_end_matches('/').rsplit_once(':').expect("a port");
+    (konpo, port.to_owned())
+}
+
 fn song(number: u64) -> Vec<u8> {
     noise(number, 44_100, 16, 44_100).tagged_wav(&format!("Six {number}"), "Yuki", "Beamed")
 }
@@ -49,9 +58,7 @@ fn a_phone_finds_the_box_over_ipv6_sends_and_opens_the_page() {
     let lan = Lan::new();
     let (place, phone) = (lan.host("box"), lan.host("phone"));
     let (ours, theirs) = (link_local(&place), link_local(&phone));
-    let mut konpo = Konpo::new(&place, settings());
-    konpo.spawn();
-    let port = konpo.ready().trim_end_matches('/').rsplit_once(':').expect("a port").1.to_owned();
+    let (mut konpo, port) = served(&place);
     // It is heard on the link, where it is.
     let listening = announced(&phone, "Living Room");
     let (_, _) = wait_for("it is heard on the link", Duration::from_secs(40), || {
@@ -113,9 +120,7 @@ fn a_device_of_both_families_is_one_and_the_world_is_not_let_in() {
     let lan = Lan::new();
     let (place, phone) = (lan.host("box"), lan.host("phone"));
     let (ours, theirs) = (link_local(&place), link_local(&phone));
-    let mut konpo = Konpo::new(&place, settings());
-    konpo.spawn();
-    let port = konpo.ready().trim_end_matches('/').rsplit_once(':').expect("a port").1.to_owned();
+    let (mut konpo, port) = served(&place);
     let hand = Hand::listens(&phone, "Hand", "abc");
     let listed = |six: bool| {
         let (address, _) = wait_for("the device is listed", Duration::from_secs(40), || {
