@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::client::{Allow, Client, GetOptions};
 use crate::http::near::{Near, Silent, written};
 use crate::intake::door::policy::{kept, left_out, shown, unfit};
+use crate::intake::names::extension_of_type;
 use crate::intake::staging::LARGEST_FILE;
 use crate::offer::push::Sent;
 use crate::offer::{Count, NeighbourId, RemoteItem};
@@ -183,9 +184,8 @@ fn listed(from: &Shared, shared: SharedFiles) -> Listed {
 /// of both.
 fn title_of(path: &str, mime: &str) -> String {
     let last = path.rsplit('/').next().unwrap_or(path);
-    let known = TOLD_BY_TYPE.iter().find(|(kind, _)| mime.eq_ignore_ascii_case(kind));
-    match (last.rsplit_once('.'), known) {
-        (Some((stem, end)), Some((_, known))) if end.eq_ignore_ascii_case(known) && !stem.is_empty() => {
+    match (last.rsplit_once('.'), extension_of_type(mime)) {
+        (Some((stem, end)), Some(known)) if end.eq_ignore_ascii_case(known) && !stem.is_empty() => {
             stem.to_owned()
         }
         _ => last.to_owned(),
@@ -270,17 +270,6 @@ const THERE_WITHIN: Duration = Duration::from_secs(6);
 /// 5,000 files with long names.
 const LARGEST_ANSWER: usize = 8 << 20;
 const LARGEST_INFO: usize = 16 << 10;
-/// Media types from which intake makes the extension.
-const TOLD_BY_TYPE: [(&str, &str); 8] = [
-    ("audio/mpeg", "mp3"),
-    ("audio/flac", "flac"),
-    ("audio/x-flac", "flac"),
-    ("audio/mp4", "m4a"),
-    ("audio/x-m4a", "m4a"),
-    ("audio/ogg", "ogg"),
-    ("audio/wav", "wav"),
-    ("audio/x-wav", "wav"),
-];
 
 #[cfg(test)]
 mod tests {

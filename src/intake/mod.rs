@@ -10,7 +10,7 @@ pub mod door;
 pub mod glance;
 mod history;
 mod inbox;
-mod names;
+pub mod names;
 mod noted;
 pub mod out;
 mod stages;

@@ -6,9 +6,7 @@ use crate::offer::RemoteItem;
 pub fn name_of(item: &RemoteItem) -> String {
     let path = item.url.split(['?', '#']).next().unwrap_or_default();
     let last = path.rsplit('/').next().unwrap_or_default();
-    let mime = item.mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let by_type = || EXTENSIONS.iter().find(|(known, _)| *known == mime).map(|(_, extension)| *extension);
-    let extension = extension_of(last).or_else(by_type);
+    let extension = extension_of(last).or_else(|| extension_of_type(&item.mime));
     let title: String = item.title.chars().take(LONGEST_TITLE).collect();
     let title = if title.trim().is_empty() { last.to_owned() } else { title };
     match extension {
@@ -17,6 +15,12 @@ pub fn name_of(item: &RemoteItem) -> String {
         }
         _ => title,
     }
+}
+
+/// Returns the extension of files of a media type; `None` for one that is no music.
+pub fn extension_of_type(mime: &str) -> Option<&'static str> {
+    let mime = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    EXTENSIONS.iter().find(|(known, _)| *known == mime).map(|(_, extension)| *extension)
 }
 
 /// Returns a new name for a part file. It keeps the extension, a hint for the reader of the bytes.
