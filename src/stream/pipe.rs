@@ -31,6 +31,8 @@ struct State {
     start: u64,
     /// Where the reader stands.
     at: u64,
+    /// Behind the last byte that it got.
+    got: u64,
     /// Grows with every jump; what was fetched for an older one is dropped.
     jump: u64,
     known: Option<Known>,
@@ -70,8 +72,10 @@ impl State {
     /// Drops what lies behind the reader as far as `more` bytes need the room; returns how many bytes fit.
     fn make_room(&mut self, more: usize) -> usize {
         let over = (self.bytes.len() + more).saturating_sub(MOST);
-        // Who looks at the head of a file goes back there, and a server without ranges gives it only once.
-        let keeps = self.start == 0 && self.at < HEAD && !self.ranges();
+        // Who looks at the head of a file goes back there, and a server without ranges gives it only once. Who only looks
+        // whether there is a tail has not left it; who waits for bytes behind it has.
+        let in_head = self.at < HEAD || (self.got < HEAD && self.hungry.is_none());
+        let keeps = self.start == 0 && in_head && !self.ranges();
         let behind = if keeps { 0 } else { self.at.saturating_sub(self.start) };
         let behind = usize::try_from(behind).unwrap_or(usize::MAX);
         let drop = over.min(behind).min(self.bytes.len());
@@ -108,6 +112,7 @@ impl State {
             let count = there.len().min(into.len());
             into[..count].copy_from_slice(&there[..count]);
             self.at += count as u64;
+            self.got = self.at;
             return Some(Ok(count));
         }
         if let Some(error) = self.failure() {
@@ -434,8 +439,10 @@ mod tests {
         pipe.seek(SeekFrom::Start(0)).expect("a place");
         pipe.read_exact(&mut all).expect("still there");
         pipe.seek(SeekFrom::Start(at)).expect("a place");
-        pipe.shared.push(&bytes(at, PIECE), 0);
-        pipe.read_exact(&mut all).expect("there");
+        for piece in 0..2 {
+            pipe.shared.push(&bytes(at + piece * PIECE as u64, PIECE), 0);
+            pipe.read_exact(&mut all).expect("there");
+        }
         pipe.seek(SeekFrom::Start(0)).expect("a place");
         let gone = pipe.read(&mut all).expect_err("dropped by now");
         assert_eq!(gone.kind(), io::ErrorKind::Unsupported);
@@ -501,6 +508,43 @@ mod tests {
         pipe.seek(SeekFrom::Start(10)).expect("a place");
         assert_eq!(pipe.read(&mut [0; 128]).expect("there"), 128);
         assert!(pipe.seek(SeekFrom::End(-1)).is_err());
+    }
+
+    #[test]
+    fn a_look_for_the_tail_costs_nothing_of_the_head() {
+        let mut pipe = pipe(None, false);
+        pipe.shared.push(&bytes(0, MOST), 0);
+        let mut read = [0; 128];
+        pipe.read_exact(&mut read).expect("there");
+        pipe.seek(SeekFrom::Start(u64::MAX - 128)).expect("a place");
+        assert_eq!(pipe.shared.lock().make_room(PIECE), 0, "between its look and its way back");
+        assert_eq!(pipe.read(&mut read).expect("an end"), 0);
+        assert_eq!(pipe.shared.lock().make_room(PIECE), 0);
+        pipe.seek(SeekFrom::Start(0)).expect("a place");
+        pipe.read_exact(&mut read).expect("still there");
+        assert_eq!(read.as_slice(), bytes(0, 128));
+    }
+
+    #[test]
+    fn a_skip_over_more_than_is_held_is_waited_for() {
+        let mut pipe = pipe(None, false);
+        pipe.shared.push(&bytes(0, MOST), 0);
+        let there = 2 * MOST as u64;
+        pipe.seek(SeekFrom::Start(there)).expect("a place");
+        let shared = pipe.shared.clone();
+        let fetch = std::thread::spawn(move || {
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while shared.goal().at <= there && Instant::now() < deadline {
+                let at = shared.goal().at;
+                if shared.lock().make_room(PIECE) == PIECE {
+                    shared.push(&bytes(at, PIECE), 0);
+                }
+            }
+        });
+        let mut read = [0; 128];
+        pipe.read_exact(&mut read).expect("it comes");
+        assert_eq!(read.as_slice(), bytes(there, 128));
+        fetch.join().expect("no panic");
     }
 
     #[test]
