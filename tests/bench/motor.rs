@@ -166,21 +166,17 @@ fn decoding(music: &Path, seconds: u32) -> usize {
     let mut missed = 0;
     for piece in &PIECES {
         let rate = if piece.fine { 96_000 } else { 44_100 };
-        let (konpo, frames) = alone(&music.join(piece.file));
         // Opus decodes at 48 kHz.
         let rate = if piece.file.ends_with("opus") { 48_000 } else { rate };
-        let apart = frames.abs_diff(u64::from(seconds * rate));
-        assert!(apart < u64::from(rate / 10), "{}: {frames} frames", piece.name);
-        mpd.tell("clear");
-        mpd.tell(&format!("add \"{}\"", piece.file));
-        let before = cpu(mpd.id());
-        mpd.tell("play 0");
-        wait_for("MPD has played", Duration::from_secs(300), || {
-            let status = mpd.tell("status");
-            assert!(!status.contains("error: "), "{}: {status}", piece.name);
-            status.contains("state: stop").then_some(())
+        // One of them is now and then a few hundredths off: the machine has other guests.
+        let mut rounds = [(); ROUNDS].map(|()| {
+            let (konpo, frames) = alone(&music.join(piece.file));
+            let apart = frames.abs_diff(u64::from(seconds * rate));
+            assert!(apart < u64::from(rate / 10), "{}: {frames} frames", piece.name);
+            (konpo, unsynced(&mut mpd, piece))
         });
-        let theirs = cpu(mpd.id()) - before;
+        rounds.sort_by(|a, b| (a.0 / a.1).total_cmp(&(b.0 / b.1)));
+        let (konpo, theirs) = rounds[ROUNDS / 2];
         let ratio = konpo / theirs;
         missed += usize::from(ratio > DECODE_GOAL);
         println!(
@@ -191,10 +187,24 @@ fn decoding(music: &Path, seconds: u32) -> usize {
         );
     }
     println!(
-        "MPD plays into its null output without a clock; konpo decodes up to the ring, its reader included."
+        "Medians of {ROUNDS}. MPD plays into its null output without a clock; konpo decodes up to the ring, its reader included."
     );
     println!();
     missed
+}
+
+/// Lets MPD play a piece as fast as it can, and returns its processor time in s.
+fn unsynced(mpd: &mut Mpd, piece: &Piece) -> f64 {
+    mpd.tell("clear");
+    mpd.tell(&format!("add \"{}\"", piece.file));
+    let before = cpu(mpd.id());
+    mpd.tell("play 0");
+    wait_for("MPD has played", Duration::from_secs(300), || {
+        let status = mpd.tell("status");
+        assert!(!status.contains("error: "), "{}: {status}", piece.name);
+        status.contains("state: stop").then_some(())
+    });
+    cpu(mpd.id()) - before
 }
 
 /// Decodes a file in a process of its own; returns its processor time in s and the frames.
@@ -328,5 +338,7 @@ fn word(good: bool) -> &'static str {
 }
 
 const DECODE_GOAL: f64 = 0.5;
+/// How often each piece is decoded by both.
+const ROUNDS: usize = 3;
 /// What konpo asks a server to hold: two periods of a thirtieth of a second.
 const BUFFER: u32 = 67;
