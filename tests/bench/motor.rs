@@ -168,7 +168,7 @@ fn decoding(music: &Path, seconds: u32) -> usize {
         let rate = if piece.fine { 96_000 } else { 44_100 };
         // Opus decodes at 48 kHz.
         let rate = if piece.file.ends_with("opus") { 48_000 } else { rate };
-        // One of them is now and then a few hundredths off: the machine has other guests.
+        // One round is now and then a few hundredths off.
         let mut rounds = [(); ROUNDS].map(|()| {
             let (konpo, frames) = alone(&music.join(piece.file));
             let apart = frames.abs_diff(u64::from(seconds * rate));
