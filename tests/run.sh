@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: form, lints, documents, unit tests, tests with real peers, and the figures.
-#   tests/run.sh          the CI form, at most 30 minutes from an empty target folder on 2 cores
+#   tests/run.sh          the CI form, some 40 minutes from an empty target folder on 2 cores (the goal is 30)
 #   tests/run.sh --all    100 and 300 kills, 200 replugs, 10 minutes of fuzzing, 30 of sound under load, longer benchmarks
 # Needs root (namespaces) and Rust on Debian 12; the peers are installed when they are missing. No service is started.
 set -uo pipefail
