@@ -1,6 +1,8 @@
 //! Hands the linker the order of the functions of the program and the form of its relocations, and nothing else.
 
 use std::env;
+use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -13,15 +15,92 @@ fn main() {
     {
         return;
     }
-    // A script with INSERT adds to the layout that the linker has anyway; rust-lld and GNU ld both know it. An order by
-    // exact symbols (--symbol-ordering-file) would be lld's only, and their hashes change with every compiler.
-    let folder = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", Path::new(&folder).join(ORDER).display());
-    if is("HOST", &env::var("TARGET").expect("cargo sets it")) && glibc().is_some_and(|it| it >= SHORT_SINCE)
-    {
+    if links_with_lld() {
+        // A script with INSERT adds to the layout that the linker has anyway. An order by exact symbols
+        // (--symbol-ordering-file) would not hold: their hashes change with every compiler.
+        let order = Path::new(&set("OUT_DIR")).join("text-order.ld");
+        let text = fs::read_to_string(ORDER).expect("the order can be read");
+        fs::write(&order, script(&text)).expect("the script can be written");
+        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", order.display());
+    }
+    if is("HOST", &set("TARGET")) && glibc().is_some_and(|it| it >= SHORT_SINCE) {
         // 8 KB in place of 800 KB that are read at the start and stay in memory. Linkers that do not know it say so.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+fn set(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+/// Returns whether rustc links with its own rust-lld, as it does by itself on x86-64 since 1.90. GNU ld takes ten minutes and
+/// more to look through the patterns; without them the program keeps some MB more in memory.
+fn links_with_lld() -> bool {
+    let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
+    let chosen = env::var_os("RUSTC_LINKER").is_some() || ["link", "ld="].iter().any(|it| flags.contains(it));
+    let said = |what: &[&str]| {
+        let said = Command::new(set("RUSTC")).args(what).output().map(|it| it.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&said).trim().to_owned()
+    };
+    let minor = said(&["--version"]).split('.').nth(1).and_then(|it| it.parse::<u32>().ok());
+    let own =
+        Path::new(&said(&["--print", "sysroot"])).join("lib/rustlib").join(X86_64).join("bin/gcc-ld/ld.lld");
+    set("TARGET") == X86_64 && !chosen && minor.is_some_and(|it| it >= LLD_SINCE) && own.exists()
+}
+
+/// Returns the linker's script for an order: a list of patterns for each group.
+fn script(order: &str) -> String {
+    let mut text = String::from("SECTIONS {\n  .text.run : {\n");
+    for group in order.split("\n\n").skip(1) {
+        text.push_str("    *(");
+        for name in group.lines() {
+            let hashes = name.matches(HASH).count();
+            for short in 0..=hashes {
+                write!(text, "\n      .text.{}", pattern(name, short)).expect("text takes everything");
+            }
+        }
+        text.push_str(")\n");
+    }
+    // What its author calls cold lies in sections of another name; of these few, every third byte runs.
+    text.push_str("    *(.text.unlikely.*)\n  }\n}\nINSERT BEFORE .text;\n");
+    text
+}
+
+/// Returns the pattern of a name or its beginning in a build where the n-th hash, counted from 1, has a digit less than the
+/// others; 0 is none of them. Two short ones in a name are rare.
+///
+/// A hash has eleven digits, of 62 each, and in one of twenty-two crates ten; a reference back counts bytes from behind
+/// `_R` (rustc's book, symbol mangling v0, "Path: crate root" and "Back references").
+fn pattern(name: &str, short: usize) -> String {
+    let (mut pattern, mut places, mut hashes) = (String::new(), Vec::new(), 0);
+    let mut letters = name.chars();
+    while let Some(letter) = letters.next() {
+        places.push(pattern.len().saturating_sub(2));
+        match letter {
+            HASH => {
+                hashes += 1;
+                let digits = if hashes == short { DIGITS - 1 } else { DIGITS };
+                write!(pattern, "Cs{}_", "?".repeat(digits)).expect("text takes everything");
+            }
+            BACK => {
+                let number: String = letters.by_ref().take_while(|it| *it != ';').collect();
+                let to: usize = number.parse().expect("the order names a letter");
+                write!(pattern, "B{}_", base_62(places[to])).expect("text takes everything");
+            }
+            letter => pattern.push(letter),
+        }
+    }
+    pattern
+}
+
+/// Returns a number as names have it: nothing for 0, else the digits of the one before.
+fn base_62(number: usize) -> String {
+    let (mut rest, mut digits) = (number.checked_sub(1), Vec::new());
+    while let Some(some) = rest {
+        digits.push(char::from(BASE_62[some % 62]));
+        rest = Some(some / 62).filter(|it| *it > 0);
+    }
+    digits.iter().rev().collect()
 }
 
 /// Returns the version of this system's glibc; an older one does not start a program that is linked for a newer one.
@@ -34,4 +113,20 @@ fn glibc() -> Option<(u32, u32)> {
 /// The first glibc whose loader knows DT_RELR.
 const SHORT_SINCE: (u32, u32) = (2, 36);
 
-const ORDER: &str = "packaging/text-order.ld";
+const X86_64: &str = "x86_64-unknown-linux-gnu";
+
+/// The first Rust 1.x that links with rust-lld by itself.
+const LLD_SINCE: u32 = 90;
+
+const ORDER: &str = "packaging/text-order.txt";
+
+/// Stands for the hash of a crate.
+const HASH: char = '#';
+
+/// Begins what refers back to a letter.
+const BACK: char = '@';
+
+/// Digits of a hash.
+const DIGITS: usize = 11;
+
+const BASE_62: &[u8; 62] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

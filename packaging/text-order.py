@@ -1,31 +1,41 @@
 #!/usr/bin/env python3
-"""Writes packaging/text-order.ld anew: the functions that run in every konpo, as patterns of their names.
+"""Writes packaging/text-order.txt anew: the functions that run in every konpo, by the beginnings of their names.
 
     cargo bench --bench shelf -- --small MUSIC 3000
     cargo rustc --release --bin konpo -- -C strip=none
-    packaging/text-order.py target/release/konpo MUSIC
+    packaging/text-order.py MUSIC target/release/konpo [OTHER ...]
 
 konpo runs under valgrind in a network of its own, twice: it looks through MUSIC for the first time and again, takes
-fingerprints, makes the finder, tells the network that it is there, answers and stops. Python 3, valgrind, nm, ip and unshare
-are needed. Once in a while is enough: a function that is missing from the order costs at most 64 KiB of memory.
+fingerprints, makes the finder, tells the network that it is there, answers and stops. What is a function of its own depends
+a little on the build: OTHER is one from another folder, whose functions join. Python 3, valgrind, nm, ip and unshare are
+needed. Once in a while is enough: a function that is missing from the order costs at most 64 KiB of memory.
 """
 
 import bisect
+import collections
+import functools
 import http.client
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
+import string
 import subprocess
 import sys
 import tempfile
 import time
 
 PORT = 8200
-# Stands for one letter of a hash in a name.
-NUL = "\0"
+# Stands for the hash of a crate in a name.
+HASH = "#"
+# The first of the letters that stand for "what began at the n-th letter of this name".
+BACK = 0xE000
+# What a name consists of (rustc's book, symbol mangling v0): a crate, what was there before, counters, values, words.
+PART = re.compile(r"(?P<hash>Cs[0-9a-zA-Z]+_(?=\d))|B(?P<back>[0-9a-zA-Z]*)_|[sLG][0-9a-zA-Z]*_|K[a-z]n?[0-9a-f]*_|u?(?P<word>[1-9]\d*)_?|.", re.S)
+BASE_62 = string.digits + string.ascii_lowercase + string.ascii_uppercase
 # Seconds until everything was announced that is announced at the start and once again.
 ANNOUNCED = 40
 # So many bytes of functions that do not run may a pattern take along for each byte of one that does.
@@ -78,15 +88,36 @@ def run(konpo, music, data, out):
 
 
 def stable(name):
-    """Returns a name without what the next compiler changes; a NUL stands for any letter."""
+    """Returns a name without what another build changes: a letter for each hash, and each reference back by its letter."""
     name = re.sub(r"\.llvm\.\d+$", "", name)
     name = re.sub(r"17h[0-9a-f]{16}E$", "17h", name)
-    return re.sub(r"Cs[0-9a-zA-Z]+_(?=\d)", lambda it: f"Cs{NUL * (len(it[0]) - 3)}_", name) if name.startswith("_R") else name
+    if not name.startswith("_R"):
+        return name
+    told, letters, at = "_R", {}, 2
+    while at < len(name):
+        part = PART.match(name, at)
+        end = part.end() + int(part["word"] or 0)
+        letters[at - 2] = len(told)
+        if part["hash"]:
+            told += HASH
+        elif part["back"] is not None:
+            value = functools.reduce(lambda sum, it: sum * 62 + BASE_62.index(it), part["back"], 0) + bool(part["back"])
+            # One part in a thousand is taken for another one; what points behind it stays as it is.
+            told += chr(BACK + letters[value]) if value in letters else part[0]
+        else:
+            told += name[at:end]
+        at = end
+    return told
+
+
+def written(told):
+    """Returns a stable name as text; `@n;` is what refers to its n-th letter."""
+    return "".join(f"@{ord(it) - BACK};" if ord(it) >= BACK else "?" if it in "[]" else it for it in told)
 
 
 def sizes(konpo, ran):
     """Returns the bytes of the functions that ran and of those that did not, by stable name."""
-    hot, cold, seen = {}, {}, {}
+    hot, cold, seen = collections.Counter(), collections.Counter(), {}
     for line in subprocess.run(["nm", "-S", konpo], capture_output=True, text=True, check=True).stdout.splitlines():
         part = line.split()
         if len(part) == 4 and part[2] in "tTwW":
@@ -94,7 +125,7 @@ def sizes(konpo, ran):
     for (_, size), names in seen.items():
         side = hot if any(name in ran for name in names) else cold
         for name in map(stable, names):
-            side[name] = side.get(name, 0) + size
+            side[name] += size
     return hot, cold
 
 
@@ -124,27 +155,30 @@ def patterns(hot, cold):
 
 
 def main():
-    konpo, music = map(os.path.abspath, sys.argv[1:3])
+    music, *konpos = map(os.path.abspath, sys.argv[1:])
     if "KONPO_ORDER" not in os.environ:
         os.environ["KONPO_ORDER"] = "apart"
-        os.execvp("unshare", ["unshare", "-rn", sys.executable, __file__, konpo, music])
+        os.execvp("unshare", ["unshare", "-rn", sys.executable, __file__, music, *konpos])
     # A cable that leads nowhere: there is an address, and whoever is told something does not answer.
     for line in ("link set lo up", "link add lan type veth peer name end", "link set end up", "link set lan up",
                  "address add 192.0.2.1/24 dev lan", "route add default dev lan"):
         subprocess.run(["ip", *line.split()], check=True)
-    with tempfile.TemporaryDirectory() as data:
-        data = pathlib.Path(data)
-        ran = set.union(*(run(konpo, music, data, data / "callgrind.out") for _ in range(2)))
-    hot, cold = sizes(konpo, ran)
+    hot, cold = collections.Counter(), collections.Counter()
+    for konpo in konpos:
+        with tempfile.TemporaryDirectory() as data:
+            data = pathlib.Path(data)
+            ran = set.union(*(run(konpo, music, data, data / "callgrind.out") for _ in range(2)))
+        for both, one in zip((hot, cold), sizes(konpo, ran)):
+            both.update(one)
+        # What konpo keeps beside the music would be taken up by the next one.
+        shutil.rmtree(pathlib.Path(music, ".konpo"))
     found = patterns(hot, cold)
-    found.sort(key=lambda it: next(at for at, least in enumerate(GROUPS) if it[1] >= least))
-    order = pathlib.Path(__file__).with_name("text-order.ld")
-    head = order.read_text().split("SECTIONS {")[0]
-    lines = [pattern.replace(NUL, "?").replace("[", "?").replace("]", "?") for pattern, _ in found]
-    # What its author calls cold lies in a section of another name, though it may run.
-    body = "".join(f"    *(.text*.{line})\n" for line in lines)
-    order.write_text(f"{head}SECTIONS {{\n  .text.run : {{\n{body}  }}\n}}\nINSERT BEFORE .text;\n")
-    print(f"{len(found)} patterns; {sum(hot.values())} bytes of functions run, {sum(cold.values())} do not")
+    order = pathlib.Path(__file__).with_name("text-order.txt")
+    text = "".join(line for line in order.read_text().splitlines(True) if line.startswith("//"))
+    for most, least in zip([2, *GROUPS], GROUPS):
+        text += "\n" + "".join(f"{written(told)}\n" for told, part in found if least <= part < most)
+    order.write_text(text)
+    print(f"{len(found)} names and beginnings; {hot.total()} bytes of functions run, {cold.total()} do not")
 
 
 if __name__ == "__main__":

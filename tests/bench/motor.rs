@@ -339,6 +339,6 @@ fn word(good: bool) -> &'static str {
 
 const DECODE_GOAL: f64 = 0.5;
 /// How often each piece is decoded by both.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
 /// What konpo asks a server to hold: two periods of a thirtieth of a second.
 const BUFFER: u32 = 67;
