@@ -33,8 +33,8 @@ fn set(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
 }
 
-/// Returns whether rustc links with its own rust-lld, as it does by itself on x86-64 since 1.90. GNU ld takes ten minutes and
-/// more to look through the patterns; without them the program keeps some MB more in memory.
+/// Returns whether rustc links with its own rust-lld, as it does by itself on x86-64 since 1.90. GNU ld takes minutes to
+/// look through the patterns; without them the program keeps some MB more in memory.
 fn links_with_lld() -> bool {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let chosen = env::var_os("RUSTC_LINKER").is_some() || ["link", "ld="].iter().any(|it| flags.contains(it));
