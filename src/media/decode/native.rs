@@ -2,6 +2,7 @@
 //!
 //! FLAC, ALAC, WAV, AIFF and CAF come out bit-exact.
 
+mod alac;
 mod parts;
 mod pcm;
 mod planes;

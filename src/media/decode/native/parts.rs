@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::codecs::CodecParameters;
-use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_ALAC, CODEC_ID_OPUS};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::RegisterableAudioDecoder;
 use symphonia::core::errors::Error as Trouble;
@@ -13,6 +13,7 @@ use symphonia::default::formats;
 use symphonia_adapter_libopus::OpusDecoder;
 
 use crate::error::{Error, Kind, Result};
+use crate::media::decode::native::alac::Alac;
 use crate::media::decode::{flac, mpeg};
 use crate::track::Container;
 
@@ -78,8 +79,9 @@ pub(super) fn audio_decoder(track: &Track) -> Result<(Box<dyn AudioDecoder>, Opt
         parameters.extra_data = Some(extra);
         return Ok((OpusDecoder::try_registry_new(&parameters, &options).map_err(failed)?, Some(head)));
     }
-    let decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &options);
-    Ok((decoder.map_err(failed)?, None))
+    let decoder =
+        symphonia::default::get_codecs().make_audio_decoder(parameters, &options).map_err(failed)?;
+    Ok((if parameters.codec == CODEC_ID_ALAC { Alac::before(decoder) } else { decoder }, None))
 }
 
 /// Runs foreign code that may panic on hostile input.
