@@ -34,7 +34,11 @@ HASH = "#"
 # The first of the letters that stand for "what began at the n-th letter of this name".
 BACK = 0xE000
 # What a name consists of (rustc's book, symbol mangling v0): a crate, what was there before, counters, values, words.
-PART = re.compile(r"(?P<hash>Cs[0-9a-zA-Z]+_(?=\d))|B(?P<back>[0-9a-zA-Z]*)_|[sLG][0-9a-zA-Z]*_|K[a-z]n?[0-9a-f]*_|u?(?P<word>[1-9]\d*)_?|.", re.S)
+PART = re.compile(
+    r"(?P<hash>Cs[0-9a-zA-Z]+_(?=\d))|B(?P<back>[0-9a-zA-Z]*)_|[sLG][0-9a-zA-Z]*_|K[a-z]n?[0-9a-f]*_|"
+    r"u?(?P<word>[1-9]\d*)_?|.",
+    re.S,
+)
 BASE_62 = string.digits + string.ascii_lowercase + string.ascii_uppercase
 # Seconds until everything was announced that is announced at the start and once again.
 ANNOUNCED = 40
@@ -129,8 +133,8 @@ def sizes(konpo, ran):
     return hot, cold
 
 
-def patterns(hot, cold):
-    """Returns (pattern, part of its bytes that runs): the shortest beginnings of names that waste little."""
+def beginnings(hot, cold):
+    """Returns (beginning with a star, or name; part of its bytes that runs): the shortest ones that waste little."""
     names = sorted(set(hot) | set(cold))
     before = {"hot": [0], "cold": [0]}
     for name in names:
@@ -146,8 +150,8 @@ def patterns(hot, cold):
         if not name.startswith(("_R", "_ZN")):
             found.append((name, 1.0))
         elif done is None or not name.startswith(done):
-            beginnings = (name[:length] for length in range(4, len(name)))
-            frugal = (it for it in beginnings if below(it)[1] <= max(WASTE * below(it)[0], LITTLE))
+            longer = (name[:length] for length in range(4, len(name)))
+            frugal = (it for it in longer if below(it)[1] <= max(WASTE * below(it)[0], LITTLE))
             done = next(frugal, name)
             runs, rests = below(done)
             found.append((done + "*", runs / max(1, runs + rests)))
@@ -172,7 +176,7 @@ def main():
             both.update(one)
         # What konpo keeps beside the music would be taken up by the next one.
         shutil.rmtree(pathlib.Path(music, ".konpo"))
-    found = patterns(hot, cold)
+    found = beginnings(hot, cold)
     order = pathlib.Path(__file__).with_name("text-order.txt")
     text = "".join(line for line in order.read_text().splitlines(True) if line.startswith("//"))
     for most, least in zip([2, *GROUPS], GROUPS):
