@@ -168,14 +168,23 @@ impl Rig {
         self.av("GetTransportInfo", &[]).await["CurrentTransportState"].clone()
     }
 
-    /// Waits until the transport is in this state.
+    /// Waits until the transport is in this state, and who subscribes is told so, which follows by a moment.
     pub async fn until(&self, state: &str) {
         let begun = Instant::now();
-        while self.state().await != state {
+        while self.state().await != state || self.told_state() != state {
             let now = self.snapshot();
             assert!(begun.elapsed() < LONGEST, "not {state} in time: {now:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+    }
+
+    /// The state that somebody who subscribes now is told first.
+    fn told_state(&self) -> String {
+        let transport = self.offered.iter().find(|offered| offered.service.path == "transport");
+        let values = transport.expect("a service").handler.variables();
+        let Value::LastChange(all) = last_change(&values.borrow()) else { panic!("{values:?}") };
+        let told = all.variables.iter().find(|told| told.name == "TransportState");
+        told.expect("a variable of it").value.clone()
     }
 
     /// Waits until this URL is the current one.
