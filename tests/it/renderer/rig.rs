@@ -211,19 +211,22 @@ impl Rig {
         let offered = self.offered.iter().find(|offered| offered.service.path == service).expect("a service");
         let mut values = offered.handler.variables();
         let told = Arc::<Mutex<Vec<Event>>>::default();
-        let (keeps, mut before) = (told.clone(), None::<Value>);
+        let keeps = told.clone();
+        let mut before = None::<Value>;
+        let mut hear = move |values: &Values| {
+            let now = last_change(values);
+            let Value::LastChange(all) = &now else { panic!("{now:?}") };
+            if let Some(text) = all.since(before.as_ref()) {
+                assert!(is_whole(&text, "Event"), "{text}");
+                keeps.lock().expect("no panic").push(read(&at_host(text, HOST)));
+            }
+            before = Some(now);
+        };
+        // The first event is of this moment, not of when the task has its turn.
+        hear(&values.borrow_and_update());
         let task = tokio::spawn(async move {
-            loop {
-                let now = last_change(&values.borrow_and_update());
-                let Value::LastChange(all) = &now else { panic!("{now:?}") };
-                if let Some(text) = all.since(before.as_ref()) {
-                    assert!(is_whole(&text, "Event"), "{text}");
-                    keeps.lock().expect("no panic").push(read(&at_host(text, HOST)));
-                }
-                before = Some(now);
-                if values.changed().await.is_err() {
-                    return;
-                }
+            while values.changed().await.is_ok() {
+                hear(&values.borrow_and_update());
             }
         });
         Listener { told, task }
