@@ -15,13 +15,15 @@ fn main() {
     {
         return;
     }
-    if links_with_lld() {
+    if let Some(asked) = lld() {
         // A script with INSERT adds to the layout that the linker has anyway. An order by exact symbols
         // (--symbol-ordering-file) would not hold: their hashes change with every compiler.
         let order = Path::new(&set("OUT_DIR")).join("text-order.ld");
         let text = fs::read_to_string(ORDER).expect("the order can be read");
         fs::write(&order, script(&text)).expect("the script can be written");
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", order.display());
+        for arg in asked.into_iter().chain([format!("-Wl,-T,{}", order.display())]) {
+            println!("cargo::rustc-link-arg-bins={arg}");
+        }
     }
     if is("HOST", &set("TARGET")) && glibc().is_some_and(|it| it >= SHORT_SINCE) {
         // 8 KB in place of 800 KB that are read at the start and stay in memory. Linkers that do not know it say so.
@@ -33,19 +35,26 @@ fn set(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
 }
 
-/// Returns whether rustc links with its own rust-lld, as it does by itself on x86-64 since 1.90. GNU ld takes minutes to
-/// look through the patterns; without them the program keeps 13 MB more in memory.
-fn links_with_lld() -> bool {
+/// Returns what the compiler's driver is to be told so that it links with Rust's own lld: nothing on x86-64, where rustc
+/// tells it by itself since 1.90. `None` where that lld is missing or another linker was chosen. GNU ld takes minutes to look
+/// through the patterns; without them the program keeps 13 MB more in memory.
+fn lld() -> Option<Vec<String>> {
     let flags = env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
-    let chosen = env::var_os("RUSTC_LINKER").is_some() || ["link", "ld="].iter().any(|it| flags.contains(it));
+    if env::var_os("RUSTC_LINKER").is_some() || ["link", "ld="].iter().any(|it| flags.contains(it)) {
+        return None;
+    }
     let said = |what: &[&str]| {
         let said = Command::new(set("RUSTC")).args(what).output().map(|it| it.stdout).unwrap_or_default();
         String::from_utf8_lossy(&said).trim().to_owned()
     };
-    let minor = said(&["--version"]).split('.').nth(1).and_then(|it| it.parse::<u32>().ok());
     let own =
-        Path::new(&said(&["--print", "sysroot"])).join("lib/rustlib").join(X86_64).join("bin/gcc-ld/ld.lld");
-    set("TARGET") == X86_64 && !chosen && minor.is_some_and(|it| it >= LLD_SINCE) && own.exists()
+        Path::new(&said(&["--print", "sysroot"])).join("lib/rustlib").join(set("HOST")).join("bin/gcc-ld");
+    if !own.join("ld.lld").exists() {
+        return None;
+    }
+    let minor = said(&["--version"]).split('.').nth(1).and_then(|it| it.parse::<u32>().ok());
+    let tells = set("TARGET") == X86_64 && minor.is_some_and(|it| it >= LLD_SINCE);
+    Some(if tells { Vec::new() } else { vec!["-fuse-ld=lld".into(), format!("-B{}", own.display())] })
 }
 
 /// Returns the linker's script for an order: a list of patterns for each group.
@@ -115,7 +124,7 @@ const SHORT_SINCE: (u32, u32) = (2, 36);
 
 const X86_64: &str = "x86_64-unknown-linux-gnu";
 
-/// The first Rust 1.x that links with rust-lld by itself.
+/// The first Rust 1.x that links with its lld by itself there.
 const LLD_SINCE: u32 = 90;
 
 const ORDER: &str = "packaging/text-order.txt";
