@@ -31,6 +31,9 @@
 //! implies a synced file. Only `main` ends the process. Every channel is bounded, every parser has a limit. Nothing is ever
 //! deleted because it is absent. No received file is ever rewritten. No protected file reaches a decoder.
 
+// What prints is `seams::print`: println! ends the program with a trace where nobody reads.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod error;
 pub mod offer;
 pub mod query;

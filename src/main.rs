@@ -1,5 +1,8 @@
 //! Starts konpo: arguments, logging, runtime, exit code. The only place that may end the process.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +28,7 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("konpo: start the runtime: {error}");
+            complain(format_args!("start the runtime: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -36,11 +39,16 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("konpo: {error}");
+            complain(&error);
             let daemon_missing = unreachable && error.kind() == Kind::Unreachable;
             ExitCode::from(if daemon_missing { DAEMON_MISSING } else { 1 })
         }
     }
+}
+
+/// Says what went wrong; where nobody reads it, the exit code tells.
+fn complain(why: impl std::fmt::Display) {
+    let _unread = writeln!(std::io::stderr(), "konpo: {why}");
 }
 
 async fn obey(command: Command) -> Result<ExitCode> {
@@ -84,7 +92,7 @@ async fn obey(command: Command) -> Result<ExitCode> {
                     Daemon::Socket(web::socket_path(&data))
                 }
             };
-            println!("{}", ctl::run(&daemon, &ask, json).await?);
+            seams::print::line(ctl::run(&daemon, &ask, json).await?)?;
         }
     }
     Ok(ExitCode::SUCCESS)

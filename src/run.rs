@@ -35,6 +35,7 @@ use crate::library::{Library, LibraryConfig};
 use crate::offer::{Caller, Right};
 use crate::player::mixer::Wish;
 use crate::player::{self, Player, PlayerConfig};
+use crate::seams::print;
 use crate::send::{Outbox, SendConfig};
 use crate::settings::{self, Settings};
 use crate::signal::Device;
@@ -143,7 +144,7 @@ pub async fn run(settled: Settled, stop: CancellationToken) -> Result<()> {
     if let Some(upnp) = &upnp {
         served.push(tokio::spawn(upnp.clone().follow_name(name, lan.clone(), faces.clone())));
     }
-    println!("konpo ready http://{address}:{port}/");
+    announce(format_args!("konpo ready http://{address}:{port}/"));
     invite(&intake, &web::page_at(address.into(), shown))?;
     notify(&[NotifyState::Ready]);
 
@@ -353,14 +354,20 @@ fn invite(intake: &Intake, page: &str) -> Result<()> {
     if !std::io::stdout().is_terminal() {
         return Ok(());
     }
-    if let Ok(code) = qrcode::QrCode::new(web::beam::coded(&url)) {
-        println!("{}", code.render::<qrcode::render::unicode::Dense1x2>().build());
-    }
-    println!(
-        "Point a phone's camera at it, or open {url}\nIt pairs one phone, once, within {} minutes.",
-        lasts.as_secs() / 60
-    );
+    let code = qrcode::QrCode::new(web::beam::coded(&url))
+        .map_or(String::new(), |code| code.render::<qrcode::render::unicode::Dense1x2>().build() + "\n");
+    let minutes = lasts.as_secs() / 60;
+    announce(format_args!(
+        "{code}Point a phone's camera at it, or open {url}\nIt pairs one phone, once, within {minutes} minutes."
+    ));
     Ok(())
+}
+
+/// Prints a line; the box goes on where that cannot be.
+fn announce(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = print::line(text) {
+        warn!(%error, "standard output takes nothing");
+    }
 }
 
 fn notify(state: &[NotifyState]) {

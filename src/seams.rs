@@ -1,6 +1,7 @@
 //! One seam from the shell each: `konpo probe`, `play`, `outputs`, `neighbours`, `check`, `export`.
 
 pub mod export;
+pub mod print;
 pub mod probe;
 
 use std::path::PathBuf;
@@ -28,23 +29,23 @@ use crate::units::UnixTime;
 /// # Blocks
 /// As long as the files last.
 pub fn play(files: &[PathBuf], output: &str, as_json: bool) -> Result<bool> {
-    seam::play_files(files, output, as_json, &mut std::io::stdout().lock())?;
+    seam::play_files(files, output, as_json, &mut print::Out::new())?;
     Ok(true)
 }
 
 /// Lists the sound outputs.
 ///
 /// # Errors
-/// None at present: an output that cannot be asked is left out.
+/// Those of printing: an output that cannot be asked is left out.
 pub fn outputs(as_json: bool) -> Result<()> {
     for output in seam::list_outputs() {
         if as_json {
-            println!("{}", json!(output));
+            print::line(json!(output))?;
             continue;
         }
         let mark = if output.chosen { "*" } else { " " };
         let holder = output.holder.map_or(String::new(), |holder| format!(" (held by {holder})"));
-        println!("{mark} {}\n      {}{holder}", output.name, output.description);
+        print::line(format_args!("{mark} {}\n      {}{holder}", output.name, output.description))?;
     }
     Ok(())
 }
@@ -73,17 +74,17 @@ pub async fn neighbours(
     lan.stopped().await;
     for neighbour in found {
         if as_json {
-            println!("{}", json!(neighbour));
+            print::line(json!(neighbour))?;
         } else {
-            println!("{}", crate::ctl_text::neighbour(&json!(neighbour)));
+            print::line(crate::ctl_text::neighbour(&json!(neighbour)))?;
         }
     }
     if !named.is_empty() && !as_json {
-        println!("also heard by name:");
+        print::line("also heard by name:")?;
     }
     for name in named.iter() {
         let konpo = named_konpo(name);
-        println!("{}", if as_json { konpo.to_string() } else { crate::ctl_text::named(&konpo) });
+        print::line(if as_json { konpo.to_string() } else { crate::ctl_text::named(&konpo) })?;
     }
     Ok(())
 }
@@ -141,17 +142,17 @@ pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
         Check::RollBack => return rolled_back(&roll_back(&config, UnixTime::now())?, as_json),
     };
     if as_json {
-        println!("{}", to_json(&report)?);
+        print::line(to_json(&report)?)?;
     } else {
-        println!("{} tracks, {} files", report.tracks, report.copies);
+        print::line(format_args!("{} tracks, {} files", report.tracks, report.copies))?;
         for problem in &report.problems {
-            println!("{problem}");
+            print::line(problem)?;
         }
         for lost in &report.lost {
-            println!("not brought over from the old database: {lost}");
+            print::line(format_args!("not brought over from the old database: {lost}"))?;
         }
         if report.problems.is_empty() {
-            println!("nothing is wrong");
+            print::line("nothing is wrong")?;
         }
     }
     Ok(report.problems.is_empty())
@@ -160,21 +161,27 @@ pub fn check(settled: &Settled, how: Check, as_json: bool) -> Result<bool> {
 /// Prints what rolling back did. Returns whether the history told what happened since the backup.
 fn rolled_back(done: &RolledBack, as_json: bool) -> Result<bool> {
     if as_json {
-        println!("{}", to_json(done)?);
+        print::line(to_json(done)?)?;
         return Ok(done.untold.is_none());
     }
-    println!("the database is that of {} again: {}", done.made.rfc3339(), done.backup.display());
+    print::line(format_args!(
+        "the database is that of {} again: {}",
+        done.made.rfc3339(),
+        done.backup.display()
+    ))?;
     for Skipped { backup, why } in &done.skipped {
-        println!("not used: {}: {why}", backup.display());
+        print::line(format_args!("not used: {}: {why}", backup.display()))?;
     }
     match &done.untold {
-        None => println!("{} arrivals since then were told again by the history", done.told),
-        Some(why) => println!(
+        None => {
+            print::line(format_args!("{} arrivals since then were told again by the history", done.told))?
+        }
+        Some(why) => print::line(format_args!(
             "what arrived since is not on the shelf: {why}\n`konpo check --rebuild` reads it from the history later"
-        ),
+        ))?,
     }
     if let Some(aside) = &done.aside {
-        println!("the database that was there is kept: {}", aside.display());
+        print::line(format_args!("the database that was there is kept: {}", aside.display()))?;
     }
     Ok(done.untold.is_none())
 }

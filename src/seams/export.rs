@@ -12,6 +12,7 @@ use crate::library::export::Reader;
 use crate::library::export::folder::{self, Target, Written};
 use crate::query::export::{Export, Wanted};
 use crate::query::{GroupId, What};
+use crate::seams::print;
 use crate::track::TrackId;
 
 /// Writes what was asked for into a folder. Returns whether all of it could be read; what is locked stays, and is no failure.
@@ -25,23 +26,32 @@ pub fn export(settled: &Settled, out: &TakeOut, to: &Path, as_json: bool) -> Res
     let wanted = wanted(&reader, out)?;
     let target = Target::open(&reader, to)?;
     let export = Export { wanted, receipts: out.receipts, leave: out.leave };
+    // All of it is written even where its names cannot be.
+    let mut printed = Ok(());
     let mut told = |name: &str| {
-        if !as_json {
-            println!("{name}");
+        if !as_json && printed.is_ok() {
+            printed = print::line(name);
         }
     };
     let written = folder::write(&reader, &export, target, &mut told)?;
+    printed?;
     let Written { files, bytes, there, left_out, unread } = written;
     if as_json {
-        println!("{}", json!(written));
+        print::line(json!(written))?;
     } else {
-        println!("{files} files ({}) written, {there} were there", crate::units::ByteCount(bytes));
+        print::line(format_args!(
+            "{files} files ({}) written, {there} were there",
+            crate::units::ByteCount(bytes)
+        ))?;
         if left_out > 0 {
-            println!("{left_out} files stay on the shelf: {} says why", to.join("LEFT-OUT.txt").display());
+            print::line(format_args!(
+                "{left_out} files stay on the shelf: {} says why",
+                to.join("LEFT-OUT.txt").display()
+            ))?;
         }
     }
     if unread > 0 && !as_json {
-        println!("{unread} of them could not be read: another call tries them again");
+        print::line(format_args!("{unread} of them could not be read: another call tries them again"))?;
     }
     Ok(unread == 0)
 }

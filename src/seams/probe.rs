@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::media::sniff::{Sniffed, sniff, tags_of_locked};
 use crate::media::sound::Sound;
 use crate::media::{purchase, tags};
+use crate::seams::print;
 use crate::track::{Protection, Purchase, PurchaseLevel, Tags};
 
 /// How `konpo probe` prints.
@@ -29,7 +30,7 @@ pub fn probe(files: &[PathBuf], how: How) -> Result<bool> {
     for path in files {
         let found = look(path);
         all &= found.is_ok();
-        println!("{}", said(path, found, how));
+        print::line(said(path, found, how))?;
     }
     Ok(all)
 }

@@ -20,6 +20,7 @@ mod mint;
 mod openhome;
 mod page;
 mod pairing;
+mod printed;
 mod quiet;
 mod renderer;
 mod rights;

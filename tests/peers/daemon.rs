@@ -61,6 +61,20 @@ fn a_stop_while_it_starts_ends_it_in_order() {
 }
 
 #[test]
+fn it_starts_where_its_lines_cannot_be_written() {
+    let lan = Lan::new();
+    let konpo = Konpo::new(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
+    let mut konpo = konpo.prepared("exec > /dev/full");
+    konpo.spawn();
+    wait_for("its complaint", Duration::from_secs(20), || {
+        konpo.said().contains("standard output takes nothing").then_some(())
+    });
+    assert_eq!(konpo.get("/api/health")["status"], "ok");
+    let (status, _) = konpo.signal(Signal::SIGTERM);
+    assert!(status.success(), "{status}");
+}
+
+#[test]
 fn a_second_daemon_is_refused_on_the_same_shelf() {
     let lan = Lan::new();
     let konpo = Konpo::start(&lan.host("hifi"), "[output]\ndevice = \"silent\"\n");
