@@ -117,8 +117,11 @@ proptest! {
             bytes[at] ^= bits;
         }
         let cut = rest(&mut ours(&bytes));
-        prop_assert!(cut.iter().all(|frame| whole.contains(frame)), "a damaged frame came through");
-        prop_assert!(rest(&mut theirs(&bytes)).iter().all(|frame| cut.contains(frame)), "a frame is lost");
+        let theirs = rest(&mut theirs(&bytes));
+        // One damaged frame in 65,536 has the right sum all the same (RFC 9639, 9.3): symphonia lets it through too.
+        let right = |frame| whole.contains(frame) || theirs.contains(frame);
+        prop_assert!(cut.iter().all(right), "a damaged frame came through");
+        prop_assert!(theirs.iter().all(|frame| cut.contains(frame)), "a frame is lost");
     }
 
     #[test]
