@@ -81,6 +81,8 @@ play_demo() {
     '[upnp]' 'product = "Demo phone"' > "$place/phone.toml"
   printf '%s\n' 'name = "Demo stereo"' '[lan]' 'interfaces = ["lo"]' '[intake]' 'pull = "always"' > "$place/box.toml"
   say "a phone with three bought songs comes home, and konpo is there"
+  # It is read below, maybe before the program behind it has begun.
+  : > "$place/box.log"
   "$konpo" serve --config "$place/phone.toml" --music "$place/phone" --data "$place/phone-data" --port 0 --output silent \
     > "$place/phone.log" 2>&1 &
   phone=$!
