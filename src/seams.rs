@@ -29,7 +29,7 @@ use crate::units::UnixTime;
 /// # Blocks
 /// As long as the files last.
 pub fn play(files: &[PathBuf], output: &str, as_json: bool) -> Result<bool> {
-    seam::play_files(files, output, as_json, &mut print::Out::new())?;
+    seam::play_files(files, output, as_json, &mut print::Out)?;
     Ok(true)
 }
 
